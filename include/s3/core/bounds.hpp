@@ -1,0 +1,42 @@
+#pragma once
+// Overflow proofs. A sum of K products w·x fits an accumulator if K times the extreme products do;
+// where K is too large for that, a row's real Σ|w| (recorded by `pack`) gives a sharper proof.
+
+#include <s3/core/format.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+namespace s3 {
+
+template <integer_activation X>
+inline constexpr int max_abs_activation =
+    std::max(-int{std::numeric_limits<X>::min()}, int{std::numeric_limits<X>::max()});
+
+/// Largest depth K for which every sum of K products fits `Acc`, whatever the weights are.
+/// `activation_bits` < 8 states that activations are narrower than their type.
+template <weight_format F, integer_activation X, std::signed_integral Acc = std::int32_t>
+[[nodiscard]] constexpr std::int64_t max_depth(int activation_bits = 8) noexcept {
+    const int shrink = 8 - activation_bits;
+    const std::int64_t x_low = std::int64_t{std::numeric_limits<X>::min()} / (1 << shrink);
+    const std::int64_t x_high = std::int64_t{std::numeric_limits<X>::max()} >> shrink;
+    const std::int64_t corners[] = {F::min_value * x_low, F::min_value * x_high,
+                                    F::max_value * x_low, F::max_value * x_high};
+    const std::int64_t low = *std::min_element(std::begin(corners), std::end(corners));
+    const std::int64_t high = *std::max_element(std::begin(corners), std::end(corners));
+    std::int64_t depth = std::numeric_limits<std::int64_t>::max();
+    if (high > 0) depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::max()} / high);
+    if (low < 0) depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::min()} / low);
+    return depth;
+}
+
+/// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for every activation.
+template <integer_activation X>
+[[nodiscard]] constexpr bool fits_int32(std::int64_t abs_sum, std::int64_t bias = 0) noexcept {
+    constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max();
+    const std::int64_t room = limit - (bias < 0 ? -bias : bias);
+    return room >= 0 && abs_sum <= room / max_abs_activation<X>;
+}
+
+} // namespace s3

@@ -1,0 +1,79 @@
+#pragma once
+// Views: the host's memory with its shape. Nothing is owned and nothing beyond the shape is read.
+
+#include <s3/core/error.hpp>
+
+#include <cstddef>
+#include <limits>
+#include <span>
+
+namespace s3 {
+
+/// a·b, or SIZE_MAX where that does not fit, which no buffer can satisfy.
+[[nodiscard]] constexpr std::size_t saturating_mul(std::size_t a, std::size_t b) noexcept {
+    constexpr std::size_t top = std::numeric_limits<std::size_t>::max();
+    return b != 0 && a > top / b ? top : a * b;
+}
+
+/// `rows` vectors of `columns` contiguous elements each, `stride` elements from one to the next.
+template <class T>
+struct matrix_view {
+    std::span<T> data;
+    std::size_t rows = 0;
+    std::size_t columns = 0;
+    std::size_t stride = 0;
+
+    constexpr matrix_view() = default;
+    constexpr matrix_view(std::span<T> d, std::size_t r, std::size_t c) noexcept
+        : matrix_view(d, r, c, c) {}
+    constexpr matrix_view(std::span<T> d, std::size_t r, std::size_t c, std::size_t s) noexcept
+        : data(d), rows(r), columns(c), stride(s) {}
+
+    [[nodiscard]] constexpr T* row(std::size_t r) const noexcept {
+        return data.data() + r * stride;
+    }
+
+    /// An error unless the buffer holds the shape.
+    [[nodiscard]] status check(const char* argument) const noexcept {
+        if (stride < columns) return error(errc::bad_option, argument).got(stride).needs(columns);
+        if (rows == 0 || columns == 0) return {};
+        const std::size_t before_last = saturating_mul(rows - 1, stride);
+        const std::size_t needed =
+            before_last > std::numeric_limits<std::size_t>::max() - columns ? before_last
+                                                                            : before_last + columns;
+        if (data.size() < needed)
+            return error(errc::buffer_too_small, argument).got(data.size()).needs(needed);
+        return {};
+    }
+};
+
+/// Order of the elements of an image batch in memory.
+enum class image_order : unsigned char { nhwc, nchw };
+
+/// A dense batch of images; NHWC unless said otherwise.
+template <class T>
+struct image_view {
+    std::span<T> data;
+    std::size_t batch = 0;
+    std::size_t height = 0;
+    std::size_t width = 0;
+    std::size_t channels = 0;
+    image_order order = image_order::nhwc;
+
+    [[nodiscard]] constexpr std::size_t size() const noexcept {
+        return saturating_mul(saturating_mul(batch, height), saturating_mul(width, channels));
+    }
+    [[nodiscard]] constexpr std::size_t index(std::size_t n, std::size_t h, std::size_t w,
+                                              std::size_t c) const noexcept {
+        return order == image_order::nhwc ? ((n * height + h) * width + w) * channels + c
+                                          : ((n * channels + c) * height + h) * width + w;
+    }
+
+    [[nodiscard]] status check(const char* argument) const noexcept {
+        if (data.size() < size())
+            return error(errc::buffer_too_small, argument).got(data.size()).needs(size());
+        return {};
+    }
+};
+
+} // namespace s3

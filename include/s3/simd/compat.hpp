@@ -1,0 +1,33 @@
+#pragma once
+// The only file that includes xsimd. It bridges versions 8 to 14 and hides what differs, so that
+// the rest of the library sees one set of names. On a machine for which xsimd has no batch,
+// S3_HAS_SIMD is 0 and the scalar kernels serve.
+
+#include <s3/config.hpp>
+
+#include <cstddef>
+
+#if defined(__GNUC__)
+#pragma GCC system_header
+#endif
+#include <xsimd/config/xsimd_config.hpp>
+
+#if XSIMD_VERSION_MAJOR < 10 && !S3_HAS_EXCEPTIONS && defined(__clang__)
+// xsimd's allocator, which we never use, throws; clang rejects that outright where exceptions are
+// off. A declaration is all that xsimd's other headers need.
+#define XSIMD_ALIGNED_ALLOCATOR_HPP
+namespace xsimd {
+template <class T, std::size_t Align = 64>
+class aligned_allocator;
+}
+#endif
+#include <xsimd/xsimd.hpp>
+
+#if defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
+#define S3_HAS_SIMD 0
+#elif defined(__x86_64__) || defined(_M_X64) || defined(__i386__) || defined(__aarch64__) ||       \
+    defined(__ARM_NEON) || XSIMD_VERSION_MAJOR >= 11
+#define S3_HAS_SIMD 1
+#else
+#define S3_HAS_SIMD 0
+#endif
