@@ -29,6 +29,7 @@ enum class errc : std::uint8_t {
     truncated,        ///< a file or buffer that ends early
     foreign,          ///< not one of our files, or another format than the one asked for
     unsupported,      ///< a combination that no kernel serves
+    out_of_memory,    ///< an allocation failed; value is its size in bytes
     io,               ///< the operating system refused to open, read or write
 };
 
@@ -45,6 +46,7 @@ enum class errc : std::uint8_t {
     case errc::truncated: return "data ends early";
     case errc::foreign: return "not the expected kind of data";
     case errc::unsupported: return "combination is not supported";
+    case errc::out_of_memory: return "out of memory";
     case errc::io: return "input or output failed";
     }
     return "unknown error";

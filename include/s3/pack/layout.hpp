@@ -1,0 +1,127 @@
+#pragma once
+// The one format on disk, the same bytes on every machine. A *record* holds one packed tensor:
+//
+//   offset  size  content (all integers little-endian)
+//        0     3  "S3W"
+//        3     1  version of this layout: 1
+//        4     1  bits per weight
+//        5     1  flags: 1 = the format has a zero, 2 = shift weights (else plain integers)
+//        6     2  exponent offset p (signed): real weight = value · 2^p · scale
+//        8     8  rows (output channels)
+//       16     8  columns (weights per row)
+//       24     4  filter height  (0 for a matrix; a filter's columns run height, width, channel)
+//       28     4  filter width   (0 for a matrix)
+//       32     8  number of scales: 0, 1 (per tensor) or rows (per output channel)
+//       40   4·n  scales, IEEE-754 binary32
+//        …     …  the bitstream: weight i, counted row-major, has its code (core/format.hpp) in the
+//                 bits [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. One tail per tensor:
+//                 the unused bits of the last byte are zero.
+
+#include <s3/core/format.hpp>
+#include <s3/core/view.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace s3::layout {
+
+inline constexpr unsigned version = 1;
+inline constexpr std::size_t header_bytes = 40;
+
+/// Bytes of the bitstream of `count` weights; SIZE_MAX where that does not fit.
+[[nodiscard]] constexpr std::size_t stream_bytes(std::size_t count, int bits) noexcept {
+    const std::size_t whole = saturating_mul(count / 8, static_cast<std::size_t>(bits));
+    const std::size_t rest = (count % 8 * static_cast<std::size_t>(bits) + 7) / 8;
+    return whole > std::numeric_limits<std::size_t>::max() - rest ? whole : whole + rest;
+}
+
+/// Code number `i` of a stream. Reads no byte outside it.
+template <int Bits>
+[[nodiscard]] constexpr unsigned get(const std::uint8_t* stream, std::size_t i) noexcept {
+    const std::size_t bit = i * Bits;
+    const std::uint8_t* p = stream + bit / 8;
+    const unsigned shift = bit % 8;
+    unsigned word = *p;
+    if (shift + Bits > 8) word |= unsigned{p[1]} << 8;
+    return (word >> shift) & ((1u << Bits) - 1);
+}
+
+/// Writes code number `i` into a stream that is zero there.
+template <int Bits>
+constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept {
+    const std::size_t bit = i * Bits;
+    std::uint8_t* p = stream + bit / 8;
+    const unsigned word = code << (bit % 8);
+    *p = static_cast<std::uint8_t>(*p | word);
+    if (bit % 8 + Bits > 8) p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
+}
+
+struct header {
+    int bits = 0;
+    bool has_zero = false;
+    bool is_shift = false;
+    int exponent_offset = 0;
+    std::uint64_t rows = 0;
+    std::uint64_t columns = 0;
+    std::uint32_t height = 0;
+    std::uint32_t width = 0;
+    std::uint64_t scales = 0;
+};
+
+namespace detail {
+
+constexpr void store(std::byte* to, std::uint64_t value, int bytes) noexcept {
+    for (int i = 0; i < bytes; ++i) to[i] = static_cast<std::byte>(value >> (8 * i) & 255);
+}
+[[nodiscard]] constexpr std::uint64_t load(const std::byte* from, int bytes) noexcept {
+    std::uint64_t value = 0;
+    for (int i = bytes; i-- > 0;) value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
+    return value;
+}
+
+} // namespace detail
+
+/// Writes `header_bytes` bytes.
+constexpr void write(const header& h, std::byte* to) noexcept {
+    constexpr char magic[] = "S3W";
+    for (int i = 0; i < 3; ++i) to[i] = static_cast<std::byte>(magic[i]);
+    detail::store(to + 3, version, 1);
+    detail::store(to + 4, static_cast<std::uint64_t>(h.bits), 1);
+    detail::store(to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u), 1);
+    detail::store(to + 6, static_cast<std::uint16_t>(h.exponent_offset), 2);
+    detail::store(to + 8, h.rows, 8);
+    detail::store(to + 16, h.columns, 8);
+    detail::store(to + 24, h.height, 4);
+    detail::store(to + 28, h.width, 4);
+    detail::store(to + 32, h.scales, 8);
+}
+
+/// The header of a record, if it is one of ours, of this version and consistent in itself.
+[[nodiscard]] inline result<header> read(std::span<const std::byte> record) {
+    if (record.size() < header_bytes)
+        return error(errc::truncated, "record").got(record.size()).needs(header_bytes);
+    const std::byte* p = record.data();
+    if (detail::load(p, 3) != detail::load(std::as_bytes(std::span("S3W")).data(), 3))
+        return error(errc::foreign, "record.magic");
+    const auto ver = detail::load(p + 3, 1);
+    if (ver != version) return error(errc::foreign, "record.version").got(ver).needs(version);
+    header h;
+    h.bits = static_cast<int>(detail::load(p + 4, 1));
+    const auto flags = detail::load(p + 5, 1);
+    if (flags > 3) return error(errc::foreign, "record.flags").got(flags).needs(3);
+    h.has_zero = (flags & 1) != 0;
+    h.is_shift = (flags & 2) != 0;
+    h.exponent_offset = static_cast<std::int16_t>(detail::load(p + 6, 2));
+    h.rows = detail::load(p + 8, 8);
+    h.columns = detail::load(p + 16, 8);
+    h.height = static_cast<std::uint32_t>(detail::load(p + 24, 4));
+    h.width = static_cast<std::uint32_t>(detail::load(p + 28, 4));
+    h.scales = detail::load(p + 32, 8);
+    if (h.scales > 1 && h.scales != h.rows)
+        return error(errc::shape_mismatch, "record.scales").got(h.scales).needs(h.rows);
+    return h;
+}
+
+} // namespace s3::layout

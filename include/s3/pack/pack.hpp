@@ -1,0 +1,259 @@
+#pragma once
+// Packed weights: exactly `F::bits` bits each, row-major, with what a kernel must know to be exact.
+//
+//   pack     values in the format (times 2^exponent_offset) → packed_matrix [rows][columns]
+//   unpack   its exact inverse
+//   packed_filter   a matrix whose row is one output channel, [height][width][input channel]
+//
+// Errors: a weight outside the format (index and value), NaN or infinity, sizes that do not fit.
+// Where `scale` is given, it is recorded beside the weights and not applied to them.
+
+#include <s3/core/bounds.hpp>
+#include <s3/core/buffer.hpp>
+#include <s3/pack/layout.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+namespace s3 {
+
+struct pack_options {
+    /// Real weight = value · 2^exponent_offset · scale.
+    int exponent_offset = 0;
+    /// Empty, one for the tensor, or one per row; finite.
+    std::span<const float> scale = {};
+};
+
+template <weight_format F>
+class packed_matrix {
+public:
+    using format = F;
+
+    packed_matrix() = default;
+
+    /// From a bitstream of layout.hpp. Refuses reserved codes and a tail that is not zero.
+    [[nodiscard]] static result<packed_matrix> from_stream(std::size_t rows, std::size_t columns,
+                                                           std::span<const std::uint8_t> stream,
+                                                           const pack_options& options = {}) {
+        const std::size_t needed = layout::stream_bytes(saturating_mul(rows, columns), F::bits);
+        if (stream.size() != needed)
+            return error(stream.size() < needed ? errc::truncated : errc::shape_mismatch, "stream")
+                .got(stream.size())
+                .needs(needed);
+        auto made = allocate(rows, columns, options);
+        if (!made) return made.error();
+        if (needed != 0) std::copy(stream.begin(), stream.end(), made->stream_.data());
+        const std::size_t used = rows * columns * F::bits % 8;
+        if (used != 0 && stream[needed - 1] >> used != 0)
+            return error(errc::reserved_code, "stream.tail").at(needed - 1);
+        const status summed = made->sum_rows();
+        if (!summed) return summed.error();
+        return made;
+    }
+
+    [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
+    [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
+    [[nodiscard]] std::size_t size() const noexcept { return rows_ * columns_; }
+    /// The bitstream: `F::bits` bits a weight, one tail.
+    [[nodiscard]] std::span<const std::uint8_t> stream() const noexcept { return stream_.span(); }
+    [[nodiscard]] unsigned code(std::size_t row, std::size_t column) const noexcept {
+        return layout::get<F::bits>(stream_.data(), row * columns_ + column);
+    }
+    /// The integer value, without exponent offset and scale.
+    [[nodiscard]] int value(std::size_t row, std::size_t column) const noexcept {
+        return F::value(code(row, column));
+    }
+    /// Σ|w| of each row, from which the accumulator bound follows.
+    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept {
+        return abs_sums_.span();
+    }
+    /// Σw of each row.
+    [[nodiscard]] std::span<const std::int64_t> sums() const noexcept { return sums_.span(); }
+    [[nodiscard]] int exponent_offset() const noexcept { return exponent_offset_; }
+    [[nodiscard]] std::span<const float> scale() const noexcept { return scale_.span(); }
+    /// What a row's integer values must be multiplied with to be the real weights.
+    [[nodiscard]] float real_scale(std::size_t row) const noexcept {
+        const float s = scale_.size() == 0 ? 1.0f : scale_[scale_.size() == 1 ? 0 : row];
+        return std::ldexp(s, exponent_offset_);
+    }
+
+private:
+    template <weight_format G, class T>
+        requires std::is_arithmetic_v<T>
+    friend result<packed_matrix<G>> pack(std::span<const T>, std::size_t, std::size_t,
+                                         const pack_options&);
+
+    [[nodiscard]] static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
+                                                        const pack_options& options) {
+        const std::size_t scales = options.scale.size();
+        if (scales > 1 && scales != rows)
+            return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
+        for (std::size_t i = 0; i < scales; ++i)
+            if (!std::isfinite(options.scale[i])) return error(errc::not_finite, "scale").at(i);
+        if (options.exponent_offset < -126 || options.exponent_offset > 126)
+            return error(errc::bad_option, "exponent_offset")
+                .got(options.exponent_offset)
+                .needs(126);
+        packed_matrix m;
+        m.rows_ = rows;
+        m.columns_ = columns;
+        m.exponent_offset_ = options.exponent_offset;
+        auto stream = buffer<std::uint8_t>::make(
+            layout::stream_bytes(saturating_mul(rows, columns), F::bits));
+        auto abs_sums = buffer<std::int64_t>::make(rows);
+        auto sums = buffer<std::int64_t>::make(rows);
+        auto scale = buffer<float>::copy_of(options.scale);
+        if (!stream) return stream.error();
+        if (!abs_sums) return abs_sums.error();
+        if (!sums) return sums.error();
+        if (!scale) return scale.error();
+        m.stream_ = *std::move(stream);
+        m.abs_sums_ = *std::move(abs_sums);
+        m.sums_ = *std::move(sums);
+        m.scale_ = *std::move(scale);
+        return m;
+    }
+
+    [[nodiscard]] status sum_rows() noexcept {
+        for (std::size_t r = 0; r < rows_; ++r)
+            for (std::size_t c = 0; c < columns_; ++c) {
+                const unsigned k = code(r, c);
+                if (!F::valid(k))
+                    return error(errc::reserved_code, "weights").at(r * columns_ + c).got(k);
+                add(r, F::value(k));
+            }
+        return {};
+    }
+    void add(std::size_t row, int value) noexcept {
+        abs_sums_[row] += value < 0 ? -value : value;
+        sums_[row] += value;
+    }
+
+    std::size_t rows_ = 0;
+    std::size_t columns_ = 0;
+    int exponent_offset_ = 0;
+    buffer<std::uint8_t> stream_;
+    buffer<std::int64_t> abs_sums_;
+    buffer<std::int64_t> sums_;
+    buffer<float> scale_;
+};
+
+/// Packs `rows`·`columns` weights, row-major, each a value of the format times 2^exponent_offset.
+/// A float −0.0 packs as zero.
+template <weight_format F, class T>
+    requires std::is_arithmetic_v<T>
+[[nodiscard]] result<packed_matrix<F>> pack(std::span<const T> weights, std::size_t rows,
+                                            std::size_t columns,
+                                            const pack_options& options = {}) {
+    if (weights.size() != saturating_mul(rows, columns))
+        return error(errc::shape_mismatch, "weights")
+            .got(weights.size())
+            .needs(saturating_mul(rows, columns));
+    auto packed = packed_matrix<F>::allocate(rows, columns, options);
+    if (!packed) return packed;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const double real = static_cast<double>(weights[i]);
+        if (!std::isfinite(real)) return error(errc::not_finite, "weights").at(i).got(real);
+        const double value = std::ldexp(real, -options.exponent_offset);
+        const bool whole = value >= F::min_value && value <= F::max_value &&
+                           value == static_cast<double>(static_cast<int>(value));
+        const int code = whole ? F::code_of(static_cast<int>(value)) : -1;
+        if (code < 0)
+            return error(errc::not_in_format, "weights").at(i).got(real).needs(F::max_value);
+        layout::put<F::bits>(packed->stream_.data(), i, static_cast<unsigned>(code));
+        packed->add(i / columns, F::value(static_cast<unsigned>(code)));
+    }
+    return packed;
+}
+
+template <weight_format F, class Range>
+    requires requires(const Range& r) { std::span(r); }
+[[nodiscard]] auto pack(const Range& weights, std::size_t rows, std::size_t columns,
+                        const pack_options& options = {}) {
+    using T = std::remove_cv_t<typename decltype(std::span(weights))::element_type>;
+    return pack<F, T>(std::span<const T>(weights), rows, columns, options);
+}
+
+/// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`.
+template <weight_format F, class T>
+    requires std::is_arithmetic_v<T>
+[[nodiscard]] status unpack(const packed_matrix<F>& packed, std::span<T> weights) {
+    if (weights.size() != packed.size())
+        return error(errc::shape_mismatch, "weights").got(weights.size()).needs(packed.size());
+    if constexpr (std::is_integral_v<T>) {
+        if (packed.exponent_offset() != 0)
+            return error(errc::bad_option, "exponent_offset")
+                .got(packed.exponent_offset())
+                .needs(0);
+        // The type must hold every value of this tensor, not only of its neighbours.
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            const int v = F::value(layout::get<F::bits>(packed.stream().data(), i));
+            if (static_cast<int>(static_cast<T>(v)) != v || (std::is_unsigned_v<T> && v < 0))
+                return error(errc::not_in_format, "weights").at(i).got(v);
+        }
+    }
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const int v = F::value(layout::get<F::bits>(packed.stream().data(), i));
+        if constexpr (std::is_integral_v<T>)
+            weights[i] = static_cast<T>(v);
+        else
+            weights[i] = static_cast<T>(std::ldexp(static_cast<double>(v),
+                                                   packed.exponent_offset()));
+    }
+    return {};
+}
+
+/// Shape of a convolution's weights. `in_channels` counts the channels of one group.
+struct filter_shape {
+    std::size_t out_channels = 0;
+    std::size_t height = 1;
+    std::size_t width = 1;
+    std::size_t in_channels = 0;
+
+    [[nodiscard]] constexpr std::size_t columns() const noexcept {
+        return saturating_mul(saturating_mul(height, width), in_channels);
+    }
+    friend constexpr bool operator==(const filter_shape&, const filter_shape&) = default;
+};
+
+/// Order in which the caller's weights come: ours, or PyTorch's.
+enum class filter_order : unsigned char { ohwi, oihw };
+
+/// The weights of a convolution, packed as [out_channels][height][width][in_channels].
+template <weight_format F>
+struct packed_filter {
+    using format = F;
+    packed_matrix<F> matrix;
+    filter_shape shape;
+};
+
+template <weight_format F, class Range>
+    requires requires(const Range& r) { std::span(r); }
+[[nodiscard]] result<packed_filter<F>> pack_filter(const Range& weights, const filter_shape& shape,
+                                                   filter_order order = filter_order::ohwi,
+                                                   const pack_options& options = {}) {
+    using T = std::remove_cv_t<typename decltype(std::span(weights))::element_type>;
+    const std::span<const T> given(weights);
+    const std::size_t count = saturating_mul(shape.out_channels, shape.columns());
+    if (given.size() != count)
+        return error(errc::shape_mismatch, "weights").got(given.size()).needs(count);
+    const auto finish = [&](std::span<const T> w) -> result<packed_filter<F>> {
+        auto matrix = pack<F, T>(w, shape.out_channels, shape.columns(), options);
+        if (!matrix) return matrix.error();
+        return packed_filter<F>{*std::move(matrix), shape};
+    };
+    if (order == filter_order::ohwi) return finish(given);
+    auto permuted = buffer<T>::make(count);
+    if (!permuted) return permuted.error();
+    const std::size_t taps = shape.height * shape.width;
+    for (std::size_t o = 0, i = 0; o < shape.out_channels; ++o)
+        for (std::size_t c = 0; c < shape.in_channels; ++c)
+            for (std::size_t t = 0; t < taps; ++t, ++i)
+                (*permuted)[(o * taps + t) * shape.in_channels + c] = given[i];
+    return finish(permuted->span());
+}
+
+} // namespace s3

@@ -1,0 +1,100 @@
+#pragma once
+// Packed tensors to and from the records of layout.hpp. Reading is safe on hostile bytes: every
+// length is checked against what is there before anything is allocated.
+
+#include <s3/pack/pack.hpp>
+
+#include <bit>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace s3 {
+
+namespace detail {
+
+template <weight_format F>
+[[nodiscard]] std::vector<std::byte> serialize(const packed_matrix<F>& m, std::size_t height,
+                                               std::size_t width) {
+    const auto stream = m.stream();
+    std::vector<std::byte> record(layout::header_bytes + 4 * m.scale().size() + stream.size());
+    layout::write({F::bits, F::has_zero, F::is_shift, m.exponent_offset(), m.rows(), m.columns(),
+                   static_cast<std::uint32_t>(height), static_cast<std::uint32_t>(width),
+                   m.scale().size()},
+                  record.data());
+    std::byte* p = record.data() + layout::header_bytes;
+    for (const float s : m.scale()) {
+        layout::detail::store(p, std::bit_cast<std::uint32_t>(s), 4);
+        p += 4;
+    }
+    std::copy_n(std::as_bytes(stream).data(), stream.size(), p);
+    return record;
+}
+
+template <weight_format F>
+[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
+                                                   layout::header& h) {
+    auto read = layout::read(record);
+    if (!read) return read.error();
+    h = *read;
+    if (h.bits != F::bits) return error(errc::foreign, "record.bits").got(h.bits).needs(F::bits);
+    if (h.has_zero != F::has_zero || h.is_shift != F::is_shift)
+        return error(errc::foreign, "record.flags");
+    const std::size_t rest = record.size() - layout::header_bytes;
+    if (h.scales > rest / 4) return error(errc::truncated, "record.scale").got(rest);
+    const auto scale_count = static_cast<std::size_t>(h.scales);
+    if (h.columns != 0 && h.rows > std::numeric_limits<std::size_t>::max() / h.columns)
+        return error(errc::truncated, "record.rows").got(h.rows);
+    auto scale = buffer<float>::make(scale_count);
+    if (!scale) return scale.error();
+    const std::byte* p = record.data() + layout::header_bytes;
+    for (std::size_t i = 0; i < scale_count; ++i)
+        (*scale)[i] = std::bit_cast<float>(
+            static_cast<std::uint32_t>(layout::detail::load(p + 4 * i, 4)));
+    const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
+                           rest - 4 * scale_count);
+    // A matrix without columns has no stream that would bound its number of rows.
+    if (h.columns == 0 && h.rows > rest + (std::size_t{1} << 20))
+        return error(errc::truncated, "record.rows").got(h.rows);
+    return packed_matrix<F>::from_stream(static_cast<std::size_t>(h.rows),
+                                         static_cast<std::size_t>(h.columns), stream,
+                                         {h.exponent_offset, scale->span()});
+}
+
+} // namespace detail
+
+/// The record of a matrix.
+template <weight_format F>
+[[nodiscard]] std::vector<std::byte> serialize(const packed_matrix<F>& matrix) {
+    return detail::serialize(matrix, 0, 0);
+}
+/// The record of a filter.
+template <weight_format F>
+[[nodiscard]] std::vector<std::byte> serialize(const packed_filter<F>& filter) {
+    return detail::serialize(filter.matrix, filter.shape.height, filter.shape.width);
+}
+
+/// The matrix in a record. `errc::foreign` if it holds another format, or a filter.
+template <weight_format F>
+[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record) {
+    layout::header h;
+    auto matrix = detail::deserialize<F>(record, h);
+    if (matrix && (h.height != 0 || h.width != 0))
+        return error(errc::foreign, "record.height").got(h.height).needs(0);
+    return matrix;
+}
+/// The filter in a record. `errc::foreign` if it holds another format, or a matrix.
+template <weight_format F>
+[[nodiscard]] result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record) {
+    layout::header h;
+    auto matrix = detail::deserialize<F>(record, h);
+    if (!matrix) return matrix.error();
+    const std::size_t taps = saturating_mul(h.height, h.width);
+    if (taps == 0) return error(errc::foreign, "record.height").got(h.height);
+    if (matrix->columns() % taps != 0)
+        return error(errc::shape_mismatch, "record.columns").got(matrix->columns()).needs(taps);
+    const filter_shape shape{matrix->rows(), h.height, h.width, matrix->columns() / taps};
+    return packed_filter<F>{*std::move(matrix), shape};
+}
+
+} // namespace s3
