@@ -11,8 +11,8 @@
 namespace s3 {
 
 template <integer_activation X>
-inline constexpr int max_abs_activation =
-    std::max(-int{std::numeric_limits<X>::min()}, int{std::numeric_limits<X>::max()});
+inline constexpr int max_abs_activation = std::max(-int{std::numeric_limits<X>::min()},
+                                                   int{std::numeric_limits<X>::max()});
 
 /// Largest depth K for which every sum of K products fits `Acc`, whatever the weights are.
 /// `activation_bits` < 8 states that activations are narrower than their type.
@@ -26,8 +26,10 @@ template <weight_format F, integer_activation X, std::signed_integral Acc = std:
     const std::int64_t low = *std::min_element(std::begin(corners), std::end(corners));
     const std::int64_t high = *std::max_element(std::begin(corners), std::end(corners));
     std::int64_t depth = std::numeric_limits<std::int64_t>::max();
-    if (high > 0) depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::max()} / high);
-    if (low < 0) depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::min()} / low);
+    if (high > 0)
+        depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::max()} / high);
+    if (low < 0)
+        depth = std::min(depth, std::int64_t{std::numeric_limits<Acc>::min()} / low);
     return depth;
 }
 

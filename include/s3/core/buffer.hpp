@@ -14,7 +14,7 @@
 namespace s3 {
 
 template <class T>
-    requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 class buffer {
 public:
     static constexpr std::size_t alignment = 64;
@@ -23,18 +23,20 @@ public:
 
     /// `size` zeroed elements, or `errc::out_of_memory`.
     [[nodiscard]] static result<buffer> make(std::size_t size) {
-        if (size == 0) return buffer();
+        if (size == 0)
+            return buffer();
         if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T))
             return error(errc::out_of_memory, "allocation").got(size);
-        void* raw =
-            ::operator new(size * sizeof(T), std::align_val_t{alignment}, std::nothrow);
-        if (raw == nullptr) return error(errc::out_of_memory, "allocation").got(size * sizeof(T));
+        void* raw = ::operator new (size * sizeof(T), std::align_val_t{alignment}, std::nothrow);
+        if (raw == nullptr)
+            return error(errc::out_of_memory, "allocation").got(size * sizeof(T));
         std::memset(raw, 0, size * sizeof(T));
         return buffer(static_cast<T*>(raw), size);
     }
     [[nodiscard]] static result<buffer> copy_of(std::span<const T> from) {
         auto copy = make(from.size());
-        if (copy && !from.empty()) std::memcpy(copy->data(), from.data(), from.size_bytes());
+        if (copy && !from.empty())
+            std::memcpy(copy->data(), from.data(), from.size_bytes());
         return copy;
     }
 
@@ -49,7 +51,7 @@ public:
 private:
     struct release {
         std::size_t size = 0;
-        void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t{alignment}); }
+        void operator()(T* p) const noexcept { ::operator delete (p, std::align_val_t{alignment}); }
     };
     buffer(T* p, std::size_t size) noexcept : data_(p, release{size}) {}
 

@@ -19,11 +19,11 @@ namespace s3 {
 
 enum class errc : std::uint8_t {
     ok,
-    not_in_format,    ///< a weight that the format cannot hold; index and value say which
-    not_finite,       ///< NaN or infinity; index says where
-    shape_mismatch,   ///< sizes that do not fit together; value is what came, limit what is needed
-    bad_option,       ///< a stride, padding, group count, … outside its range
-    depth_exceeded,   ///< Σ|w|·max|x| could overflow the accumulator; value and limit are the sums
+    not_in_format,  ///< a weight that the format cannot hold; index and value say which
+    not_finite,     ///< NaN or infinity; index says where
+    shape_mismatch, ///< sizes that do not fit together; value is what came, limit what is needed
+    bad_option,     ///< a stride, padding, group count, … outside its range
+    depth_exceeded, ///< Σ|w|·max|x| could overflow the accumulator; value and limit are the sums
     buffer_too_small, ///< an output or scratch span; value is its size, limit the size needed
     reserved_code,    ///< the code of "minus zero", which is never written
     truncated,        ///< a file or buffer that ends early
@@ -35,19 +35,32 @@ enum class errc : std::uint8_t {
 
 [[nodiscard]] constexpr const char* to_string(errc code) noexcept {
     switch (code) {
-    case errc::ok: return "no error";
-    case errc::not_in_format: return "value is not in the weight format";
-    case errc::not_finite: return "value is not finite";
-    case errc::shape_mismatch: return "shape does not fit";
-    case errc::bad_option: return "option is out of range";
-    case errc::depth_exceeded: return "sum could overflow the accumulator";
-    case errc::buffer_too_small: return "buffer is too small";
-    case errc::reserved_code: return "reserved code (minus zero)";
-    case errc::truncated: return "data ends early";
-    case errc::foreign: return "not the expected kind of data";
-    case errc::unsupported: return "combination is not supported";
-    case errc::out_of_memory: return "out of memory";
-    case errc::io: return "input or output failed";
+    case errc::ok:
+        return "no error";
+    case errc::not_in_format:
+        return "value is not in the weight format";
+    case errc::not_finite:
+        return "value is not finite";
+    case errc::shape_mismatch:
+        return "shape does not fit";
+    case errc::bad_option:
+        return "option is out of range";
+    case errc::depth_exceeded:
+        return "sum could overflow the accumulator";
+    case errc::buffer_too_small:
+        return "buffer is too small";
+    case errc::reserved_code:
+        return "reserved code (minus zero)";
+    case errc::truncated:
+        return "data ends early";
+    case errc::foreign:
+        return "not the expected kind of data";
+    case errc::unsupported:
+        return "combination is not supported";
+    case errc::out_of_memory:
+        return "out of memory";
+    case errc::io:
+        return "input or output failed";
     }
     return "unknown error";
 }
@@ -86,10 +99,12 @@ struct error {
         return e;
     }
 
-    /// One line for a person, e.g. "weights[7]: value is not in the weight format (got 3, limit 4)".
+    /// One line for a person, e.g. "weights[7]: value is not in the weight format (got 3, limit
+    /// 4)".
     [[nodiscard]] std::string message() const {
         std::string text = argument;
-        if (index >= 0) text += "[" + std::to_string(index) + "]";
+        if (index >= 0)
+            text += "[" + std::to_string(index) + "]";
         text += ": ";
         text += to_string(code);
         char number[48];
@@ -133,15 +148,22 @@ public:
     [[nodiscard]] const s3::error& error() const noexcept { return error_; }
 
 #if S3_HAS_EXCEPTIONS
-    [[nodiscard]] T& value() & { return check(), *value_; }
-    [[nodiscard]] const T& value() const& { return check(), *value_; }
-    [[nodiscard]] T&& value() && { return check(), std::move(*value_); }
+    [[nodiscard]] T& value() & {
+        return check(), *value_;
+    }
+    [[nodiscard]] const T& value() const& {
+        return check(), *value_;
+    }
+    [[nodiscard]] T&& value() && {
+        return check(), std::move(*value_);
+    }
 #endif
 
 private:
 #if S3_HAS_EXCEPTIONS
     void check() const {
-        if (!value_) throw bad_result(error_);
+        if (!value_)
+            throw bad_result(error_);
     }
 #endif
     std::optional<T> value_;
@@ -161,7 +183,8 @@ public:
 
 #if S3_HAS_EXCEPTIONS
     void value() const {
-        if (!has_value()) throw bad_result(error_);
+        if (!has_value())
+            throw bad_result(error_);
     }
 #endif
 

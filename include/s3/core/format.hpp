@@ -33,8 +33,7 @@ concept weight_format = requires(unsigned code, int value) {
 };
 
 template <int Bits, bool Zero>
-    requires(Bits >= 2 && Bits <= 5)
-struct shift_format {
+requires(Bits >= 2 && Bits <= 5) struct shift_format {
     static constexpr int bits = Bits;
     static constexpr int codes = 1 << Bits;
     static constexpr bool has_zero = Zero;
@@ -45,8 +44,13 @@ struct shift_format {
     static constexpr int min_value = -max_value;
 
 private:
-    static constexpr char name_text[] = {Zero ? 's' : 'd', Zero ? 'h' : 'e', Zero ? 'i' : 'n',
-                                         Zero ? 'f' : 's', Zero ? 't' : 'e', '0' + Bits, 0};
+    static constexpr char name_text[] = {Zero ? 's' : 'd',
+                                         Zero ? 'h' : 'e',
+                                         Zero ? 'i' : 'n',
+                                         Zero ? 'f' : 's',
+                                         Zero ? 't' : 'e',
+                                         '0' + Bits,
+                                         0};
     static constexpr unsigned sign_bit = 1u << (Bits - 1);
 
 public:
@@ -57,20 +61,24 @@ public:
     }
     [[nodiscard]] static constexpr triple decode(unsigned code) noexcept {
         const int magnitude = static_cast<int>(code & (sign_bit - 1));
-        if (Zero && magnitude == 0) return {};
+        if (Zero && magnitude == 0)
+            return {};
         return {(code & sign_bit) != 0 ? -1 : 1, 1, magnitude - (Zero ? 1 : 0)};
     }
     /// Precondition: the triple's shift is in [0, E), and it is not zero where the format has none.
     [[nodiscard]] static constexpr unsigned encode(const triple& t) noexcept {
-        if (t.sparse == 0) return 0;
+        if (t.sparse == 0)
+            return 0;
         return (t.sign < 0 ? sign_bit : 0u) | static_cast<unsigned>(t.shift + (Zero ? 1 : 0));
     }
     [[nodiscard]] static constexpr int value(unsigned code) noexcept {
         return decode(code).value();
     }
     [[nodiscard]] static constexpr int code_of(int v) noexcept {
-        if (v < min_value || v > max_value) return -1;
-        if (v == 0) return Zero ? 0 : -1;
+        if (v < min_value || v > max_value)
+            return -1;
+        if (v == 0)
+            return Zero ? 0 : -1;
         const triple t = to_triple(v);
         return t.value() == v ? static_cast<int>(encode(t)) : -1;
     }

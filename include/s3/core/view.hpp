@@ -35,12 +35,14 @@ struct matrix_view {
 
     /// An error unless the buffer holds the shape.
     [[nodiscard]] status check(const char* argument) const noexcept {
-        if (stride < columns) return error(errc::bad_option, argument).got(stride).needs(columns);
-        if (rows == 0 || columns == 0) return {};
+        if (stride < columns)
+            return error(errc::bad_option, argument).got(stride).needs(columns);
+        if (rows == 0 || columns == 0)
+            return {};
         const std::size_t before_last = saturating_mul(rows - 1, stride);
-        const std::size_t needed =
-            before_last > std::numeric_limits<std::size_t>::max() - columns ? before_last
-                                                                            : before_last + columns;
+        const std::size_t needed = before_last > std::numeric_limits<std::size_t>::max() - columns
+                                       ? before_last
+                                       : before_last + columns;
         if (data.size() < needed)
             return error(errc::buffer_too_small, argument).got(data.size()).needs(needed);
         return {};

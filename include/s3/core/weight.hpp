@@ -17,10 +17,12 @@ struct triple {
 
 /// The triple of ±2^s or 0. Precondition: |value| is zero or a power of two.
 [[nodiscard]] constexpr triple to_triple(int value) noexcept {
-    if (value == 0) return {};
+    if (value == 0)
+        return {};
     const unsigned magnitude = static_cast<unsigned>(value < 0 ? -value : value);
     int shift = 0;
-    while ((magnitude >> shift) > 1) ++shift;
+    while ((magnitude >> shift) > 1)
+        ++shift;
     return {value < 0 ? -1 : 1, 1, shift};
 }
 

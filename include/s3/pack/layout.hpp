@@ -44,7 +44,8 @@ template <int Bits>
     const std::uint8_t* p = stream + bit / 8;
     const unsigned shift = bit % 8;
     unsigned word = *p;
-    if (shift + Bits > 8) word |= unsigned{p[1]} << 8;
+    if (shift + Bits > 8)
+        word |= unsigned{p[1]} << 8;
     return (word >> shift) & ((1u << Bits) - 1);
 }
 
@@ -55,7 +56,8 @@ constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept 
     std::uint8_t* p = stream + bit / 8;
     const unsigned word = code << (bit % 8);
     *p = static_cast<std::uint8_t>(*p | word);
-    if (bit % 8 + Bits > 8) p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
+    if (bit % 8 + Bits > 8)
+        p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
 }
 
 struct header {
@@ -73,11 +75,13 @@ struct header {
 namespace detail {
 
 constexpr void store(std::byte* to, std::uint64_t value, int bytes) noexcept {
-    for (int i = 0; i < bytes; ++i) to[i] = static_cast<std::byte>(value >> (8 * i) & 255);
+    for (int i = 0; i < bytes; ++i)
+        to[i] = static_cast<std::byte>(value >> (8 * i) & 255);
 }
 [[nodiscard]] constexpr std::uint64_t load(const std::byte* from, int bytes) noexcept {
     std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;) value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
+    for (int i = bytes; i-- > 0;)
+        value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
     return value;
 }
 
@@ -86,7 +90,8 @@ constexpr void store(std::byte* to, std::uint64_t value, int bytes) noexcept {
 /// Writes `header_bytes` bytes.
 constexpr void write(const header& h, std::byte* to) noexcept {
     constexpr char magic[] = "S3W";
-    for (int i = 0; i < 3; ++i) to[i] = static_cast<std::byte>(magic[i]);
+    for (int i = 0; i < 3; ++i)
+        to[i] = static_cast<std::byte>(magic[i]);
     detail::store(to + 3, version, 1);
     detail::store(to + 4, static_cast<std::uint64_t>(h.bits), 1);
     detail::store(to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u), 1);
@@ -106,11 +111,13 @@ constexpr void write(const header& h, std::byte* to) noexcept {
     if (detail::load(p, 3) != detail::load(std::as_bytes(std::span("S3W")).data(), 3))
         return error(errc::foreign, "record.magic");
     const auto ver = detail::load(p + 3, 1);
-    if (ver != version) return error(errc::foreign, "record.version").got(ver).needs(version);
+    if (ver != version)
+        return error(errc::foreign, "record.version").got(ver).needs(version);
     header h;
     h.bits = static_cast<int>(detail::load(p + 4, 1));
     const auto flags = detail::load(p + 5, 1);
-    if (flags > 3) return error(errc::foreign, "record.flags").got(flags).needs(3);
+    if (flags > 3)
+        return error(errc::foreign, "record.flags").got(flags).needs(3);
     h.has_zero = (flags & 1) != 0;
     h.is_shift = (flags & 2) != 0;
     h.exponent_offset = static_cast<std::int16_t>(detail::load(p + 6, 2));

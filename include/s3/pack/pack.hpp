@@ -44,13 +44,16 @@ public:
                 .got(stream.size())
                 .needs(needed);
         auto made = allocate(rows, columns, options);
-        if (!made) return made.error();
-        if (needed != 0) std::copy(stream.begin(), stream.end(), made->stream_.data());
+        if (!made)
+            return made.error();
+        if (needed != 0)
+            std::copy(stream.begin(), stream.end(), made->stream_.data());
         const std::size_t used = rows * columns * F::bits % 8;
         if (used != 0 && stream[needed - 1] >> used != 0)
             return error(errc::reserved_code, "stream.tail").at(needed - 1);
         const status summed = made->sum_rows();
-        if (!summed) return summed.error();
+        if (!summed)
+            return summed.error();
         return made;
     }
 
@@ -82,7 +85,7 @@ public:
 
 private:
     template <weight_format G, class T>
-        requires std::is_arithmetic_v<T>
+    requires std::is_arithmetic_v<T>
     friend result<packed_matrix<G>> pack(std::span<const T>, std::size_t, std::size_t,
                                          const pack_options&);
 
@@ -92,7 +95,8 @@ private:
         if (scales > 1 && scales != rows)
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
         for (std::size_t i = 0; i < scales; ++i)
-            if (!std::isfinite(options.scale[i])) return error(errc::not_finite, "scale").at(i);
+            if (!std::isfinite(options.scale[i]))
+                return error(errc::not_finite, "scale").at(i);
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
                 .got(options.exponent_offset)
@@ -106,10 +110,14 @@ private:
         auto abs_sums = buffer<std::int64_t>::make(rows);
         auto sums = buffer<std::int64_t>::make(rows);
         auto scale = buffer<float>::copy_of(options.scale);
-        if (!stream) return stream.error();
-        if (!abs_sums) return abs_sums.error();
-        if (!sums) return sums.error();
-        if (!scale) return scale.error();
+        if (!stream)
+            return stream.error();
+        if (!abs_sums)
+            return abs_sums.error();
+        if (!sums)
+            return sums.error();
+        if (!scale)
+            return scale.error();
         m.stream_ = *std::move(stream);
         m.abs_sums_ = *std::move(abs_sums);
         m.sums_ = *std::move(sums);
@@ -144,19 +152,20 @@ private:
 /// Packs `rows`·`columns` weights, row-major, each a value of the format times 2^exponent_offset.
 /// A float −0.0 packs as zero.
 template <weight_format F, class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] result<packed_matrix<F>> pack(std::span<const T> weights, std::size_t rows,
-                                            std::size_t columns,
-                                            const pack_options& options = {}) {
+                                            std::size_t columns, const pack_options& options = {}) {
     if (weights.size() != saturating_mul(rows, columns))
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
     auto packed = packed_matrix<F>::allocate(rows, columns, options);
-    if (!packed) return packed;
+    if (!packed)
+        return packed;
     for (std::size_t i = 0; i < weights.size(); ++i) {
         const double real = static_cast<double>(weights[i]);
-        if (!std::isfinite(real)) return error(errc::not_finite, "weights").at(i).got(real);
+        if (!std::isfinite(real))
+            return error(errc::not_finite, "weights").at(i).got(real);
         const double value = std::ldexp(real, -options.exponent_offset);
         const bool whole = value >= F::min_value && value <= F::max_value &&
                            value == static_cast<double>(static_cast<int>(value));
@@ -170,7 +179,9 @@ template <weight_format F, class T>
 }
 
 template <weight_format F, class Range>
-    requires requires(const Range& r) { std::span(r); }
+requires requires(const Range& r) {
+    std::span(r);
+}
 [[nodiscard]] auto pack(const Range& weights, std::size_t rows, std::size_t columns,
                         const pack_options& options = {}) {
     using T = std::remove_cv_t<typename decltype(std::span(weights))::element_type>;
@@ -179,7 +190,7 @@ template <weight_format F, class Range>
 
 /// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`.
 template <weight_format F, class T>
-    requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] status unpack(const packed_matrix<F>& packed, std::span<T> weights) {
     if (weights.size() != packed.size())
         return error(errc::shape_mismatch, "weights").got(weights.size()).needs(packed.size());
@@ -200,8 +211,8 @@ template <weight_format F, class T>
         if constexpr (std::is_integral_v<T>)
             weights[i] = static_cast<T>(v);
         else
-            weights[i] = static_cast<T>(std::ldexp(static_cast<double>(v),
-                                                   packed.exponent_offset()));
+            weights[i] =
+                static_cast<T>(std::ldexp(static_cast<double>(v), packed.exponent_offset()));
     }
     return {};
 }
@@ -231,7 +242,9 @@ struct packed_filter {
 };
 
 template <weight_format F, class Range>
-    requires requires(const Range& r) { std::span(r); }
+requires requires(const Range& r) {
+    std::span(r);
+}
 [[nodiscard]] result<packed_filter<F>> pack_filter(const Range& weights, const filter_shape& shape,
                                                    filter_order order = filter_order::ohwi,
                                                    const pack_options& options = {}) {
@@ -242,12 +255,15 @@ template <weight_format F, class Range>
         return error(errc::shape_mismatch, "weights").got(given.size()).needs(count);
     const auto finish = [&](std::span<const T> w) -> result<packed_filter<F>> {
         auto matrix = pack<F, T>(w, shape.out_channels, shape.columns(), options);
-        if (!matrix) return matrix.error();
+        if (!matrix)
+            return matrix.error();
         return packed_filter<F>{*std::move(matrix), shape};
     };
-    if (order == filter_order::ohwi) return finish(given);
+    if (order == filter_order::ohwi)
+        return finish(given);
     auto permuted = buffer<T>::make(count);
-    if (!permuted) return permuted.error();
+    if (!permuted)
+        return permuted.error();
     const std::size_t taps = shape.height * shape.width;
     for (std::size_t o = 0, i = 0; o < shape.out_channels; ++o)
         for (std::size_t c = 0; c < shape.in_channels; ++c)

@@ -37,7 +37,8 @@ template <weight_format F>
             constexpr double root_half = 0.70710678118654752;
             exponent += fraction >= (rounding == nearest::value ? 0.75 : root_half) ? 0 : -1;
         }
-        if (exponent < 0 && F::has_zero) return 0;
+        if (exponent < 0 && F::has_zero)
+            return 0;
         return sign * (1 << std::clamp(exponent, 0, F::exponents - 1));
     }
 }
@@ -61,15 +62,18 @@ template <weight_format F, std::floating_point T>
 template <weight_format F, std::floating_point T>
 [[nodiscard]] int best_exponent(std::span<const T> row, nearest rounding) noexcept {
     double largest = 0;
-    for (const T w : row) largest = std::max(largest, std::fabs(static_cast<double>(w)));
-    if (largest == 0) return 0;
+    for (const T w : row)
+        largest = std::max(largest, std::fabs(static_cast<double>(w)));
+    if (largest == 0)
+        return 0;
     const int top = std::ilogb(largest) + 2 - std::ilogb(double{F::max_value});
     constexpr int candidates = 10;
     int best = top;
     double least = std::numeric_limits<double>::infinity();
     for (int p = top; p > top - candidates; --p) {
         const double e = squared_error<F>(row, p, rounding);
-        if (e < least) least = e, best = p;
+        if (e < least)
+            least = e, best = p;
     }
     return std::clamp(best, -126, 126);
 }
@@ -87,17 +91,21 @@ template <weight_format F, std::floating_point T>
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
     for (std::size_t i = 0; i < weights.size(); ++i)
-        if (!std::isfinite(weights[i])) return error(errc::not_finite, "weights").at(i);
+        if (!std::isfinite(weights[i]))
+            return error(errc::not_finite, "weights").at(i);
     const bool per_row = options.granularity == scale_per::row;
     auto nearest = buffer<double>::make(weights.size());
     auto scale = buffer<float>::make(per_row ? rows : 0);
-    if (!nearest) return nearest.error();
-    if (!scale) return scale.error();
+    if (!nearest)
+        return nearest.error();
+    if (!scale)
+        return scale.error();
     const int shared = per_row ? 0 : detail::best_exponent<F>(weights, options.rounding);
     for (std::size_t r = 0; r < rows; ++r) {
         const auto row = weights.subspan(r * columns, columns);
         const int p = per_row ? detail::best_exponent<F>(row, options.rounding) : shared;
-        if (per_row) (*scale)[r] = std::ldexp(1.0f, p);
+        if (per_row)
+            (*scale)[r] = std::ldexp(1.0f, p);
         for (std::size_t c = 0; c < columns; ++c) {
             const double unit = std::ldexp(static_cast<double>(row[c]), -p);
             (*nearest)[r * columns + c] =
@@ -108,7 +116,9 @@ template <weight_format F, std::floating_point T>
 }
 
 template <weight_format F, class Range>
-    requires requires(const Range& r) { std::span(r); }
+requires requires(const Range& r) {
+    std::span(r);
+}
 [[nodiscard]] auto quantize(const Range& weights, std::size_t rows, std::size_t columns,
                             const quantize_options& options = {}) {
     using T = std::remove_cv_t<typename decltype(std::span(weights))::element_type>;

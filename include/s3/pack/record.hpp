@@ -35,22 +35,26 @@ template <weight_format F>
 [[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
                                                    layout::header& h) {
     auto read = layout::read(record);
-    if (!read) return read.error();
+    if (!read)
+        return read.error();
     h = *read;
-    if (h.bits != F::bits) return error(errc::foreign, "record.bits").got(h.bits).needs(F::bits);
+    if (h.bits != F::bits)
+        return error(errc::foreign, "record.bits").got(h.bits).needs(F::bits);
     if (h.has_zero != F::has_zero || h.is_shift != F::is_shift)
         return error(errc::foreign, "record.flags");
     const std::size_t rest = record.size() - layout::header_bytes;
-    if (h.scales > rest / 4) return error(errc::truncated, "record.scale").got(rest);
+    if (h.scales > rest / 4)
+        return error(errc::truncated, "record.scale").got(rest);
     const auto scale_count = static_cast<std::size_t>(h.scales);
     if (h.columns != 0 && h.rows > std::numeric_limits<std::size_t>::max() / h.columns)
         return error(errc::truncated, "record.rows").got(h.rows);
     auto scale = buffer<float>::make(scale_count);
-    if (!scale) return scale.error();
+    if (!scale)
+        return scale.error();
     const std::byte* p = record.data() + layout::header_bytes;
     for (std::size_t i = 0; i < scale_count; ++i)
-        (*scale)[i] = std::bit_cast<float>(
-            static_cast<std::uint32_t>(layout::detail::load(p + 4 * i, 4)));
+        (*scale)[i] =
+            std::bit_cast<float>(static_cast<std::uint32_t>(layout::detail::load(p + 4 * i, 4)));
     const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
                            rest - 4 * scale_count);
     // A matrix without columns has no stream that would bound its number of rows.
@@ -88,9 +92,11 @@ template <weight_format F>
 [[nodiscard]] result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record) {
     layout::header h;
     auto matrix = detail::deserialize<F>(record, h);
-    if (!matrix) return matrix.error();
+    if (!matrix)
+        return matrix.error();
     const std::size_t taps = saturating_mul(h.height, h.width);
-    if (taps == 0) return error(errc::foreign, "record.height").got(h.height);
+    if (taps == 0)
+        return error(errc::foreign, "record.height").got(h.height);
     if (matrix->columns() % taps != 0)
         return error(errc::shape_mismatch, "record.columns").got(matrix->columns()).needs(taps);
     const filter_shape shape{matrix->rows(), h.height, h.width, matrix->columns() / taps};

@@ -48,7 +48,8 @@ struct avx512 : avx2 {
     static constexpr int vector_bytes = 64;
 };
 #endif
-#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) &&                 \
+    defined(__AVX512VL__)
 struct avx512_vnni : avx512 {
     static constexpr const char* name = "avx512-vnni";
 };
@@ -66,9 +67,11 @@ struct neon_dot : neon {
 #endif
 #endif
 
-#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) &&                 \
+    defined(__AVX512VL__)
 using native = avx512_vnni;
-#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) &&                    \
+    defined(__AVX512DQ__)
 using native = avx512;
 #elif defined(__AVX2__) && defined(__FMA__)
 using native = avx2;
