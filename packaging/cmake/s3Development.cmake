@@ -1,0 +1,65 @@
+# Flags of our own tests, benchmarks and examples: the target s3_development, never exported.
+
+option(S3_EXCEPTIONS "Build with exceptions and run-time type information" ON)
+set(S3_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
+set(arch_default "")
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CROSSCOMPILING)
+    set(arch_default native)
+endif()
+set(S3_ARCH ${arch_default} CACHE STRING "Value of -march; empty: the compiler's default")
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+add_library(s3_development INTERFACE)
+target_link_libraries(s3_development INTERFACE s3::s3)
+target_compile_options(
+    s3_development
+    INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror
+              $<$<BOOL:${S3_ARCH}>:-march=${S3_ARCH}>)
+
+# Libraries that need exceptions cannot join a build without them; Torch is one.
+add_library(s3_no_exceptions INTERFACE)
+target_compile_options(s3_no_exceptions INTERFACE -fno-exceptions -fno-rtti)
+if(NOT S3_EXCEPTIONS)
+    target_link_libraries(s3_development INTERFACE s3_no_exceptions)
+endif()
+
+if(S3_SANITIZE)
+    target_compile_options(
+        s3_development INTERFACE -fsanitize=${S3_SANITIZE} -fno-sanitize-recover=all
+                                 -fno-omit-frame-pointer)
+    target_link_options(s3_development INTERFACE -fsanitize=${S3_SANITIZE})
+endif()
+
+# Optional frameworks, by the part of a file's name that asks for one.
+if(S3_EXCEPTIONS)
+    find_package(Torch QUIET)
+endif()
+find_package(Eigen3 QUIET)
+find_package(nlohmann_json QUIET)
+find_package(TBB QUIET)
+find_package(OpenMP QUIET)
+set(S3_FRAMEWORKS torch:torch eigen:Eigen3::Eigen safetensors:nlohmann_json::nlohmann_json
+                  tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
+
+# Sets <result> to the targets that `file` (a path relative to its folder) must link, or to NOTFOUND
+# if one of them is not installed.
+function(s3_frameworks_of file result)
+    set(targets "")
+    foreach(entry IN LISTS S3_FRAMEWORKS)
+        string(REGEX MATCH "^([^:]+):(.+)$" _ ${entry})
+        set(word ${CMAKE_MATCH_1})
+        set(target ${CMAKE_MATCH_2})
+        if(file MATCHES "(^|[/_])${word}")
+            if(NOT TARGET ${target})
+                message(STATUS "s3: ${file} is left out, ${target} was not found")
+                set(${result} NOTFOUND PARENT_SCOPE)
+                return()
+            endif()
+            list(APPEND targets ${target})
+        endif()
+    endforeach()
+    set(${result} "${targets}" PARENT_SCOPE)
+endfunction()

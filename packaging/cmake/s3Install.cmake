@@ -1,0 +1,20 @@
+# Install rules: headers, a relocatable CMake package, and a pkg-config file. Nothing depends on the
+# architecture, so all goes to include/ and share/.
+
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(package_directory ${CMAKE_INSTALL_DATADIR}/cmake/s3)
+install(DIRECTORY include/s3 DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS s3 EXPORT s3Targets)
+install(EXPORT s3Targets NAMESPACE s3:: DESTINATION ${package_directory})
+
+configure_package_config_file(packaging/cmake/s3Config.cmake.in s3Config.cmake
+                              INSTALL_DESTINATION ${package_directory})
+write_basic_package_version_file(s3ConfigVersion.cmake COMPATIBILITY SameMinorVersion
+                                 ARCH_INDEPENDENT)
+install(FILES ${PROJECT_BINARY_DIR}/s3Config.cmake ${PROJECT_BINARY_DIR}/s3ConfigVersion.cmake
+              packaging/cmake/s3Xsimd.cmake DESTINATION ${package_directory})
+
+configure_file(packaging/s3.pc.in s3.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/s3.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
