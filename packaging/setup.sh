@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that building, testing and running s3 needs, where they are
+# missing. Arguments: further packages. As root it installs at once, otherwise it asks first.
+set -euo pipefail
+
+packages=(
+    g++ cmake ninja-build pkg-config    # build
+    libxsimd-dev                        # the library's only dependency
+    doctest-dev libtorch-dev            # tests, and the hosts that they compare with
+    libeigen3-dev nlohmann-json3-dev
+    libcli11-dev dataset-fashion-mnist  # examples
+    "$@"
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "These packages are missing: ${missing[*]}"
+if ! command -v apt-get >/dev/null; then
+    echo "There is no apt-get here: install their like by hand, then use CMake (see README.md)." >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    as_root=(sudo)
+    answer=
+    read -r -p "Install them with sudo apt-get? [y/N] " answer || true
+    case $answer in
+    y | Y | yes) ;;
+    *)
+        echo "Nothing was installed. To do it: sudo apt-get install ${missing[*]}" >&2
+        exit 1
+        ;;
+    esac
+fi
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get -o Acquire::Retries=3 update
+"${as_root[@]}" apt-get -o Acquire::Retries=3 install -y --no-install-recommends "${missing[@]}"
