@@ -1,0 +1,66 @@
+#pragma once
+// Initial latents. The host passes the random generator; the same generator and seed give the same
+// latents with every standard library (std::normal_distribution would not).
+//
+//   S3          every latent ~ N(0, σ), σ = sqrt(2 / (k²·C_out)) as in the authors' code
+//   DenseShift  every latent ~ N(0, 10⁻³) (Li et al. 2022)
+
+#include <s3/train/latents.hpp>
+
+#include <cmath>
+#include <numbers>
+#include <random>
+#include <span>
+
+namespace s3 {
+
+/// Generators whose values fill their range, e.g. std::mt19937.
+template <class G>
+concept random_generator = std::uniform_random_bit_generator<std::remove_reference_t<G>>;
+
+namespace detail {
+
+/// Uniform in the open interval (0, 1).
+template <random_generator G>
+[[nodiscard]] double uniform(G& generator) {
+    const double range = static_cast<double>(generator.max() - generator.min()) + 1.0;
+    return (static_cast<double>(generator() - generator.min()) + 0.5) / range;
+}
+
+} // namespace detail
+
+/// Fills with N(0, deviation), two values from two draws (Box and Muller 1958).
+template <random_generator G>
+void fill_normal(std::span<float> values, double deviation, G& generator) {
+    for (std::size_t i = 0; i < values.size(); i += 2) {
+        const double radius = deviation * std::sqrt(-2 * std::log(detail::uniform(generator)));
+        const double angle = 2 * std::numbers::pi * detail::uniform(generator);
+        values[i] = static_cast<float>(radius * std::cos(angle));
+        if (i + 1 < values.size())
+            values[i + 1] = static_cast<float>(radius * std::sin(angle));
+    }
+}
+
+/// Fills with the uniform distribution over (low, high).
+template <random_generator G>
+void fill_uniform(std::span<float> values, double low, double high, G& generator) {
+    for (float& v : values)
+        v = static_cast<float>(low + (high - low) * detail::uniform(generator));
+}
+
+/// The authors' σ for `out_channels` filters of `kernel_area` = k² taps (1 for a linear layer).
+[[nodiscard]] inline double initial_deviation(std::size_t kernel_area,
+                                              std::size_t out_channels) noexcept {
+    return std::sqrt(2.0 / (static_cast<double>(kernel_area) * static_cast<double>(out_channels)));
+}
+
+inline constexpr double dense_shift_deviation = 1e-3;
+
+/// Every latent ~ N(0, deviation), field after field.
+template <shift_weight_format F, random_generator G>
+void initialize(const latents<F>& p, double deviation, G& generator) {
+    for (const auto& field : fields(p))
+        fill_normal(field, deviation, generator);
+}
+
+} // namespace s3

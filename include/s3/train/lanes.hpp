@@ -1,0 +1,90 @@
+#pragma once
+// Element-wise loops over float spans, written once: a body is generic over its lane type V, which
+// is a SIMD batch for the bulk of a span and plain float for its tail, or for all of it where there
+// is no SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
+
+#include <s3/simd/arch.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace s3::detail::lanes {
+
+template <class V>
+[[nodiscard]] S3_INLINE V load(const float* p) noexcept {
+    if constexpr (std::is_same_v<V, float>)
+        return *p;
+    else
+        return V::load_unaligned(p);
+}
+
+template <class V>
+S3_INLINE void store(float* p, const V& v) noexcept {
+    if constexpr (std::is_same_v<V, float>)
+        *p = v;
+    else
+        v.store_unaligned(p);
+}
+
+/// condition ? yes : no, lane by lane.
+template <class Mask, class V>
+[[nodiscard]] S3_INLINE V select(const Mask& condition, const V& yes, const V& no) noexcept {
+    if constexpr (std::is_same_v<V, float>)
+        return condition ? yes : no;
+    else
+        return xsimd::select(condition, yes, no);
+}
+
+template <class V>
+[[nodiscard]] S3_INLINE V abs(const V& v) noexcept {
+    if constexpr (std::is_same_v<V, float>)
+        return std::fabs(v);
+    else
+        return xsimd::abs(v);
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own _mm512_sqrt_ps reads a variable that it leaves undefined on purpose (PR 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+template <class V>
+[[nodiscard]] S3_INLINE V sqrt(const V& v) noexcept {
+    if constexpr (std::is_same_v<V, float>)
+        return std::sqrt(v);
+    else
+        return xsimd::sqrt(v);
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+/// body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
+/// registers.
+template <std::size_t N, class Body>
+S3_INLINE void unroll(Body&& body) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+        (body(std::integral_constant<std::size_t, K>{}), ...);
+    }
+    (std::make_index_sequence<N>{});
+}
+
+/// body(V{}, i) for each lane that starts at element i of `size`.
+template <class Arch, class Body>
+S3_INLINE void for_each(std::size_t size, Body&& body) {
+    std::size_t i = 0;
+#if S3_HAS_SIMD
+    if constexpr (requires { typename Arch::simd; }) {
+        using batch = xsimd::batch<float, typename Arch::simd>;
+        for (const std::size_t bulk = size - size % batch::size; i < bulk; i += batch::size)
+            body(batch(0.0f), i);
+    }
+#endif
+    for (; i < size; ++i)
+        body(0.0f, i);
+}
+
+} // namespace s3::detail::lanes

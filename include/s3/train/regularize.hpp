@@ -1,0 +1,61 @@
+#pragma once
+// The dense-weight regularizer over sparse latents b (Li et al. 2021, section 4.3), in both
+// directions. With strength α it adds to the loss
+//
+//   α > 0   α·Σ max(−b, 0):  pulls zeros back to life (the paper's; gradient −α where b < 0)
+//   α < 0  |α|·Σ max(b, 0):  pushes weights towards zero    (gradient +|α| where b > 0)
+//
+// A user who wants a given share of zeros sets α before each step from the share that there is:
+// `strength_for_share`. Plain weight decay does neither: it never carries a latent across zero.
+
+#include <s3/train/lanes.hpp>
+#include <s3/train/latents.hpp>
+
+#include <span>
+
+namespace s3 {
+
+namespace detail {
+
+/// The regularizer's gradient for one lane.
+template <class V>
+[[nodiscard]] S3_INLINE V dense_gradient(const V& sparse, float strength) noexcept {
+    const V zero(0.0f);
+    const auto affected = strength > 0 ? sparse < zero : sparse > zero;
+    return lanes::select(affected, V(-strength), zero);
+}
+
+} // namespace detail
+
+/// The regularizer's loss.
+[[nodiscard]] inline double dense_penalty(std::span<const float> sparse, float strength) noexcept {
+    const float side = strength > 0 ? -1.0f : 1.0f;
+    double sum = 0;
+    for (const float b : sparse)
+        sum += b * side > 0 ? double{b} * side : 0.0;
+    return sum * (strength > 0 ? strength : -strength);
+}
+
+/// Adds the regularizer's gradient to that of the sparse latents.
+template <architecture Arch = arch::native>
+status add_dense_gradient(std::span<const float> sparse, std::span<float> grad_sparse,
+                          float strength) noexcept {
+    if (grad_sparse.size() != sparse.size())
+        return error(errc::shape_mismatch, "grad_sparse")
+            .got(grad_sparse.size())
+            .needs(sparse.size());
+    detail::lanes::for_each<Arch>(sparse.size(), [&]<class V>(V, std::size_t i) {
+        using detail::lanes::load;
+        const V b = load<V>(sparse.data() + i), g = load<V>(grad_sparse.data() + i);
+        detail::lanes::store(grad_sparse.data() + i, g + detail::dense_gradient(b, strength));
+    });
+    return {};
+}
+
+/// The strength that steers the share of zeros from `share` towards `target`, both in [0, 1]:
+/// proportional control, `gain` being the strength at a full share of error.
+[[nodiscard]] constexpr float strength_for_share(double share, double target, float gain) noexcept {
+    return gain * static_cast<float>(share - target);
+}
+
+} // namespace s3

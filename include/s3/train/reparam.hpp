@@ -1,0 +1,187 @@
+#pragma once
+// The S3 re-parameterization (Li et al. 2021, section 4) and DenseShift's (Li et al. 2022).
+//
+//   H(x) = 1 if x > 0 else 0;  sgn(x) = +1 if x ≥ 0 else −1
+//   S_0 = 0;  S_k = H(l_k)·(S_{k−1} + 1);  w = sgn(a)·H(b)·2^{S_T}
+//
+// `realize` writes w. `backward` takes g = ∂L/∂w and writes, or adds, the straight-through gradient
+// of each latent: identity through H and sgn unless another estimator is given, the chain rule
+// elsewhere.
+//
+//   with zero  a: g·H(b)·2^S   b: g·sgn(a)·2^S   l_k: g·w·ln2·(S_{k−1}+1)·Π_{j>k} H(l_j)
+//   DenseShift a: g·√(S+1)     l_k: g·sgn(a)/(2·√(S+1))·(S_{k−1}+1)·Π_{j>k} H(l_j)
+//
+// The gradient of b is not masked by H(b): that is how a zero revives. A zero weight is −0 where
+// a < 0, as the product has it. One fused pass each; spans of equal size, else an error that names
+// the odd one out. NaN in, unspecified values out: see `validate`. Outputs may be the very spans
+// that are read, but must not overlap them otherwise.
+
+#include <s3/train/latents.hpp>
+#include <s3/train/straight_through.hpp>
+
+#include <concepts>
+#include <limits>
+#include <numbers>
+#include <utility>
+
+namespace s3 {
+
+/// What a span of gradients receives.
+enum class gradients : unsigned char { overwrite, accumulate };
+
+/// Types that can hold every weight of F: float, or an integer wide enough.
+template <class T, class F>
+concept weight_value = std::same_as<T, float> ||
+    (std::signed_integral<T>&& F::max_value <= std::numeric_limits<T>::max());
+
+template <class Range>
+using element_of = typename decltype(std::span(std::declval<Range&>()))::element_type;
+
+namespace detail {
+
+/// The formulas above for one lane V. `x` and the gradients are ordered as `fields` orders them.
+template <shift_weight_format F>
+struct reparam {
+    static constexpr std::size_t count = latents_per_weight<F>;
+    static constexpr std::size_t steps = shift_latents<F>;
+    static constexpr std::size_t first = count - steps;
+
+    template <class V>
+    using lane_array = std::array<V, count>;
+
+    template <class V>
+    [[nodiscard]] static S3_INLINE V realize(const lane_array<V>& x) noexcept {
+        const V zero(0.0f), one(1.0f);
+        V power = one;
+        lanes::unroll<steps>(
+            [&](auto k) { power = lanes::select(x[first + k] > zero, power + power, one); });
+        if constexpr (F::has_zero)
+            power = lanes::select(x[1] > zero, power, zero);
+        // A product, since xsimd's negation is 0 − x, which has no −0.
+        return power * lanes::select(x[0] >= zero, one, V(-1.0f));
+    }
+
+    template <class V, class Estimator>
+    [[nodiscard]] static S3_INLINE lane_array<V> backward(const lane_array<V>& x, const V& g,
+                                                          const Estimator& estimate) noexcept {
+        const V zero(0.0f), one(1.0f);
+        const auto positive = [&](std::size_t k) { return x[k] > zero; };
+        const auto step = [&](std::size_t k) { return lanes::select(positive(k), one, zero); };
+
+        std::array<V, steps> next; // S_{k−1} + 1
+        V shift = zero, power = one;
+        lanes::unroll<steps>([&](auto k) {
+            next[k] = shift + one;
+            shift = lanes::select(positive(first + k), next[k], zero);
+            power = lanes::select(positive(first + k), power + power, one);
+        });
+
+        lane_array<V> out;
+        const V sign = lanes::select(x[0] >= zero, one, V(-1.0f));
+        V inner; // the gradient of S_T
+        if constexpr (F::has_zero) {
+            const V unsigned_part = g * power, signed_part = unsigned_part * sign;
+            out[0] = estimate(lanes::select(positive(1), unsigned_part, zero), x[0], sign);
+            out[1] = estimate(signed_part, x[1], step(1));
+            inner = lanes::select(positive(1), signed_part, zero) * V(std::numbers::ln2_v<float>);
+        } else {
+            const V root = lanes::sqrt(shift + one);
+            out[0] = estimate(g * root, x[0], sign);
+            inner = g * sign / (root + root);
+        }
+        lanes::unroll<steps>([&](auto outermost) {
+            constexpr std::size_t k = steps - 1 - outermost;
+            out[first + k] = estimate(inner * next[k], x[first + k], step(first + k));
+            inner = lanes::select(positive(first + k), inner, zero);
+        });
+        return out;
+    }
+
+    template <class V>
+    [[nodiscard]] static S3_INLINE lane_array<V> load(const std::array<const float*, count>& from,
+                                                      std::size_t i) noexcept {
+        lane_array<V> x;
+        lanes::unroll<count>([&](auto k) { x[k] = lanes::load<V>(from[k] + i); });
+        return x;
+    }
+};
+
+template <class Float, std::size_t N>
+[[nodiscard]] constexpr auto pointers(const std::array<std::span<Float>, N>& spans) noexcept {
+    std::array<Float*, N> p;
+    for (std::size_t k = 0; k < N; ++k)
+        p[k] = spans[k].data();
+    return p;
+}
+
+template <shift_weight_format F, class Float>
+[[nodiscard]] constexpr auto read_pointers(const latents<F, Float>& p) noexcept {
+    std::array<const float*, latents_per_weight<F>> read;
+    const auto all = fields(p);
+    for (std::size_t k = 0; k < all.size(); ++k)
+        read[k] = all[k].data();
+    return read;
+}
+
+} // namespace detail
+
+/// Writes the discrete weights of `p` to a span (or what converts to one) of floats or integers.
+template <architecture Arch = arch::native, shift_weight_format F, latent_float Float,
+          class Weights>
+requires weight_value<element_of<Weights>, F> status realize(const latents<F, Float>& p,
+                                                             Weights&& weights_range)
+noexcept {
+    using lane = detail::reparam<F>;
+    using T = element_of<Weights>;
+    const std::span<T> weights(weights_range);
+    if (const status sizes = check_sizes(p, weights.size()); !sizes)
+        return sizes;
+    const auto from = detail::read_pointers(p);
+    T* const to = weights.data();
+    using loop_arch = std::conditional_t<std::same_as<T, float>, Arch, arch::scalar>;
+    detail::lanes::for_each<loop_arch>(weights.size(), [&]<class V>(V, std::size_t i) {
+        const V w = lane::realize(lane::template load<V>(from, i));
+        if constexpr (std::same_as<T, float>)
+            detail::lanes::store(to + i, w);
+        else
+            to[i] = static_cast<T>(w);
+    });
+    return {};
+}
+
+/// Writes or adds the gradients of the latents `p`, given the gradients of the weights.
+template <architecture Arch = arch::native, shift_weight_format F, latent_float Float,
+          class Estimator = straight_through::identity>
+status backward(const latents<F, Float>& p, std::span<const float> grad_weights,
+                const latents<F>& grad_latents, gradients into = gradients::overwrite,
+                const Estimator& estimate = {}) noexcept {
+    using lane = detail::reparam<F>;
+    if (const status sizes = check_sizes(p, p.size()); !sizes)
+        return sizes;
+    if (grad_weights.size() != p.size())
+        return error(errc::shape_mismatch, "grad_weights").got(grad_weights.size()).needs(p.size());
+    if (const status sizes = check_sizes(grad_latents, p.size()); !sizes)
+        return sizes;
+    const auto from = detail::read_pointers(p);
+    const auto to = detail::pointers(fields(grad_latents));
+    const float* const g = grad_weights.data();
+    const auto run = [&](auto add) {
+        detail::lanes::for_each<Arch>(p.size(), [&]<class V>(V, std::size_t i) {
+            using detail::lanes::load;
+            auto out = lane::template backward<V>(lane::template load<V>(from, i), load<V>(g + i),
+                                                  estimate);
+            detail::lanes::unroll<lane::count>([&](auto k) {
+                if constexpr (add)
+                    out[k] = out[k] + load<V>(to[k] + i);
+                detail::lanes::store(to[k] + i, out[k]);
+            });
+        });
+    };
+    if (into == gradients::accumulate)
+        run(std::true_type{});
+    else
+        run(std::false_type{});
+    return {};
+}
+
+} // namespace s3

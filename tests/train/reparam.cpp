@@ -1,0 +1,279 @@
+#include <s3/train/reparam.hpp>
+
+#include <s3/train/init.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace {
+
+template <s3::shift_weight_format F>
+struct owned_latents {
+    std::vector<std::vector<float>> data;
+
+    explicit owned_latents(std::size_t size, float value = 0)
+        : data(s3::latents_per_weight<F>, std::vector<float>(size, value)) {}
+
+    s3::latents<F> view() {
+        std::array<std::span<float>, s3::latents_per_weight<F>> spans;
+        for (std::size_t k = 0; k < spans.size(); ++k)
+            spans[k] = data[k];
+        return s3::from_fields<F, float>(spans);
+    }
+};
+
+template <s3::shift_weight_format F>
+owned_latents<F> random_latents(std::size_t size, unsigned seed) {
+    owned_latents<F> p(size);
+    std::mt19937 generator(seed);
+    for (auto& field : p.data)
+        s3::fill_normal(field, 1.0, generator);
+    // Every special case of H and sgn turns up too.
+    const float special[] = {0.0f, -0.0f, std::numeric_limits<float>::denorm_min(), -1e-30f};
+    for (auto& field : p.data)
+        for (float& v : field)
+            if (generator() % 8 == 0)
+                v = special[generator() % 4];
+    return p;
+}
+
+/// The definition, one weight at a time, in double.
+template <s3::shift_weight_format F>
+struct definition {
+    static constexpr std::size_t T = s3::shift_latents<F>;
+    static constexpr std::size_t first = F::has_zero ? 2 : 1;
+    double sgn = 1, h_sparse = 1, w = 0;
+    std::vector<double> h, s; // H(l_k) and S_k, k = 1 … T; s[0] = S_0
+
+    explicit definition(const std::vector<float>& x) {
+        sgn = x[0] >= 0 ? 1 : -1;
+        if (F::has_zero)
+            h_sparse = x[1] > 0 ? 1 : 0;
+        s.push_back(0);
+        for (std::size_t k = 0; k < T; ++k) {
+            h.push_back(x[first + k] > 0 ? 1 : 0);
+            s.push_back(h.back() * (s.back() + 1));
+        }
+        w = sgn * h_sparse * std::exp2(s.back());
+    }
+    std::vector<double> gradient(double g) const {
+        const double power = std::exp2(s.back()), root = std::sqrt(s.back() + 1);
+        std::vector<double> out;
+        if (F::has_zero) {
+            out.push_back(g * h_sparse * power);
+            out.push_back(g * sgn * power);
+        } else {
+            out.push_back(g * root);
+        }
+        for (std::size_t k = 0; k < T; ++k) {
+            double d = s[k] + 1;
+            for (std::size_t j = k + 1; j < T; ++j)
+                d *= h[j];
+            out.push_back(F::has_zero ? g * w * std::log(2.0) * d : g * sgn / (2 * root) * d);
+        }
+        return out;
+    }
+};
+
+template <s3::shift_weight_format F>
+std::vector<float> weight_latents(const owned_latents<F>& p, std::size_t i) {
+    std::vector<float> x;
+    for (const auto& field : p.data)
+        x.push_back(field[i]);
+    return x;
+}
+
+bool close(double a, double b) {
+    return std::abs(a - b) <= 1e-6 * (std::abs(a) + std::abs(b));
+}
+
+template <class... F>
+struct formats {};
+template <class Body, class... F>
+void each(formats<F...>, Body body) {
+    (body(F{}), ...);
+}
+using all_formats = formats<s3::shift2, s3::shift3, s3::shift4, s3::shift5, s3::dense2, s3::dense3,
+                            s3::dense4, s3::dense5>;
+
+} // namespace
+
+TEST_CASE("realize is the definition, bit for bit, at every length") {
+    each(all_formats{}, []<class F>(F) {
+        for (std::size_t size = 0; size <= 65; ++size) {
+            auto p = random_latents<F>(size, 7 + unsigned(size));
+            std::vector<float> w(size + 1, 99.0f);
+            REQUIRE(s3::realize(p.view(), std::span(w).first(size)));
+            CHECK(w[size] == 99.0f);
+            for (std::size_t i = 0; i < size; ++i) {
+                const double expected = definition<F>(weight_latents(p, i)).w;
+                CHECK(w[i] == expected);
+                CHECK(std::signbit(w[i]) == std::signbit(expected));
+                CHECK(F::code_of(int(w[i])) >= 0);
+            }
+        }
+    });
+}
+
+TEST_CASE("realize reaches every value of the format") {
+    each(all_formats{}, []<class F>(F) {
+        auto p = random_latents<F>(200000, 3);
+        std::vector<std::int32_t> w(200000);
+        REQUIRE(s3::realize(p.view(), w));
+        std::vector<bool> seen(F::codes);
+        for (const auto v : w)
+            seen[std::size_t(F::code_of(v))] = true;
+        for (unsigned code = 0; code < F::codes; ++code)
+            // 2^14 and beyond ask for so many positive latents in a row that chance rarely obliges.
+            if (F::valid(code) && std::abs(F::value(code)) <= 256)
+                CHECK(seen[code]);
+    });
+}
+
+TEST_CASE("integer weights equal float weights") {
+    each(formats<s3::shift2, s3::shift3, s3::shift4, s3::dense2, s3::dense3>{}, []<class F>(F) {
+        auto p = random_latents<F>(1001, 5);
+        std::vector<float> w(1001);
+        std::vector<std::int8_t> v(1001);
+        REQUIRE(s3::realize(p.view(), w));
+        REQUIRE(s3::realize(p.view(), v));
+        for (std::size_t i = 0; i < w.size(); ++i)
+            CHECK(w[i] == v[i]);
+    });
+    static_assert(!s3::weight_value<std::int8_t, s3::dense4>, "+128 does not fit");
+}
+
+TEST_CASE("backward is the definition at every length") {
+    each(all_formats{}, []<class F>(F) {
+        for (std::size_t size = 0; size <= 65; ++size) {
+            auto p = random_latents<F>(size, 70 + unsigned(size));
+            std::vector<float> g(size);
+            std::mt19937 generator(11);
+            s3::fill_normal(g, 1.0, generator);
+            owned_latents<F> grad(size, 5.0f), sum(size, 5.0f);
+            REQUIRE(s3::backward(p.view(), g, grad.view()));
+            REQUIRE(s3::backward(p.view(), g, sum.view(), s3::gradients::accumulate));
+            for (std::size_t i = 0; i < size; ++i) {
+                const auto expected = definition<F>(weight_latents(p, i)).gradient(g[i]);
+                for (std::size_t k = 0; k < expected.size(); ++k) {
+                    CHECK(close(grad.data[k][i], expected[k]));
+                    CHECK(std::abs(sum.data[k][i] - (5.0 + grad.data[k][i])) <=
+                          1e-6 * (5 + std::abs(grad.data[k][i])));
+                }
+            }
+        }
+    });
+}
+
+TEST_CASE("scalar and vector loops agree") {
+    each(all_formats{}, []<class F>(F) {
+        auto p = random_latents<F>(777, 13);
+        std::vector<float> g(777), w(777), v(777);
+        std::mt19937 generator(17);
+        s3::fill_normal(g, 1.0, generator);
+        REQUIRE(s3::realize(p.view(), w));
+        REQUIRE(s3::realize<s3::arch::scalar>(p.view(), v));
+        CHECK(w == v);
+        owned_latents<F> a(777), b(777);
+        REQUIRE(s3::backward(p.view(), g, a.view()));
+        REQUIRE(s3::backward<s3::arch::scalar>(p.view(), g, b.view()));
+        for (std::size_t k = 0; k < a.data.size(); ++k)
+            for (std::size_t i = 0; i < w.size(); ++i)
+                CHECK(close(a.data[k][i], b.data[k][i]));
+    });
+}
+
+TEST_CASE("H(0) is 0 and sgn(0) is +1, of either zero") {
+    for (const float zero : {0.0f, -0.0f}) {
+        std::vector<float> sign{zero, -1, zero}, sparse{1, 1, zero}, l1{zero, 1, 1}, l2{1, zero, 1};
+        std::vector<float> w(3);
+        REQUIRE(s3::realize(s3::latents<s3::shift3>{sign, sparse, {l1, l2}}, w));
+        CHECK(w == std::vector<float>{2, -1, 0});
+    }
+}
+
+TEST_CASE("a zero weight has a gradient that can revive it") {
+    std::vector<float> sign{1, -1}, sparse{-0.1f, -0.1f}, l1{1, 1}, l2{1, -1}, g{-3, -3};
+    owned_latents<s3::shift3> grad(2);
+    REQUIRE(s3::backward(s3::latents<s3::shift3>{sign, sparse, {l1, l2}}, g, grad.view()));
+    CHECK(grad.data[0] == std::vector<float>{0, 0});
+    CHECK(grad.data[1] == std::vector<float>{-12, 3});
+    CHECK(grad.data[2] == std::vector<float>{0, 0});
+    CHECK(grad.data[3] == std::vector<float>{0, 0});
+}
+
+TEST_CASE("gradients may overwrite the latents they belong to") {
+    auto p = random_latents<s3::shift4>(100, 23);
+    std::vector<float> g(100, 1.5f);
+    owned_latents<s3::shift4> grad(100);
+    REQUIRE(s3::backward(p.view(), g, grad.view()));
+    REQUIRE(s3::backward(p.view(), g, p.view()));
+    CHECK(p.data == grad.data);
+}
+
+TEST_CASE("straight-through estimators follow their definitions") {
+    each(all_formats{}, []<class F>(F) {
+        constexpr std::size_t size = 131;
+        auto p = random_latents<F>(size, 29);
+        std::vector<float> g(size);
+        std::mt19937 generator(31);
+        s3::fill_normal(g, 1.0, generator);
+        owned_latents<F> identity(size), clipped(size), ewgs(size);
+        using s3::gradients::overwrite;
+        REQUIRE(s3::backward(p.view(), g, identity.view()));
+        REQUIRE(s3::backward(p.view(), g, clipped.view(), overwrite,
+                             s3::straight_through::clipped{0.5f}));
+        REQUIRE(
+            s3::backward(p.view(), g, ewgs.view(), overwrite, s3::straight_through::ewgs{0.25f}));
+        for (std::size_t k = 0; k < p.data.size(); ++k)
+            for (std::size_t i = 0; i < size; ++i) {
+                const double x = p.data[k][i], d = identity.data[k][i];
+                const double q = k == 0 ? (x >= 0 ? 1 : -1) : (x > 0 ? 1 : 0);
+                CHECK(clipped.data[k][i] == (std::abs(x) <= 0.5 ? d : 0));
+                const double sign = d > 0 ? 1 : d < 0 ? -1 : 0;
+                CHECK(std::abs(ewgs.data[k][i] - d * (1 + 0.25 * sign * (x - q))) <=
+                      1e-5 * std::abs(d));
+            }
+    });
+}
+
+TEST_CASE("spans of unequal size are errors that name the argument, and nothing is written") {
+    std::vector<float> sign(8), sparse(8), l1(8), l2(7), w(8, 9.0f), g(8);
+    const s3::latents<s3::shift3> odd{sign, sparse, {l1, l2}};
+    const auto r = s3::realize(odd, w);
+    REQUIRE(!r);
+    CHECK(r.error().code == s3::errc::shape_mismatch);
+    CHECK(std::string(r.error().argument) == "shift_2");
+    CHECK(w == std::vector<float>(8, 9.0f));
+
+    owned_latents<s3::shift3> p(8), grad(8, 9.0f), small(6);
+    CHECK(std::string(s3::realize(p.view(), std::span(w).first(5)).error().argument) == "sign");
+    CHECK(
+        std::string(s3::backward(p.view(), std::span(g).first(7), grad.view()).error().argument) ==
+        "grad_weights");
+    CHECK(s3::backward(p.view(), g, small.view()).error().code == s3::errc::shape_mismatch);
+    CHECK(s3::backward(odd, g, grad.view()).error().code == s3::errc::shape_mismatch);
+    CHECK(grad.data == owned_latents<s3::shift3>(8, 9.0f).data);
+}
+
+TEST_CASE("validate names the first latent that is not finite") {
+    each(all_formats{}, []<class F>(F) {
+        for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
+            for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                                    -std::numeric_limits<float>::infinity()}) {
+                auto p = random_latents<F>(33, 37);
+                CHECK(s3::validate(p.view()));
+                p.data[k][21] = bad;
+                const auto v = s3::validate(p.view());
+                REQUIRE(!v);
+                CHECK(v.error().code == s3::errc::not_finite);
+                CHECK(std::string(v.error().argument) == s3::field_name<F>(k));
+                CHECK(v.error().index == 21);
+            }
+    });
+}
