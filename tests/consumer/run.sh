@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs the consumer in one way: run.sh <way> <cmake> <c++> <source tree> <build tree>
+# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator>
 set -euo pipefail
-way=$1 cmake=$2 cxx=$3 source=$4 build=$5
+way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -15,7 +15,7 @@ install_tree() {
 }
 
 build_with_cmake() {
-    "$cmake" -S . -B build -DCMAKE_CXX_COMPILER="$cxx" "$@"
+    "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" "$@"
     "$cmake" --build build
     ./build/consumer
 }
