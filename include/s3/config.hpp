@@ -23,3 +23,12 @@
 #else
 #define S3_HAS_EXCEPTIONS 0
 #endif
+
+// Full unrolling of short loops over registers: without it they would live in memory.
+#if defined(__clang__)
+#define S3_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define S3_UNROLL _Pragma("GCC unroll 64")
+#else
+#define S3_UNROLL
+#endif

@@ -1,0 +1,83 @@
+#pragma once
+// `dot` on bytes: weights decode to int8 by a table look-up, activations are unsigned bytes, four
+// columns to a 32-bit lane. Signed activations are staged as x + 128; what that adds to a sum,
+// 128·Σw, is a constant of the row that the driver subtracts.
+//
+// Where the machine has no four-way dot product, tiny weights are an advantage of their own: a pair
+// of products is at most 2·255·max|w|, so `widen_every` of them add up in 16 bits.
+
+#include <s3/kernel/planes.hpp>
+#include <s3/simd/bytes.hpp>
+
+#include <algorithm>
+#include <limits>
+
+namespace s3::kernel {
+
+/// Accumulation, the same for every format of the same magnitude. `FitPairs`: how many sums of two
+/// products fit 16 bits; 0 where four-way dot products are as good or two products may not fit.
+template <class Arch, int FitPairs>
+struct byte_engine {
+    using arch = Arch;
+    using staged = std::uint8_t;
+    using sum = std::int32_t;
+    using element = std::int32_t;
+    using weights = simd::lanes<std::int8_t, Arch>;
+    using activations = simd::lanes<std::uint8_t, Arch>;
+    using sums = simd::lanes<std::int32_t, Arch>;
+
+    static constexpr int columns_per_step = 4;
+    static constexpr bool narrow = FitPairs >= 8;
+    static constexpr int widen_every = narrow ? FitPairs / 8 * 8 : std::numeric_limits<int>::max();
+    using partial = std::conditional_t<narrow, simd::lanes<std::int16_t, Arch>, sums>;
+
+    [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
+        return simd::as<std::int8_t>(simd::load<element, Arch>(w));
+    }
+    static S3_INLINE void store(element* to, const weights& w) noexcept {
+        simd::store<Arch>(to, simd::as<element>(w));
+    }
+    [[nodiscard]] static S3_INLINE activations broadcast(const staged* x) noexcept {
+        std::uint32_t four;
+        std::memcpy(&four, x, 4);
+        return simd::as<std::uint8_t>(simd::broadcast<std::uint32_t, Arch>(four));
+    }
+    [[nodiscard]] static S3_INLINE partial step(const partial& p, const activations& x,
+                                                const weights& w) noexcept {
+        if constexpr (narrow)
+            return p + simd::pair_dot<Arch>(x, w);
+        else if constexpr (FitPairs >= 1)
+            return p + simd::pair_sum<Arch>(simd::pair_dot<Arch>(x, w));
+        else
+            return simd::quad_dot<Arch>(p, x, w);
+    }
+    [[nodiscard]] static S3_INLINE sums widen(const partial& p) noexcept {
+        if constexpr (narrow)
+            return simd::pair_sum<Arch>(p);
+        else
+            return p;
+    }
+};
+
+template <weight_format F, class Arch>
+requires simd::has_bytes<Arch> &&(F::max_value <= 127 && F::min_value >= -128) struct byte_dot {
+    static constexpr int magnitude = std::max(F::max_value, -F::min_value);
+    using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * magnitude)>;
+    using layout = planes<F::bits, 8>;
+
+    static constexpr const char* name = "dot";
+    static constexpr int zero_point = 128; ///< of staged int8 activations
+    static constexpr int stream_columns = Arch::vector_bytes == 64 ? 8 : 4;
+
+    template <int Step>
+    [[nodiscard]] static S3_INLINE typename engine::weights
+    decode(const typename layout::template block<Arch>& b) noexcept {
+        const auto& v = b.v[layout::vector_of(Step)];
+        if constexpr (F::bits == 8)
+            return simd::as<std::int8_t>(v);
+        else
+            return simd::lookup<F, layout::bit_of(Step), Arch>(v);
+    }
+};
+
+} // namespace s3::kernel

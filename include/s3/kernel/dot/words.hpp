@@ -1,0 +1,88 @@
+#pragma once
+// `dot` on 32-bit lanes, for every format and machine: weights decode to lanes of their integer (or
+// float) value, one column to a step. Integers multiply modulo 2^32, so sums that fit int32 are
+// exact.
+
+#include <s3/kernel/planes.hpp>
+
+#include <limits>
+
+namespace s3::kernel {
+
+/// Lanes of the integer value of the code in bits [Pos, Pos + Bits).
+template <weight_format F, class Arch, int Pos>
+[[nodiscard]] S3_INLINE simd::lanes<std::uint32_t, Arch>
+decode_word(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
+    using u32 = simd::lanes<std::uint32_t, Arch>;
+    const auto constant = [](std::uint32_t c) { return simd::broadcast<std::uint32_t, Arch>(c); };
+    const u32 code = (Pos == 0 ? v : v >> Pos) & constant((1u << F::bits) - 1);
+    if constexpr (!F::is_shift) {
+        const u32 sign = constant(1u << (F::bits - 1));
+        return (code ^ sign) - sign;
+    } else {
+        const u32 magnitude_code = code & constant((1u << (F::bits - 1)) - 1);
+        const u32 negative = constant(0) - (code >> (F::bits - 1));
+        u32 magnitude = constant(1) << magnitude_code;
+        // With zero, code m is 2^(m−1): halving 2^m turns the code 0 into 0 as it should.
+        if constexpr (F::has_zero)
+            magnitude = magnitude >> 1;
+        return (magnitude ^ negative) - negative;
+    }
+}
+
+/// Accumulation in lanes of T.
+template <class Arch, class T>
+struct word_engine {
+    using arch = Arch;
+    using staged = T;
+    using sum = std::conditional_t<std::is_same_v<T, float>, float, std::int32_t>;
+    using element = T;
+    using weights = simd::lanes<T, Arch>;
+    using activations = weights;
+    using sums = weights;
+    using partial = weights;
+
+    static constexpr int columns_per_step = 1;
+    static constexpr int widen_every = std::numeric_limits<int>::max();
+
+    [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
+        return simd::load<T, Arch>(w);
+    }
+    static S3_INLINE void store(element* to, const weights& w) noexcept {
+        simd::store<Arch>(to, w);
+    }
+    [[nodiscard]] static S3_INLINE activations broadcast(const staged* x) noexcept {
+        return simd::broadcast<T, Arch>(*x);
+    }
+    [[nodiscard]] static S3_INLINE partial step(const partial& p, const activations& x,
+                                                const weights& w) noexcept {
+        if constexpr (std::is_same_v<T, float>)
+            return simd::multiply_add(x, w, p);
+        else
+            return p + x * w;
+    }
+    [[nodiscard]] static S3_INLINE sums widen(const partial& p) noexcept { return p; }
+};
+
+template <weight_format F, class Arch, class T>
+requires std::same_as<T, std::uint32_t> || std::same_as<T, float>
+struct word_dot {
+    using engine = word_engine<Arch, T>;
+    using layout = planes<F::bits, 32>;
+
+    static constexpr const char* name = "dot";
+    static constexpr int zero_point = 0;
+    static constexpr int stream_columns = 1;
+
+    template <int Step>
+    [[nodiscard]] static S3_INLINE typename engine::weights
+    decode(const typename layout::template block<Arch>& b) noexcept {
+        const auto w = decode_word<F, Arch, layout::bit_of(Step)>(b.v[layout::vector_of(Step)]);
+        if constexpr (std::is_same_v<T, float>)
+            return simd::to_float(simd::as<std::int32_t>(w));
+        else
+            return w;
+    }
+};
+
+} // namespace s3::kernel

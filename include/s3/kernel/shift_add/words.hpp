@@ -1,0 +1,55 @@
+#pragma once
+// `shift_add` on 32-bit lanes, for every shift format and machine: each lane shifts the activation
+// by its own weight's exponent, masks it where the weight is zero, flips the sign and adds. No
+// multiplication anywhere. A decoded weight is an instruction word:
+//   bits 0…4 the shift, bit 30 "not zero", bit 31 "negative".
+
+#include <s3/kernel/dot/words.hpp>
+
+namespace s3::kernel {
+
+template <class Arch>
+struct word_shift_engine : word_engine<Arch, std::uint32_t> {
+    using word = simd::lanes<std::uint32_t, Arch>;
+
+    [[nodiscard]] static S3_INLINE word step(const word& p, const word& x, const word& w) noexcept {
+        const auto constant = [](std::uint32_t c) {
+            return simd::broadcast<std::uint32_t, Arch>(c);
+        };
+        const word negative = constant(0) - (w >> 31);
+        const word present = constant(0) - ((w >> 30) & constant(1));
+        const word shifted = (x & present) << (w & constant(31));
+        return p + ((shifted ^ negative) - negative);
+    }
+};
+
+template <shift_weight_format F, class Arch>
+struct word_shift_add {
+    using engine = word_shift_engine<Arch>;
+    using layout = planes<F::bits, 32>;
+    using word = typename engine::word;
+
+    static constexpr const char* name = "shift_add";
+    static constexpr int zero_point = 0;
+    static constexpr int stream_columns = 1;
+
+    template <int Step>
+    [[nodiscard]] static S3_INLINE word
+    decode(const typename layout::template block<Arch>& b) noexcept {
+        const auto constant = [](std::uint32_t c) {
+            return simd::broadcast<std::uint32_t, Arch>(c);
+        };
+        constexpr std::uint32_t magnitudes = (1u << (F::bits - 1)) - 1;
+        const word v = b.v[layout::vector_of(Step)] >> layout::bit_of(Step);
+        const word negative = (v >> (F::bits - 1)) << 31;
+        const word magnitude = v & constant(magnitudes);
+        if constexpr (!F::has_zero)
+            return magnitude | negative | constant(1u << 30);
+        // The sum reaches the bit above the field exactly if the magnitude code is not 0.
+        const word present = ((magnitude + constant(magnitudes)) >> (F::bits - 1)) << 30;
+        const word shift = (magnitude + constant(31)) & constant(31);
+        return shift | present | negative;
+    }
+};
+
+} // namespace s3::kernel

@@ -1,0 +1,295 @@
+#pragma once
+// The matrix product of panels of packed weights with staged activations, for any unit (dot/bytes,
+// dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
+//
+//   few columns    stream: load a block, decode it in registers, accumulate, store. Bound by
+//   memory. many columns   multiply: a tile of R panels × 128 steps is decoded once into cache,
+//   then R × C
+//                  sums live in registers while it meets every column.
+//
+// `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
+// zero-padded to whole blocks. `sink` takes finished sums: sink(n, row, count, sums). The caller
+// proves that no sum overflows. Nothing is read outside the panels and the staged columns.
+
+#include <s3/kernel/planes.hpp>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace s3::kernel {
+
+/// The prepared weights of a matrix: `rows` × `columns`, and what every row's sum starts from
+/// (`initial` covers whole panels; null for zero).
+template <class Sum>
+struct panel_view {
+    const std::uint8_t* data = nullptr;
+    std::size_t rows = 0;
+    std::size_t columns = 0;
+    const Sum* initial = nullptr;
+};
+
+/// The part of the output that one task computes: columns [n_begin, n_end), panels likewise.
+struct work_range {
+    std::size_t n_begin = 0, n_end = 0, panel_begin = 0, panel_end = 0;
+};
+
+/// Registers for R × C sums, R weights and an activation, by the number of vector registers.
+template <class Arch>
+struct tile_shape {
+    static constexpr int rows = Arch::vector_bytes == 64 ? 4 : 2;
+    static constexpr int columns = Arch::vector_bytes == 64 ? 6 : 4;
+};
+
+/// sums[C][R] (+)= w[count][R] · x[C][count] for up to C columns: load, accumulate, store.
+template <class Engine, int R>
+struct tile_product {
+    using arch = typename Engine::arch;
+    using element = typename Engine::element;
+    using staged = typename Engine::staged;
+    using sum = typename Engine::sum;
+    static constexpr int lanes = simd::width32<arch>;
+
+    /// `first`: the sums start from `initial` (null for zero), not from what is there.
+    template <int C>
+    static S3_INLINE void run(const element* w, std::size_t count, const staged* x,
+                              std::size_t stride, sum* sums, std::size_t columns, bool first,
+                              const sum* initial) {
+        if constexpr (C > 0) {
+            if (columns == C)
+                return exactly<C>(w, count, x, stride, sums, first, initial);
+            run<C - 1>(w, count, x, stride, sums, columns, first, initial);
+        }
+    }
+
+private:
+    template <int C>
+    static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t count,
+                                    const staged* S3_RESTRICT x, std::size_t stride,
+                                    sum* S3_RESTRICT sums, bool first, const sum* initial) {
+        using partial = typename Engine::partial;
+        constexpr std::size_t segment = Engine::widen_every;
+        auto* out = reinterpret_cast<element*>(sums);
+        const auto* in = reinterpret_cast<const element*>(initial);
+        do {
+            partial p[C][R];
+            S3_UNROLL for (int c = 0; c < C; ++c) S3_UNROLL for (int r = 0; r < R; ++r) p[c][r] =
+                partial(0);
+            const std::size_t now = std::min(count, segment);
+            for (std::size_t s = 0; s < now; ++s, w += R * lanes, x += Engine::columns_per_step) {
+                typename Engine::weights v[R];
+                S3_UNROLL for (int r = 0; r < R; ++r) v[r] = Engine::load(w + r * lanes);
+                S3_UNROLL for (int c = 0; c < C; ++c) {
+                    const auto xc = Engine::broadcast(x + static_cast<std::size_t>(c) * stride);
+                    S3_UNROLL for (int r = 0; r < R; ++r) p[c][r] = Engine::step(p[c][r], xc, v[r]);
+                }
+            }
+            S3_UNROLL for (int c = 0; c < C; ++c) S3_UNROLL for (int r = 0; r < R; ++r) {
+                element* to = out + (c * R + r) * lanes;
+                auto total = Engine::widen(p[c][r]);
+                if (!first)
+                    total = total + simd::load<element, arch>(to);
+                else if (in)
+                    total = total + simd::load<element, arch>(in + r * lanes);
+                simd::store<arch>(to, total);
+            }
+            first = false;
+            count -= now;
+        } while (count > 0);
+    }
+};
+
+template <class Unit>
+struct tile {
+    using engine = typename Unit::engine;
+    using layout = typename Unit::layout;
+    using arch = typename engine::arch;
+    using staged = typename engine::staged;
+    using sum = typename engine::sum;
+    using lane = typename engine::element;
+    static constexpr const char* name = Unit::name;
+    static constexpr int zero_point = Unit::zero_point;
+    static constexpr int rows = tile_shape<arch>::rows;
+    static constexpr int columns = tile_shape<arch>::columns;
+    static constexpr int stream_columns = Unit::stream_columns;
+    static constexpr int lanes = simd::width32<arch>;
+    static constexpr int steps = 128; ///< of a decoded tile
+
+    /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
+    /// put all columns into one set of the cache.
+    static constexpr std::size_t stage_stride(std::size_t k) {
+        return layout::blocks(k) * block_columns + 64 / sizeof(staged);
+    }
+    /// Columns staged together: they should stay in the second-level cache.
+    static constexpr std::size_t stage_columns(std::size_t k, std::size_t n) {
+        constexpr std::size_t budget = 256 * 1024, most = 32 * columns;
+        const std::size_t fit = budget / (stage_stride(k) * sizeof(staged));
+        return std::min(n, std::clamp<std::size_t>(fit / columns * columns, 4 * columns, most));
+    }
+    static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
+        const std::size_t nb = std::max<std::size_t>(stage_columns(k, n), 1);
+        return rows * steps * arch::vector_bytes + align(nb * stage_stride(k) * sizeof(staged)) +
+               align(nb * rows * lanes * sizeof(sum));
+    }
+    /// Panels of `lanes` rows: the unit in which rows are shared out.
+    static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
+    static constexpr std::size_t panel_bytes(std::size_t k) {
+        return layout::panel_bytes(k, arch::vector_bytes);
+    }
+    /// The kernel layout of an m × k matrix from its bitstream, into zeroed bytes.
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+        return saturating_mul(panels(m), panel_bytes(k));
+    }
+    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+        for (std::size_t row = 0; row < m; ++row)
+            layout::pack_row(stream, row * k, k, to + row / lanes * panel_bytes(k),
+                             static_cast<int>(row % lanes), arch::vector_bytes);
+    }
+
+    /// `scratch` is 64-byte aligned and holds scratch_bytes(k, n) bytes.
+    template <class Source, class Sink>
+    static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
+                    std::byte* scratch) {
+        const std::size_t n_count = range.n_end - range.n_begin;
+        const std::size_t nb = stage_columns(w.columns, n_count);
+        const std::size_t stride = stage_stride(w.columns);
+        auto* decoded = reinterpret_cast<lane*>(scratch);
+        scratch += rows * steps * arch::vector_bytes;
+        auto* x = reinterpret_cast<staged*>(scratch);
+        auto* sums = reinterpret_cast<sum*>(scratch + align(nb * stride * sizeof(staged)));
+        for (std::size_t n = range.n_begin; n < range.n_end; n += nb) {
+            const std::size_t count = std::min(nb, range.n_end - n);
+            source(n, count, x, stride);
+            if (n_count <= stream_columns)
+                for (std::size_t p = range.panel_begin; p < range.panel_end; ++p) {
+                    stream_any<stream_columns>(w, p, x, stride, count, sums);
+                    emit<1>(w, p, n, count, sums, sink);
+                }
+            else
+                for (std::size_t p = range.panel_begin; p < range.panel_end;) {
+                    const std::size_t left = range.panel_end - p;
+                    if (left >= rows) {
+                        block<rows>(w, p, n, count, x, stride, decoded, sums, sink);
+                        p += rows;
+                    } else {
+                        block<1>(w, p, n, count, x, stride, decoded, sums, sink);
+                        ++p;
+                    }
+                }
+        }
+    }
+
+private:
+    static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+    template <int R, class Sink>
+    static S3_INLINE void emit(const panel_view<sum>& w, std::size_t panel, std::size_t n,
+                               std::size_t count, const sum* sums, Sink& sink) {
+        const std::size_t row = panel * lanes;
+        const std::size_t valid = std::min<std::size_t>(R * lanes, w.rows - row);
+        for (std::size_t c = 0; c < count; ++c)
+            sink(n + c, row, valid, sums + c * R * lanes);
+    }
+
+    /// R panels from `panel` on, all staged columns.
+    template <int R, class Sink>
+    static void block(const panel_view<sum>& w, std::size_t panel, std::size_t n, std::size_t count,
+                      const staged* x, std::size_t stride, lane* decoded, sum* sums, Sink& sink) {
+        constexpr int blocks_per_tile = steps / layout::steps;
+        const std::size_t blocks = layout::blocks(w.columns);
+        const std::size_t bytes = panel_bytes(w.columns);
+        for (std::size_t b = 0; b == 0 || b < blocks; b += blocks_per_tile) {
+            const std::size_t now = std::min<std::size_t>(blocks - b, blocks_per_tile);
+            decode<R>(w.data + panel * bytes + b * (layout::bits * arch::vector_bytes), bytes, now,
+                      decoded);
+            const sum* start = b == 0 && w.initial ? w.initial + panel * lanes : nullptr;
+            const bool last = b + blocks_per_tile >= blocks;
+            for (std::size_t c = 0; c < count; c += columns) {
+                const std::size_t some = std::min<std::size_t>(columns, count - c);
+                sum* s = sums + c * R * lanes;
+                tile_product<engine, R>::template run<columns>(decoded, now * layout::steps,
+                                                               x + c * stride + b * block_columns,
+                                                               stride, s, some, b == 0, start);
+                if (last)
+                    emit<R>(w, panel, n + c, some, s, sink);
+            }
+        }
+    }
+
+    /// R panels × `blocks` blocks → [step][R] vectors.
+    template <int R>
+    static void decode(const std::uint8_t* data, std::size_t panel_stride, std::size_t blocks,
+                       lane* to) {
+        constexpr int block_bytes = layout::bits * arch::vector_bytes;
+        for (std::size_t b = 0; b < blocks; ++b)
+            for (int r = 0; r < R; ++r) {
+                const auto planes = layout::template load<arch>(
+                    data + static_cast<std::size_t>(r) * panel_stride + b * block_bytes);
+                lane* out = to + (b * layout::steps * R + static_cast<std::size_t>(r)) * lanes;
+                simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
+                    const auto v = Unit::template decode<step>(planes);
+                    engine::store(out + step * R * lanes, v);
+                });
+            }
+    }
+
+    template <int C>
+    static S3_INLINE void stream_any(const panel_view<sum>& w, std::size_t panel, const staged* x,
+                                     std::size_t stride, std::size_t c, sum* sums) {
+        if constexpr (C > 0) {
+            if (c == C)
+                return stream<C>(w, panel, x, stride, sums);
+            stream_any<C - 1>(w, panel, x, stride, c, sums);
+        }
+    }
+
+    /// One panel against C columns: load, decode, accumulate, store.
+    template <int C>
+    static S3_NOINLINE void stream(const panel_view<sum>& w, std::size_t panel,
+                                   const staged* S3_RESTRICT x, std::size_t stride,
+                                   sum* S3_RESTRICT sums) {
+        // Several chains of sums for few columns: one would wait for each instruction's result.
+        constexpr int chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
+        constexpr int block_bytes = layout::bits * arch::vector_bytes;
+        constexpr std::size_t prefetch = 8192;
+        constexpr bool widens = engine::widen_every < std::numeric_limits<int>::max();
+        constexpr std::size_t segment =
+            widens ? static_cast<std::size_t>(engine::widen_every) * chains / layout::steps
+                   : std::numeric_limits<std::size_t>::max();
+        const std::uint8_t* data = w.data + panel * panel_bytes(w.columns);
+        std::size_t blocks = layout::blocks(w.columns);
+        auto* out = reinterpret_cast<lane*>(sums);
+        const auto* in =
+            reinterpret_cast<const lane*>(w.initial ? w.initial + panel * lanes : nullptr);
+        typename engine::sums total[C];
+        S3_UNROLL for (int c = 0; c < C; ++c) total[c] =
+            in ? typename engine::sums(simd::load<lane, arch>(in)) : typename engine::sums(0);
+        while (blocks > 0) {
+            typename engine::partial p[chains][C];
+            S3_UNROLL for (int i = 0; i < chains; ++i) S3_UNROLL for (int c = 0; c < C; ++c)
+                p[i][c] = typename engine::partial(0);
+            const std::size_t now = std::min(blocks, segment);
+            for (std::size_t b = 0; b < now; ++b, data += block_bytes, x += block_columns) {
+                S3_UNROLL for (int line = 0; line < block_bytes; line += 64)
+                    __builtin_prefetch(data + prefetch + line);
+                const auto planes = layout::template load<arch>(data);
+                simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
+                    const auto v = Unit::template decode<step>(planes);
+                    S3_UNROLL for (int c = 0; c < C; ++c) {
+                        auto& chain = p[step % chains][c];
+                        chain = engine::step(
+                            chain,
+                            engine::broadcast(x + static_cast<std::size_t>(c) * stride +
+                                              step * layout::columns_per_step),
+                            v);
+                    }
+                });
+            }
+            S3_UNROLL for (int i = 0; i < chains; ++i) S3_UNROLL for (int c = 0; c < C; ++c)
+                total[c] = total[c] + engine::widen(p[i][c]);
+            blocks -= now;
+        }
+        S3_UNROLL for (int c = 0; c < C; ++c) simd::store<arch>(out + c * lanes, total[c]);
+    }
+};
+
+} // namespace s3::kernel

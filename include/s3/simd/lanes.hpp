@@ -1,0 +1,107 @@
+#pragma once
+// The vectors that kernels are written in. `lanes<T, Arch>` is an xsimd batch, or T itself on
+// `arch::scalar`: the same operators serve both, so that one kernel source covers every machine.
+// Only what xsimd spells differently between its versions, or lacks, has a name here.
+
+#include <s3/simd/arch.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace s3::simd {
+
+namespace detail {
+template <class T, class Arch>
+struct lanes_of {
+    using type = xsimd::batch<T, typename Arch::simd>;
+};
+template <class T>
+struct lanes_of<T, arch::scalar> {
+    using type = T;
+};
+} // namespace detail
+
+template <class T, class Arch>
+using lanes = typename detail::lanes_of<T, Arch>::type;
+
+/// Number of 32-bit lanes: rows of a panel.
+template <class Arch>
+inline constexpr int width32 = Arch::vector_bytes / 4;
+
+template <class T, class Arch>
+[[nodiscard]] S3_INLINE lanes<T, Arch> load(const T* p) noexcept {
+    if constexpr (std::is_same_v<Arch, arch::scalar>)
+        return *p;
+    else
+        return lanes<T, Arch>::load_unaligned(p);
+}
+template <class Arch, class T>
+S3_INLINE void store(T* p, const lanes<T, Arch>& v) noexcept {
+    if constexpr (std::is_same_v<Arch, arch::scalar>)
+        *p = v;
+    else
+        v.store_unaligned(p);
+}
+template <class T, class Arch>
+[[nodiscard]] S3_INLINE lanes<T, Arch> broadcast(T value) noexcept {
+    return lanes<T, Arch>(value);
+}
+
+/// a·b + c, fused where the machine can.
+template <class V>
+[[nodiscard]] S3_INLINE V multiply_add(const V& a, const V& b, const V& c) noexcept {
+    if constexpr (std::is_arithmetic_v<V>)
+        return a * b + c;
+    else
+        return xsimd::fma(a, b, c);
+}
+
+#if S3_HAS_SIMD
+/// The same bits as lanes of another type.
+template <class To, class From, class A>
+[[nodiscard]] S3_INLINE xsimd::batch<To, A> as(const xsimd::batch<From, A>& v) noexcept {
+    if constexpr (std::is_same_v<To, From>)
+        return v;
+    else
+#if XSIMD_VERSION_MAJOR >= 11
+        return xsimd::bitwise_cast<To>(v);
+#else
+        return xsimd::bitwise_cast<xsimd::batch<To, A>>(v);
+#endif
+}
+#endif
+template <class To, class From>
+requires std::is_arithmetic_v<From>
+[[nodiscard]] S3_INLINE To as(From v) noexcept {
+    To to;
+    static_assert(sizeof to == sizeof v);
+    std::memcpy(&to, &v, sizeof to);
+    return to;
+}
+
+/// int32 lanes → float lanes.
+template <class V>
+[[nodiscard]] S3_INLINE auto to_float(const V& v) noexcept {
+    if constexpr (std::is_arithmetic_v<V>)
+        return static_cast<float>(v);
+    else
+        return xsimd::to_float(v);
+}
+
+/// Bits of `a` where `mask` is set, else bits of `b`.
+template <class V>
+[[nodiscard]] S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
+    return (a & mask) | (b & ~mask);
+}
+
+/// Calls f(std::integral_constant<int, 0>), …, f(std::integral_constant<int, N − 1>).
+template <int N, class Function>
+S3_INLINE void unrolled(Function&& f) noexcept {
+    [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+        (f(std::integral_constant<int, I>{}), ...);
+    }
+    (std::make_integer_sequence<int, N>{});
+}
+
+} // namespace s3::simd
