@@ -1,0 +1,374 @@
+#pragma once
+// Reading and writing safetensors files: named byte tensors with text metadata. Opt-in: needs
+// nlohmann-json, whose exceptions are not used.
+//
+//   8 bytes  length N of the header, little-endian
+//   N bytes  JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, …,
+//            "__metadata__": {"key": "text", …}}, padded with spaces to a multiple of 8
+//   the rest the data, to which the offsets refer; the tensors fill it without gap or overlap
+//
+// `read` copies nothing: its tensors are views into the caller's bytes. It is safe on hostile
+// input: nothing outside the bytes is touched, and allocation is bounded by their number. Errors
+// name the field; their index is the tensor's place in the order of names. Values are little-endian
+// in the file; `to_bytes` and `from_bytes` convert. Records of packed weights (pack/record.hpp) are
+// stored as tensors of type U8.
+
+#include <s3/core/error.hpp>
+#include <s3/core/view.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace s3::safetensors {
+
+enum class dtype : unsigned char {
+    boolean,
+    u8,
+    i8,
+    u16,
+    i16,
+    f16,
+    bf16,
+    u32,
+    i32,
+    f32,
+    u64,
+    i64,
+    f64
+};
+
+struct dtype_info {
+    const char* name;
+    std::size_t bytes;
+};
+inline constexpr std::array<dtype_info, 13> dtypes{{{"BOOL", 1},
+                                                    {"U8", 1},
+                                                    {"I8", 1},
+                                                    {"U16", 2},
+                                                    {"I16", 2},
+                                                    {"F16", 2},
+                                                    {"BF16", 2},
+                                                    {"U32", 4},
+                                                    {"I32", 4},
+                                                    {"F32", 4},
+                                                    {"U64", 8},
+                                                    {"I64", 8},
+                                                    {"F64", 8}}};
+[[nodiscard]] constexpr const dtype_info& info(dtype type) noexcept {
+    return dtypes[static_cast<std::size_t>(type)];
+}
+
+struct tensor {
+    dtype type = dtype::u8;
+    std::vector<std::size_t> shape;
+    std::span<const std::byte> data;
+
+    /// Elements times their size; SIZE_MAX where that does not fit.
+    [[nodiscard]] std::size_t bytes() const noexcept {
+        std::size_t size = info(type).bytes;
+        // A zero anywhere makes the product zero, however large the other sizes are.
+        if (std::find(shape.begin(), shape.end(), std::size_t{0}) != shape.end())
+            return 0;
+        for (const std::size_t extent : shape)
+            size = saturating_mul(size, extent);
+        return size;
+    }
+};
+
+struct contents {
+    std::map<std::string, tensor> tensors;
+    std::map<std::string, std::string> metadata;
+};
+
+/// The header's size is limited, as in the format's own implementation.
+inline constexpr std::size_t max_header_bytes = 100'000'000;
+
+namespace detail {
+
+inline constexpr std::size_t prefix_bytes = 8;
+inline constexpr const char* metadata_key = "__metadata__";
+
+/// Parses the header; discarded if it is not JSON, nests deeper than the format does, or gives a
+/// key twice (of which nlohmann-json would silently keep the last).
+[[nodiscard]] inline nlohmann::json parse_header(std::span<const std::byte> text, bool& twice) {
+    using nlohmann::json;
+    constexpr std::size_t max_depth = 3;
+    std::array<std::set<std::string>, max_depth + 1> keys;
+    bool sound = true;
+    const auto visit = [&](int depth, json::parse_event_t event, json& parsed) {
+        const auto d = static_cast<std::size_t>(depth);
+        if (d > max_depth)
+            sound = false;
+        else if (event == json::parse_event_t::object_start)
+            keys[std::min(d + 1, max_depth)].clear();
+        else if (event == json::parse_event_t::key)
+            twice |= !keys[d].insert(parsed.get_ref<const std::string&>()).second;
+        return sound;
+    };
+    const char* first = reinterpret_cast<const char*>(text.data());
+    if (text.empty() || *first != '{')
+        return json(json::value_t::discarded);
+    auto header = json::parse(first, first + text.size(), visit, false);
+    return sound ? header : json(json::value_t::discarded);
+}
+
+[[nodiscard]] inline bool read_sizes(const nlohmann::json& list, std::vector<std::size_t>& sizes) {
+    if (!list.is_array())
+        return false;
+    for (const auto& number : list) {
+        if (!number.is_number_unsigned())
+            return false;
+        const auto value = number.get<std::uint64_t>();
+        if (value > std::numeric_limits<std::size_t>::max())
+            return false;
+        sizes.push_back(static_cast<std::size_t>(value));
+    }
+    return true;
+}
+
+/// One entry of the header; `tensor::data` is set if its offsets lie within `data`.
+[[nodiscard]] inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number,
+                                               std::span<const std::byte> data) {
+    if (!entry.is_object() || entry.size() != 3)
+        return error(errc::foreign, "safetensors.tensor").at(number);
+    const auto type = entry.find("dtype");
+    const auto shape = entry.find("shape");
+    const auto offsets = entry.find("data_offsets");
+    if (type == entry.end() || !type->is_string())
+        return error(errc::foreign, "safetensors.dtype").at(number);
+    tensor t;
+    const auto& name = type->get_ref<const std::string&>();
+    const auto known = std::find_if(dtypes.begin(), dtypes.end(),
+                                    [&](const dtype_info& d) { return name == d.name; });
+    if (known == dtypes.end())
+        return error(errc::unsupported, "safetensors.dtype").at(number);
+    t.type = static_cast<dtype>(known - dtypes.begin());
+    if (shape == entry.end() || !read_sizes(*shape, t.shape))
+        return error(errc::foreign, "safetensors.shape").at(number);
+    std::vector<std::size_t> range;
+    if (offsets == entry.end() || !read_sizes(*offsets, range) || range.size() != 2 ||
+        range[0] > range[1])
+        return error(errc::foreign, "safetensors.data_offsets").at(number);
+    if (range[1] > data.size())
+        return error(errc::truncated, "safetensors.data_offsets")
+            .at(number)
+            .got(range[1])
+            .needs(data.size());
+    t.data = data.subspan(range[0], range[1] - range[0]);
+    if (t.bytes() != t.data.size())
+        return error(errc::shape_mismatch, "safetensors.shape")
+            .at(number)
+            .got(t.bytes())
+            .needs(t.data.size());
+    return t;
+}
+
+/// The tensors must fill the data exactly: no byte unused, none used twice.
+[[nodiscard]] inline status check_cover(const contents& file, std::span<const std::byte> data) {
+    struct range {
+        std::size_t begin, size, number;
+    };
+    std::vector<range> ranges;
+    for (const auto& [name, t] : file.tensors)
+        ranges.push_back(
+            {static_cast<std::size_t>(t.data.data() - data.data()), t.data.size(), ranges.size()});
+    std::sort(ranges.begin(), ranges.end(), [](const range& a, const range& b) {
+        return std::pair(a.begin, a.size) < std::pair(b.begin, b.size);
+    });
+    std::size_t end = 0;
+    for (const range& r : ranges) {
+        if (r.begin != end)
+            return error(errc::foreign, "safetensors.data_offsets")
+                .at(r.number)
+                .got(r.begin)
+                .needs(end);
+        end += r.size;
+    }
+    if (end != data.size())
+        return error(errc::foreign, "safetensors.data").got(data.size()).needs(end);
+    return {};
+}
+
+[[nodiscard]] constexpr std::uint64_t little_endian(std::span<const std::byte> bytes) noexcept {
+    std::uint64_t value = 0;
+    for (std::size_t i = bytes.size(); i-- > 0;)
+        value = value << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+    return value;
+}
+
+} // namespace detail
+
+/// The tensors and metadata of a whole file. Views into `bytes`, which must outlive them.
+[[nodiscard]] inline result<contents> read(std::span<const std::byte> bytes) {
+    if (bytes.size() < detail::prefix_bytes)
+        return error(errc::truncated, "safetensors.length")
+            .got(bytes.size())
+            .needs(detail::prefix_bytes);
+    const auto length = detail::little_endian(bytes.first(detail::prefix_bytes));
+    if (length > max_header_bytes)
+        return error(errc::foreign, "safetensors.length").got(length).needs(max_header_bytes);
+    const auto rest = bytes.subspan(detail::prefix_bytes);
+    if (length > rest.size())
+        return error(errc::truncated, "safetensors.header").got(rest.size()).needs(length);
+    const auto text = rest.first(static_cast<std::size_t>(length));
+    const auto data = rest.subspan(text.size());
+    bool twice = false;
+    const auto header = detail::parse_header(text, twice);
+    if (!header.is_object())
+        return error(errc::foreign, "safetensors.header");
+    if (twice)
+        return error(errc::foreign, "safetensors.header (a name given twice)");
+
+    contents file;
+    for (const auto& [name, entry] : header.items()) {
+        if (name != detail::metadata_key) {
+            auto t = detail::read_entry(entry, file.tensors.size(), data);
+            if (!t)
+                return t.error();
+            file.tensors.emplace(name, *std::move(t));
+            continue;
+        }
+        if (!entry.is_object())
+            return error(errc::foreign, "safetensors.metadata");
+        for (const auto& [key, value] : entry.items()) {
+            if (!value.is_string())
+                return error(errc::foreign, "safetensors.metadata").at(file.metadata.size());
+            file.metadata.emplace(key, value.get_ref<const std::string&>());
+        }
+    }
+    if (const status covered = detail::check_cover(file, data); !covered)
+        return covered.error();
+    return file;
+}
+
+/// The bytes of a file that `read` gives back as `file`. Errors: a shape that does not fit the
+/// data, a name that is reserved or not UTF-8.
+[[nodiscard]] inline result<std::vector<std::byte>> write(const contents& file) {
+    using nlohmann::json;
+    json header = json::object();
+    if (!file.metadata.empty())
+        header[detail::metadata_key] = file.metadata;
+    std::size_t end = 0, number = 0;
+    for (const auto& [name, t] : file.tensors) {
+        if (name == detail::metadata_key)
+            return error(errc::bad_option, "safetensors.name").at(number);
+        if (t.bytes() != t.data.size())
+            return error(errc::shape_mismatch, "safetensors.shape")
+                .at(number)
+                .got(t.bytes())
+                .needs(t.data.size());
+        header[name] = {{"dtype", info(t.type).name},
+                        {"shape", t.shape},
+                        {"data_offsets", {end, end + t.data.size()}}};
+        end += t.data.size();
+        ++number;
+    }
+    // The default handler would throw on what is not UTF-8; a replaced name is caught below.
+    std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+    if (json::parse(text, nullptr, false) != header)
+        return error(errc::bad_option, "safetensors.name (not UTF-8)");
+    text.resize((text.size() + 7) / 8 * 8, ' ');
+    if (text.size() > max_header_bytes)
+        return error(errc::bad_option, "safetensors.header")
+            .got(text.size())
+            .needs(max_header_bytes);
+
+    std::vector<std::byte> bytes;
+    bytes.reserve(detail::prefix_bytes + text.size() + end);
+    for (std::size_t i = 0; i < detail::prefix_bytes; ++i)
+        bytes.push_back(static_cast<std::byte>(std::uint64_t{text.size()} >> (8 * i) & 255));
+    for (const char c : text)
+        bytes.push_back(static_cast<std::byte>(c));
+    for (const auto& [name, t] : file.tensors)
+        bytes.insert(bytes.end(), t.data.begin(), t.data.end());
+    return bytes;
+}
+
+/// Values as they stand in a file.
+template <class T>
+requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
+    [[nodiscard]] std::vector<std::byte> to_bytes(std::span<const T> values) {
+    std::vector<std::byte> bytes(values.size_bytes());
+    const auto native = std::as_bytes(values);
+    std::copy(native.begin(), native.end(), bytes.begin());
+    if constexpr (std::endian::native == std::endian::big)
+        for (std::size_t i = 0; i < bytes.size(); i += sizeof(T))
+            std::reverse(bytes.data() + i, bytes.data() + i + sizeof(T));
+    return bytes;
+}
+
+/// The values of a tensor whose type is T's.
+template <class T>
+requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
+    [[nodiscard]] result<std::vector<T>> from_bytes(const tensor& t) {
+    constexpr dtype wanted = [] {
+        constexpr dtype floats[] = {dtype::f32, dtype::f64};
+        constexpr dtype integers[][2] = {{dtype::u8, dtype::i8},
+                                         {dtype::u16, dtype::i16},
+                                         {dtype::u32, dtype::i32},
+                                         {dtype::u64, dtype::i64}};
+        if constexpr (std::is_floating_point_v<T>)
+            return floats[sizeof(T) == 8];
+        else
+            return integers[std::countr_zero(sizeof(T))][std::is_signed_v<T>];
+    }();
+    if (t.type != wanted)
+        return error(errc::foreign, "safetensors.dtype");
+    std::vector<T> values(t.data.size() / sizeof(T));
+    std::array<std::byte, sizeof(T)> native;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        std::copy_n(t.data.begin() + static_cast<std::ptrdiff_t>(i * sizeof(T)), sizeof(T),
+                    native.begin());
+        if constexpr (std::endian::native == std::endian::big)
+            std::reverse(native.begin(), native.end());
+        values[i] = std::bit_cast<T>(native);
+    }
+    return values;
+}
+
+/// The bytes of a file on disk.
+[[nodiscard]] inline result<std::vector<std::byte>> load(const std::string& path) {
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    if (file == nullptr)
+        return error(errc::io, "path (cannot be opened)");
+    std::vector<std::byte> bytes;
+    std::array<std::byte, 65536> block;
+    std::size_t got = 0;
+    while ((got = std::fread(block.data(), 1, block.size(), file)) > 0)
+        bytes.insert(bytes.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
+    const bool failed = std::ferror(file) != 0;
+    std::fclose(file);
+    if (failed)
+        return error(errc::io, "path (cannot be read)");
+    return bytes;
+}
+
+/// Writes a file whole or not at all: beside its place first, then moved there.
+[[nodiscard]] inline status save(const std::string& path, std::span<const std::byte> bytes) {
+    const std::string draft = path + ".part";
+    std::FILE* file = std::fopen(draft.c_str(), "wb");
+    if (file == nullptr)
+        return error(errc::io, "path (cannot be created)");
+    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+    if (std::fclose(file) != 0 || !written || std::rename(draft.c_str(), path.c_str()) != 0) {
+        std::remove(draft.c_str());
+        return error(errc::io, "path (cannot be written)");
+    }
+    return {};
+}
+
+} // namespace s3::safetensors

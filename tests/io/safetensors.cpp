@@ -1,0 +1,271 @@
+// What `write` writes `read` gives back, and whatever else `read` meets, it refuses without harm.
+
+#include <s3/io/safetensors.hpp>
+#include <s3/pack/record.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <random>
+#include <string>
+
+namespace {
+
+namespace st = s3::safetensors;
+
+std::vector<std::byte> bytes_of(const std::string& text) {
+    const auto view = std::as_bytes(std::span(text));
+    return {view.begin(), view.end()};
+}
+
+/// A file with this header, whatever it says, and `data` bytes behind it.
+std::vector<std::byte> file_of(const std::string& header, std::size_t data = 0) {
+    std::vector<std::byte> bytes(8);
+    for (std::size_t i = 0; i < 8; ++i)
+        bytes[i] = static_cast<std::byte>(header.size() >> (8 * i) & 255);
+    const auto text = bytes_of(header);
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    bytes.resize(bytes.size() + data, std::byte{7});
+    return bytes;
+}
+
+std::string entry(const std::string& name, const std::string& type, const std::string& shape,
+                  const std::string& offsets) {
+    return "\"" + name + R"(":{"dtype":")" + type + R"(","shape":)" + shape +
+           R"(,"data_offsets":)" + offsets + "}";
+}
+
+void refused(const std::string& header, std::size_t data, s3::errc code,
+             const std::string& argument) {
+    CAPTURE(header);
+    const auto bytes = file_of(header, data);
+    const auto file = st::read(bytes);
+    REQUIRE(!file);
+    CHECK(file.error().code == code);
+    CHECK(std::string(file.error().argument).find(argument) != std::string::npos);
+}
+
+struct sample {
+    std::vector<float> floats{1.5f, -0.0f, 3e38f, 1e-42f, -7.0f, 0.25f};
+    std::vector<std::int32_t> ints{0, -1, 2147483647};
+    std::vector<std::byte> float_bytes = st::to_bytes(std::span<const float>(floats));
+    std::vector<std::byte> int_bytes = st::to_bytes(std::span<const std::int32_t>(ints));
+    st::contents file;
+
+    sample() {
+        file.tensors["weights"] = {st::dtype::f32, {2, 3}, float_bytes};
+        file.tensors["bias"] = {st::dtype::i32, {3}, int_bytes};
+        file.tensors["nothing"] = {st::dtype::f64, {4, 0}, {}};
+        file.tensors["scalar é \"\\"] = {st::dtype::u8, {}, std::span(float_bytes).first(1)};
+        file.metadata["s3.version"] = "1";
+    }
+};
+
+TEST_CASE("safetensors: read is the inverse of write") {
+    const sample s;
+    const auto bytes = st::write(s.file);
+    REQUIRE(bytes);
+    const auto file = st::read(*bytes);
+    REQUIRE(file);
+    CHECK(file->metadata == s.file.metadata);
+    REQUIRE(file->tensors.size() == s.file.tensors.size());
+    for (const auto& [name, t] : s.file.tensors) {
+        REQUIRE(file->tensors.contains(name));
+        const auto& got = file->tensors.at(name);
+        CHECK(got.type == t.type);
+        CHECK(got.shape == t.shape);
+        CHECK(std::equal(got.data.begin(), got.data.end(), t.data.begin(), t.data.end()));
+    }
+    CHECK(*st::from_bytes<float>(file->tensors.at("weights")) == s.floats);
+    CHECK(*st::from_bytes<std::int32_t>(file->tensors.at("bias")) == s.ints);
+    CHECK(st::from_bytes<std::int32_t>(file->tensors.at("weights")).error().code ==
+          s3::errc::foreign);
+
+    const auto again = st::write(*file);
+    REQUIRE(again);
+    CHECK(*again == *bytes);
+}
+
+TEST_CASE("safetensors: a file without tensors, and one made by hand") {
+    const auto empty = st::write({});
+    REQUIRE(empty);
+    CHECK(st::read(*empty)->tensors.empty());
+
+    const auto bytes = file_of("{" + entry("b", "I16", "[2]", "[0,4]") + "," +
+                                   entry("a", "BF16", "[1,1]", "[4,6]") + "}  ",
+                               6);
+    const auto file = st::read(bytes);
+    REQUIRE(file);
+    CHECK(*st::from_bytes<std::int16_t>(file->tensors.at("b")) ==
+          std::vector<std::int16_t>{0x0707, 0x0707});
+    CHECK(file->tensors.at("a").type == st::dtype::bf16);
+}
+
+TEST_CASE("safetensors: packed weights survive as a record") {
+    const std::vector<int> weights{0, 1, -2, 4, -4, 0, 1, 2, -1};
+    const auto packed = s3::pack<s3::shift3>(weights, 3, 3);
+    REQUIRE(packed);
+    const auto record = s3::serialize(*packed);
+    st::contents file;
+    file.tensors["w"] = {st::dtype::u8, {record.size()}, record};
+    const auto bytes = st::write(file);
+    REQUIRE(bytes);
+    const auto back = s3::deserialize<s3::shift3>(st::read(*bytes)->tensors.at("w").data);
+    REQUIRE(back);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        CHECK(back->value(i / 3, i % 3) == weights[i]);
+}
+
+TEST_CASE("safetensors: every truncation, and every byte too many, is refused") {
+    const sample s;
+    const auto bytes = st::write(s.file);
+    REQUIRE(bytes);
+    for (std::size_t size = 0; size < bytes->size(); ++size) {
+        // A copy of exactly this size, so that a sanitizer sees any step beyond it.
+        const std::vector<std::byte> part(bytes->begin(),
+                                          bytes->begin() + static_cast<std::ptrdiff_t>(size));
+        CHECK_FALSE(st::read(part));
+    }
+    auto longer = *bytes;
+    longer.push_back({});
+    CHECK_FALSE(st::read(longer));
+}
+
+TEST_CASE("safetensors: damaged bytes never do harm") {
+    const sample s;
+    const auto bytes = st::write(s.file);
+    REQUIRE(bytes);
+    std::mt19937 random(20240611);
+    std::size_t refusals = 0;
+    for (int i = 0; i < 20000; ++i) {
+        auto damaged = *bytes;
+        for (auto n = random() % 3 + 1; n > 0; --n)
+            damaged[random() % damaged.size()] = static_cast<std::byte>(random());
+        const auto file = st::read(damaged);
+        refusals += !file;
+        if (file)
+            for (const auto& [name, t] : file->tensors)
+                CHECK(t.bytes() == t.data.size());
+    }
+    CHECK(refusals > 1000);
+}
+
+TEST_CASE("safetensors: each kind of bad header is named") {
+    using s3::errc;
+    const auto good = entry("a", "U8", "[4]", "[0,4]");
+    REQUIRE(st::read(file_of("{" + good + "}", 4)));
+
+    SUBCASE("not a header") {
+        refused("", 0, errc::foreign, "header");
+        refused("{", 0, errc::foreign, "header");
+        refused("[]", 0, errc::foreign, "header");
+        refused(" {}", 0, errc::foreign, "header");
+        refused("{} x", 0, errc::foreign, "header");
+        refused("{\"\xff\":1}", 0, errc::foreign, "header");
+        refused("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}", 0,
+                errc::foreign, "header");
+        refused("{\"a\":" + std::string(100000, '['), 0, errc::foreign, "header");
+    }
+    SUBCASE("lengths") {
+        auto bytes = file_of("{}");
+        for (std::size_t i = 0; i < 8; ++i)
+            bytes[i] = std::byte{255};
+        CHECK(st::read(bytes).error().code == errc::foreign);
+        bytes = file_of("{}");
+        bytes[0] = std::byte{3};
+        CHECK(st::read(bytes).error().code == errc::truncated);
+    }
+    SUBCASE("a name given twice") {
+        refused("{" + good + "," + good + "}", 4, errc::foreign, "twice");
+        refused(R"({"__metadata__":{"k":"1","k":"2"}})", 0, errc::foreign, "twice");
+        refused(R"({"a":{"dtype":"U8","dtype":"I8","shape":[4],"data_offsets":[0,4]}})", 4,
+                errc::foreign, "twice");
+        // The same key in two places is not twice.
+        CHECK(st::read(file_of("{" + good + "," + entry("b", "U8", "[1]", "[4,5]") + "}", 5)));
+    }
+    SUBCASE("entries") {
+        refused(R"({"a":1})", 0, errc::foreign, "tensor");
+        refused(R"({"a":{}})", 0, errc::foreign, "tensor");
+        refused(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":1}})", 0, errc::foreign,
+                "tensor");
+        refused(R"({"a":{"dtype":3,"shape":[0],"data_offsets":[0,0]}})", 0, errc::foreign, "dtype");
+        refused("{" + entry("a", "U9", "[4]", "[0,4]") + "}", 4, errc::unsupported, "dtype");
+        refused("{" + entry("a", "U8", "4", "[0,4]") + "}", 4, errc::foreign, "shape");
+        refused("{" + entry("a", "U8", "[-4]", "[0,4]") + "}", 4, errc::foreign, "shape");
+        refused("{" + entry("a", "U8", "[4.0]", "[0,4]") + "}", 4, errc::foreign, "shape");
+        refused("{" + entry("a", "U8", "[\"4\"]", "[0,4]") + "}", 4, errc::foreign, "shape");
+        refused("{" + entry("a", "U8", "[5]", "[0,4]") + "}", 4, errc::shape_mismatch, "shape");
+        refused("{" + entry("a", "F32", "[4]", "[0,4]") + "}", 4, errc::shape_mismatch, "shape");
+        // 2^32 · 2^32 and 2^62 · 4 are zero in 64 bits.
+        refused("{" + entry("a", "U8", "[4294967296,4294967296]", "[0,0]") + "}", 0,
+                errc::shape_mismatch, "shape");
+        refused("{" + entry("a", "F32", "[4611686018427387904]", "[0,0]") + "}", 0,
+                errc::shape_mismatch, "shape");
+        CHECK(
+            st::read(file_of("{" + entry("a", "U8", "[4294967296,4294967296,0]", "[0,0]") + "}")));
+        refused("{" + entry("a", "U8", "[18446744073709551616]", "[0,0]") + "}", 0, errc::foreign,
+                "shape");
+    }
+    SUBCASE("offsets") {
+        refused("{" + entry("a", "U8", "[4]", "[4,0]") + "}", 4, errc::foreign, "data_offsets");
+        refused("{" + entry("a", "U8", "[4]", "[0]") + "}", 4, errc::foreign, "data_offsets");
+        refused("{" + entry("a", "U8", "[4]", "[0,4,4]") + "}", 4, errc::foreign, "data_offsets");
+        refused("{" + entry("a", "U8", "[4]", "[-4,0]") + "}", 4, errc::foreign, "data_offsets");
+        refused("{" + entry("a", "U8", "[4]", "[1,5]") + "}", 4, errc::truncated, "data_offsets");
+        refused("{" + entry("a", "U8", "[1]", "[18446744073709551614,18446744073709551615]") + "}",
+                4, errc::truncated, "data_offsets");
+    }
+    SUBCASE("gaps and overlaps") {
+        refused("{" + entry("a", "U8", "[3]", "[1,4]") + "}", 4, errc::foreign, "data_offsets");
+        refused("{" + good + "," + entry("b", "U8", "[2]", "[2,4]") + "}", 4, errc::foreign,
+                "data_offsets");
+        refused("{" + good + "," + entry("b", "U8", "[4]", "[0,4]") + "}", 4, errc::foreign,
+                "data_offsets");
+        refused("{" + good + "," + entry("b", "U8", "[1]", "[5,6]") + "}", 6, errc::foreign,
+                "data_offsets");
+        refused("{" + good + "," + entry("b", "U8", "[0]", "[2,2]") + "}", 4, errc::foreign,
+                "data_offsets");
+        refused("{" + good + "}", 5, errc::foreign, "data");
+    }
+    SUBCASE("metadata") {
+        refused(R"({"__metadata__":[]})", 0, errc::foreign, "metadata");
+        refused(R"({"__metadata__":{"k":1}})", 0, errc::foreign, "metadata");
+    }
+}
+
+TEST_CASE("safetensors: write refuses what read would not give back") {
+    const std::vector<std::byte> data(4);
+    st::contents file;
+    SUBCASE("a shape that does not fit") {
+        file.tensors["a"] = {st::dtype::f32, {2}, data};
+        CHECK(st::write(file).error().code == s3::errc::shape_mismatch);
+    }
+    SUBCASE("the reserved name") {
+        file.tensors["__metadata__"] = {st::dtype::f32, {1}, data};
+        CHECK(st::write(file).error().code == s3::errc::bad_option);
+    }
+    SUBCASE("a name or a text that is not UTF-8") {
+        file.tensors["a\xff"] = {st::dtype::f32, {1}, data};
+        CHECK(st::write(file).error().code == s3::errc::bad_option);
+        file.tensors.clear();
+        file.metadata["k"] = "\xc3";
+        CHECK(st::write(file).error().code == s3::errc::bad_option);
+    }
+}
+
+TEST_CASE("safetensors: load and save") {
+    const std::string path = "safetensors_test_file.tmp";
+    const auto bytes = bytes_of("some bytes");
+    REQUIRE(st::save(path, bytes));
+    const auto back = st::load(path);
+    REQUIRE(back);
+    CHECK(*back == bytes);
+    CHECK(std::fopen((path + ".part").c_str(), "rb") == nullptr);
+    std::remove(path.c_str());
+
+    CHECK(st::load("no/such/file").error().code == s3::errc::io);
+    CHECK(st::load(".").error().code == s3::errc::io);
+    CHECK(st::save("no/such/folder/file", bytes).error().code == s3::errc::io);
+}
+
+} // namespace
