@@ -1,0 +1,367 @@
+#pragma once
+// Shift layers for libtorch: opt-in, includes libtorch. Works on the tensors' own memory.
+//
+//   s3::libtorch::ShiftConv2d<s3::shift3> conv(torch::nn::Conv2dOptions(32, 64, 3).padding(1));
+//   s3::libtorch::ShiftLinear<s3::shift3> fc(torch::nn::LinearOptions(64, 10));
+//
+// Both train with any torch optimizer, and clone, save and load as every module does. Parameters
+// have the names of the S3 authors' code: `weight` (sign latent), `weight_val` (sparse),
+// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), …, `bias`. The latents want
+// about five times the learning rate of ordinary weights.
+//
+// Tensors are float32 on the CPU; others, and shapes that differ, throw c10::Error with the
+// argument's name, as libtorch does everywhere.
+
+#include <s3/train/dynamics.hpp>
+#include <s3/train/init.hpp>
+#include <s3/train/regularize.hpp>
+#include <s3/train/reparam.hpp>
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace s3::libtorch {
+
+using ::torch::Tensor;
+using tensors = std::vector<Tensor>;
+
+/// Throws what libtorch throws if `s` is an error.
+inline void check(const status& s) {
+    TORCH_CHECK(s.has_value(), "s3: ", s.error().message());
+}
+
+/// The tensor's memory. `argument` names it where it is not contiguous float32 on the CPU.
+[[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument) {
+    TORCH_CHECK(t.defined(), "s3: ", argument, " is undefined");
+    TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == ::torch::kFloat32, "s3: ", argument,
+                " must be float32 on the CPU, not ", t.scalar_type(), " on ", t.device());
+    TORCH_CHECK(t.is_contiguous(), "s3: ", argument, " must be contiguous");
+    return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
+}
+
+/// The latents behind `fields`: sign, sparse (in formats with zero), shift_1 … shift_T.
+template <shift_weight_format F>
+[[nodiscard]] latents<F> latents_of(const tensors& fields) {
+    TORCH_CHECK(fields.size() == latents_per_weight<F>, "s3: ", F::name, " has ",
+                latents_per_weight<F>, " latents, not ", fields.size());
+    std::array<std::span<float>, latents_per_weight<F>> spans;
+    for (std::size_t k = 0; k < spans.size(); ++k) {
+        spans[k] = floats(fields[k], field_name<F>(k));
+        TORCH_CHECK(fields[k].sizes() == fields[0].sizes(), "s3: ", field_name<F>(k), " is ",
+                    fields[k].sizes(), " where sign is ", fields[0].sizes());
+    }
+    return from_fields<F, float>(spans);
+}
+
+/// `part` elements of every latent from `first` on.
+template <shift_weight_format F>
+[[nodiscard]] latents<F> slice(const latents<F>& p, std::size_t first, std::size_t part) {
+    auto all = fields(p);
+    for (auto& f : all)
+        f = f.subspan(first, part);
+    return from_fields<F, float>(all);
+}
+
+/// body(first, size) over 0 … count, on libtorch's threads where that pays.
+template <class Body>
+void parallel(std::size_t count, const Body& body) {
+    constexpr std::int64_t grain = 32768;
+    at::parallel_for(
+        0, static_cast<std::int64_t>(count), grain, [&](std::int64_t begin, std::int64_t end) {
+            body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+        });
+}
+
+/// Writes the discrete weights of `fields` into `weights`, outside autograd.
+template <shift_weight_format F>
+void realize_into(const tensors& fields, const Tensor& weights) {
+    const auto p = latents_of<F>(fields);
+    const auto w = floats(weights, "weights");
+    check(check_sizes(p, w.size()));
+    parallel(w.size(), [&](std::size_t first, std::size_t size) {
+        check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)));
+    });
+}
+
+/// The autograd function: latents → discrete weights, gradients straight through.
+/// The estimator is default-constructed; derive from one to fix another parameter.
+template <shift_weight_format F, class Estimator = straight_through::identity>
+struct realize_function : ::torch::autograd::Function<realize_function<F, Estimator>> {
+    static Tensor forward(::torch::autograd::AutogradContext* context, at::TensorList inputs) {
+        tensors fields;
+        for (const auto& f : inputs)
+            fields.push_back(f.contiguous());
+        Tensor weights = ::torch::empty_like(fields.at(0));
+        realize_into<F>(fields, weights);
+        context->save_for_backward(std::move(fields));
+        return weights;
+    }
+
+    static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
+        const tensors fields = context->get_saved_variables();
+        const Tensor grad = grad_outputs.at(0).contiguous();
+        tensors grads;
+        for (const auto& f : fields)
+            grads.push_back(::torch::empty_like(f));
+        const auto p = latents_of<F>(fields), to = latents_of<F>(grads);
+        const auto g = floats(grad, "grad_weights");
+        parallel(g.size(), [&](std::size_t first, std::size_t size) {
+            check(s3::backward(slice<F>(p, first, size), g.subspan(first, size),
+                               slice<F>(to, first, size), gradients::overwrite, Estimator{}));
+        });
+        return grads;
+    }
+};
+
+/// Discrete weights of `fields` (in the order of `latents_of`), differentiable.
+template <shift_weight_format F, class Estimator = straight_through::identity>
+[[nodiscard]] Tensor realize(const tensors& fields) {
+    TORCH_CHECK(!fields.empty(), "s3: no latents");
+    return realize_function<F, Estimator>::apply(at::TensorList(fields));
+}
+
+/// What every shift layer offers, whatever its format: find them with `shift_layers`.
+class shift_layer {
+public:
+    virtual ~shift_layer() = default;
+
+    /// Latents: sign, sparse (in formats with zero), shift_1 … shift_T. Empty before `reset`.
+    [[nodiscard]] const tensors& fields() const noexcept { return fields_; }
+    /// The sparse latent; undefined where the format has no zero.
+    [[nodiscard]] virtual Tensor sparse() const = 0;
+    /// The discrete weights, differentiable with respect to the latents.
+    [[nodiscard]] virtual Tensor discrete() const = 0;
+    /// The discrete weights as plain numbers, to be packed or measured.
+    [[nodiscard]] Tensor realized() const {
+        ::torch::NoGradGuard guard;
+        return discrete().detach();
+    }
+    [[nodiscard]] virtual const char* format() const noexcept = 0;
+    /// An error that names the first NaN or infinite latent.
+    [[nodiscard]] virtual status validate() const = 0;
+
+protected:
+    tensors fields_;
+};
+
+/// All shift layers of a model, in the order of `modules()`.
+[[nodiscard]] inline std::vector<shift_layer*> shift_layers(::torch::nn::Module& model) {
+    std::vector<shift_layer*> found;
+    for (const auto& module : model.modules())
+        if (auto* layer = dynamic_cast<shift_layer*>(module.get()))
+            found.push_back(layer);
+    return found;
+}
+
+/// Adds the dense-weight regularizer's gradient to the sparse latents' of every shift layer: call
+/// it between `loss.backward()` and `optimizer.step()`. Negative strengths push towards zero.
+inline void add_dense_gradient(::torch::nn::Module& model, float strength) {
+    for (shift_layer* layer : shift_layers(model)) {
+        const Tensor sparse = layer->sparse();
+        if (!sparse.defined() || !sparse.grad().defined())
+            continue;
+        check(s3::add_dense_gradient(floats(sparse, "sparse"), floats(sparse.grad(), "sparse.grad"),
+                                     strength));
+    }
+}
+
+/// The latents of one weight tensor inside a module, which owns them as parameters.
+template <shift_weight_format F, class Estimator>
+class latent_parameters : public shift_layer {
+public:
+    [[nodiscard]] Tensor sparse() const override {
+        if constexpr (F::has_zero)
+            return fields_.at(1);
+        else
+            return {};
+    }
+    [[nodiscard]] Tensor discrete() const override {
+        return libtorch::realize<F, Estimator>(fields_);
+    }
+    [[nodiscard]] const char* format() const noexcept override { return F::name; }
+    [[nodiscard]] status validate() const override { return s3::validate(latents_of<F>(fields_)); }
+
+    /// The parameter's name in state dicts.
+    [[nodiscard]] static std::string name(std::size_t field) {
+        constexpr std::size_t first = F::has_zero ? 2 : 1;
+        if (field == 0)
+            return "weight";
+        if (field < first)
+            return "weight_val";
+        const std::size_t from_outside = latents_per_weight<F> - field;
+        return from_outside == 1 ? "weight_shift" : "weight_shift" + std::to_string(from_outside);
+    }
+
+protected:
+    /// Registers all latents but the sign's, which is the module's own `weight`, and draws them.
+    void register_latents(::torch::nn::Module& module, const Tensor& weight, double deviation) {
+        fields_ = {weight};
+        for (std::size_t k = 1; k < latents_per_weight<F>; ++k)
+            fields_.push_back(module.register_parameter(name(k), ::torch::empty_like(weight)));
+        ::torch::NoGradGuard guard;
+        for (auto& f : fields_)
+            f.normal_(0, deviation);
+    }
+    [[nodiscard]] static double deviation(std::int64_t kernel_area, std::int64_t out_channels) {
+        return F::has_zero ? initial_deviation(static_cast<std::size_t>(kernel_area),
+                                               static_cast<std::size_t>(out_channels))
+                           : dense_shift_deviation;
+    }
+};
+
+/// torch::nn::Conv2d with shift weights; takes all of its options.
+template <shift_weight_format F, class Estimator = straight_through::identity>
+class ShiftConv2dImpl : public ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Estimator>>,
+                        public latent_parameters<F, Estimator> {
+    using base = ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Estimator>>;
+
+public:
+    explicit ShiftConv2dImpl(const ::torch::nn::Conv2dOptions& o)
+        : base(::torch::nn::detail::ConvNdOptions<2>(o.in_channels(), o.out_channels(),
+                                                     o.kernel_size())
+                   .stride(o.stride())
+                   .padding(o.padding())
+                   .dilation(o.dilation())
+                   .groups(o.groups())
+                   .bias(o.bias())
+                   .padding_mode(o.padding_mode())) {
+        add_latents();
+    }
+
+    void reset() override {
+        base::reset();
+        add_latents();
+    }
+
+    [[nodiscard]] Tensor forward(const Tensor& input) {
+        namespace functional = ::torch::nn::functional;
+        const auto& o = this->options;
+        const Tensor weights = this->discrete();
+        // Unqualified, `visit` finds the one that goes with libtorch's variant: c10's or std's.
+        const auto mode = visit(padding_mode{}, o.padding_mode());
+        if (mode.index() == functional::PadFuncOptions::mode_t(::torch::kConstant).index())
+            return functional::detail::conv2d(input, weights, this->bias, o.stride(), o.padding(),
+                                              o.dilation(), o.groups());
+        const Tensor padded =
+            functional::detail::pad(input, this->_reversed_padding_repeated_twice, mode, 0);
+        return functional::detail::conv2d(padded, weights, this->bias, o.stride(),
+                                          ::torch::ExpandingArray<2>(0), o.dilation(), o.groups());
+    }
+
+    void pretty_print(std::ostream& stream) const override {
+        stream << F::name << " ";
+        base::pretty_print(stream);
+    }
+
+private:
+    /// A convolution's padding mode as `pad` names it.
+    struct padding_mode {
+        using mode = ::torch::nn::functional::PadFuncOptions::mode_t;
+        mode operator()(::torch::enumtype::kZeros) const { return ::torch::kConstant; }
+        template <class Same>
+        mode operator()(const Same& same) const {
+            return same;
+        }
+    };
+    void add_latents() {
+        const auto& k = *this->options.kernel_size();
+        this->register_latents(*this, this->weight,
+                               this->deviation(k[0] * k[1], this->options.out_channels()));
+    }
+};
+
+/// torch::nn::Linear with shift weights.
+template <shift_weight_format F, class Estimator = straight_through::identity>
+class ShiftLinearImpl : public ::torch::nn::Cloneable<ShiftLinearImpl<F, Estimator>>,
+                        public latent_parameters<F, Estimator> {
+public:
+    explicit ShiftLinearImpl(const ::torch::nn::LinearOptions& o) : options(o) { set_up(); }
+
+    void reset() override { set_up(); }
+
+    [[nodiscard]] Tensor forward(const Tensor& input) {
+        return ::torch::nn::functional::linear(input, this->discrete(), bias);
+    }
+
+    void pretty_print(std::ostream& stream) const override {
+        stream << F::name << " torch::nn::Linear(in_features=" << options.in_features()
+               << ", out_features=" << options.out_features() << ", bias=" << std::boolalpha
+               << options.bias() << ")";
+    }
+
+    ::torch::nn::LinearOptions options;
+    Tensor weight, bias;
+
+private:
+    void set_up() {
+        weight = this->register_parameter(
+            "weight", ::torch::empty({options.out_features(), options.in_features()}));
+        this->register_latents(*this, weight, this->deviation(1, options.out_features()));
+        if (options.bias()) {
+            const double bound = 1 / std::sqrt(static_cast<double>(options.in_features()));
+            bias = this->register_parameter(
+                "bias", ::torch::empty({options.out_features()}).uniform_(-bound, bound));
+        } else {
+            this->register_parameter("bias", Tensor(), false);
+        }
+    }
+};
+
+// What TORCH_MODULE makes, for templates.
+template <shift_weight_format F, class Estimator = straight_through::identity>
+class ShiftConv2d : public ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Estimator>> {
+public:
+    using ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Estimator>>::ModuleHolder;
+    using Impl = ShiftConv2dImpl<F, Estimator>;
+};
+template <shift_weight_format F, class Estimator = straight_through::identity>
+class ShiftLinear : public ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Estimator>> {
+public:
+    using ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Estimator>>::ModuleHolder;
+    using Impl = ShiftLinearImpl<F, Estimator>;
+};
+
+/// How one layer's weights moved since the last look.
+struct movement {
+    double zeros = 0;         ///< share of zeros now
+    std::size_t flips = 0;    ///< weights that now have the opposite of their last sign
+    double never_flipped = 1; ///< share that never had both signs
+    transitions moves;        ///< between {−, 0, +} since the last look; empty at the first
+};
+
+/// Follows one layer through training. Works on any float32 weights, so that full-precision
+/// layers can be measured beside.
+class weight_dynamics {
+public:
+    movement observe(const Tensor& weights) {
+        const Tensor now = weights.detach().to(::torch::kFloat32).contiguous().clone();
+        const std::span<const float> w = floats(now, "weights");
+        bytes_.resize(w.size());
+        sign_history history(bytes_);
+        movement m;
+        const auto flips = history.update(w);
+        TORCH_CHECK(flips.has_value(), "s3: ", flips.error().message());
+        m.flips = *flips;
+        m.zeros = share_of_zeros(w);
+        m.never_flipped = history.never_flipped();
+        if (last_.defined()) {
+            const auto moves =
+                count_transitions(std::span<const float>(floats(last_, "weights")), w);
+            TORCH_CHECK(moves.has_value(), "s3: ", moves.error().message());
+            m.moves = *moves;
+        }
+        last_ = now;
+        return m;
+    }
+
+private:
+    Tensor last_;
+    std::vector<std::uint8_t> bytes_;
+};
+
+} // namespace s3::libtorch
