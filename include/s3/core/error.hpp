@@ -104,7 +104,7 @@ struct error {
     [[nodiscard]] std::string message() const {
         std::string text = argument;
         if (index >= 0)
-            text += "[" + std::to_string(index) + "]";
+            text.append("[").append(std::to_string(index)).append("]");
         text += ": ";
         text += to_string(code);
         char number[48];
