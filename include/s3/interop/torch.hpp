@@ -149,10 +149,13 @@ protected:
     tensors fields_;
 };
 
-/// All shift layers of a model, in the order of `modules()`.
+/// All shift layers of a model, in the order of `modules()`. The model itself need not be held by a
+/// shared_ptr.
 [[nodiscard]] inline std::vector<shift_layer*> shift_layers(::torch::nn::Module& model) {
     std::vector<shift_layer*> found;
-    for (const auto& module : model.modules())
+    if (auto* layer = dynamic_cast<shift_layer*>(&model))
+        found.push_back(layer);
+    for (const auto& module : model.modules(/*include_self=*/false))
         if (auto* layer = dynamic_cast<shift_layer*>(module.get()))
             found.push_back(layer);
     return found;
