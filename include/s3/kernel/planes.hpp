@@ -46,7 +46,7 @@ struct planes {
     /// One block in registers, as 32-bit lanes.
     template <class Arch>
     struct block {
-        simd::lanes<std::uint32_t, Arch> v[vectors];
+        simd::lanes<std::uint32_t, Arch> v[unsigned{vectors}];
     };
     template <class Arch>
     [[nodiscard]] static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {

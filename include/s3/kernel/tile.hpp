@@ -71,12 +71,12 @@ private:
         auto* out = reinterpret_cast<element*>(sums);
         const auto* in = reinterpret_cast<const element*>(initial);
         do {
-            partial p[C][R];
+            partial p[unsigned{C}][unsigned{R}];
             S3_UNROLL for (int c = 0; c < C; ++c) S3_UNROLL for (int r = 0; r < R; ++r) p[c][r] =
                 partial(0);
             const std::size_t now = std::min(count, segment);
             for (std::size_t s = 0; s < now; ++s, w += R * lanes, x += Engine::columns_per_step) {
-                typename Engine::weights v[R];
+                typename Engine::weights v[unsigned{R}];
                 S3_UNROLL for (int r = 0; r < R; ++r) v[r] = Engine::load(w + r * lanes);
                 S3_UNROLL for (int c = 0; c < C; ++c) {
                     const auto xc = Engine::broadcast(x + static_cast<std::size_t>(c) * stride);
@@ -260,11 +260,11 @@ private:
         auto* out = reinterpret_cast<lane*>(sums);
         const auto* in =
             reinterpret_cast<const lane*>(w.initial ? w.initial + panel * lanes : nullptr);
-        typename engine::sums total[C];
+        typename engine::sums total[unsigned{C}];
         S3_UNROLL for (int c = 0; c < C; ++c) total[c] =
             in ? typename engine::sums(simd::load<lane, arch>(in)) : typename engine::sums(0);
         while (blocks > 0) {
-            typename engine::partial p[chains][C];
+            typename engine::partial p[unsigned{chains}][unsigned{C}];
             S3_UNROLL for (int i = 0; i < chains; ++i) S3_UNROLL for (int c = 0; c < C; ++c)
                 p[i][c] = typename engine::partial(0);
             const std::size_t now = std::min(blocks, segment);

@@ -37,7 +37,7 @@ namespace detail {
 /// Entry i: the value of the code in bits [Pos, Pos + F::bits) of i.
 template <class F, int Pos, int Size>
 struct byte_table_of {
-    alignas(64) std::int8_t value[Size] = {};
+    alignas(64) std::int8_t value[unsigned{Size}] = {};
     constexpr byte_table_of() {
         for (unsigned i = 0; i < unsigned{Size}; ++i)
             value[i] = static_cast<std::int8_t>(F::value(i >> Pos & (unsigned{F::codes} - 1)));
