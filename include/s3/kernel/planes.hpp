@@ -27,7 +27,7 @@ struct planes {
     static constexpr int spare_bits = W % Bits;
     static constexpr int steps = W;
     static constexpr int columns_per_step = block_columns / W;
-    static constexpr int vectors = Bits + (spare_bits != 0 ? 1 : 0);
+    static constexpr std::size_t vectors = Bits + (spare_bits != 0 ? 1 : 0);
 
     /// Where the code of a step is: which vector, from which bit.
     static constexpr int vector_of(int step) {
@@ -46,7 +46,7 @@ struct planes {
     /// One block in registers, as 32-bit lanes.
     template <class Arch>
     struct block {
-        simd::lanes<std::uint32_t, Arch> v[unsigned{vectors}];
+        simd::lanes<std::uint32_t, Arch> v[vectors];
     };
     template <class Arch>
     [[nodiscard]] static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {

@@ -36,21 +36,21 @@ struct work_range {
 /// Registers for R × C sums, R weights and an activation, by the number of vector registers.
 template <class Arch>
 struct tile_shape {
-    static constexpr int rows = Arch::vector_bytes == 64 ? 4 : 2;
-    static constexpr int columns = Arch::vector_bytes == 64 ? 6 : 4;
+    static constexpr std::size_t rows = Arch::vector_bytes == 64 ? 4 : 2;
+    static constexpr std::size_t columns = Arch::vector_bytes == 64 ? 6 : 4;
 };
 
 /// sums[C][R] (+)= w[count][R] · x[C][count] for up to C columns: load, accumulate, store.
-template <class Engine, int R>
+template <class Engine, std::size_t R>
 struct tile_product {
     using arch = typename Engine::arch;
     using element = typename Engine::element;
     using staged = typename Engine::staged;
     using sum = typename Engine::sum;
-    static constexpr int lanes = simd::width32<arch>;
+    static constexpr std::size_t lanes = simd::width32<arch>;
 
     /// `first`: the sums start from `initial` (null for zero), not from what is there.
-    template <int C>
+    template <std::size_t C>
     static S3_INLINE void run(const element* w, std::size_t count, const staged* x,
                               std::size_t stride, sum* sums, std::size_t columns, bool first,
                               const sum* initial) {
@@ -62,7 +62,7 @@ struct tile_product {
     }
 
 private:
-    template <int C>
+    template <std::size_t C>
     static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t count,
                                     const staged* S3_RESTRICT x, std::size_t stride,
                                     sum* S3_RESTRICT sums, bool first, const sum* initial) {
@@ -71,19 +71,21 @@ private:
         auto* out = reinterpret_cast<element*>(sums);
         const auto* in = reinterpret_cast<const element*>(initial);
         do {
-            partial p[unsigned{C}][unsigned{R}];
-            S3_UNROLL for (int c = 0; c < C; ++c) S3_UNROLL for (int r = 0; r < R; ++r) p[c][r] =
-                partial(0);
+            partial p[C][R];
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] = partial(0);
             const std::size_t now = std::min(count, segment);
             for (std::size_t s = 0; s < now; ++s, w += R * lanes, x += Engine::columns_per_step) {
-                typename Engine::weights v[unsigned{R}];
-                S3_UNROLL for (int r = 0; r < R; ++r) v[r] = Engine::load(w + r * lanes);
-                S3_UNROLL for (int c = 0; c < C; ++c) {
-                    const auto xc = Engine::broadcast(x + static_cast<std::size_t>(c) * stride);
-                    S3_UNROLL for (int r = 0; r < R; ++r) p[c][r] = Engine::step(p[c][r], xc, v[r]);
+                typename Engine::weights v[R];
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] = Engine::load(w + r * lanes);
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    const auto xc = Engine::broadcast(x + c * stride);
+                    S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
+                        Engine::step(p[c][r], xc, v[r]);
                 }
             }
-            S3_UNROLL for (int c = 0; c < C; ++c) S3_UNROLL for (int r = 0; r < R; ++r) {
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
                 element* to = out + (c * R + r) * lanes;
                 auto total = Engine::widen(p[c][r]);
                 if (!first)
@@ -108,11 +110,11 @@ struct tile {
     using lane = typename engine::element;
     static constexpr const char* name = Unit::name;
     static constexpr int zero_point = Unit::zero_point;
-    static constexpr int rows = tile_shape<arch>::rows;
-    static constexpr int columns = tile_shape<arch>::columns;
-    static constexpr int stream_columns = Unit::stream_columns;
-    static constexpr int lanes = simd::width32<arch>;
-    static constexpr int steps = 128; ///< of a decoded tile
+    static constexpr std::size_t rows = tile_shape<arch>::rows;
+    static constexpr std::size_t columns = tile_shape<arch>::columns;
+    static constexpr std::size_t stream_columns = Unit::stream_columns;
+    static constexpr std::size_t lanes = simd::width32<arch>;
+    static constexpr std::size_t steps = 128; ///< of a decoded tile
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
@@ -181,7 +183,7 @@ struct tile {
 private:
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-    template <int R, class Sink>
+    template <std::size_t R, class Sink>
     static S3_INLINE void emit(const panel_view<sum>& w, std::size_t panel, std::size_t n,
                                std::size_t count, const sum* sums, Sink& sink) {
         const std::size_t row = panel * lanes;
@@ -191,10 +193,10 @@ private:
     }
 
     /// R panels from `panel` on, all staged columns.
-    template <int R, class Sink>
+    template <std::size_t R, class Sink>
     static void block(const panel_view<sum>& w, std::size_t panel, std::size_t n, std::size_t count,
                       const staged* x, std::size_t stride, lane* decoded, sum* sums, Sink& sink) {
-        constexpr int blocks_per_tile = steps / layout::steps;
+        constexpr std::size_t blocks_per_tile = steps / layout::steps;
         const std::size_t blocks = layout::blocks(w.columns);
         const std::size_t bytes = panel_bytes(w.columns);
         for (std::size_t b = 0; b == 0 || b < blocks; b += blocks_per_tile) {
@@ -216,15 +218,15 @@ private:
     }
 
     /// R panels × `blocks` blocks → [step][R] vectors.
-    template <int R>
+    template <std::size_t R>
     static void decode(const std::uint8_t* data, std::size_t panel_stride, std::size_t blocks,
                        lane* to) {
-        constexpr int block_bytes = layout::bits * arch::vector_bytes;
+        constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
         for (std::size_t b = 0; b < blocks; ++b)
-            for (int r = 0; r < R; ++r) {
-                const auto planes = layout::template load<arch>(
-                    data + static_cast<std::size_t>(r) * panel_stride + b * block_bytes);
-                lane* out = to + (b * layout::steps * R + static_cast<std::size_t>(r)) * lanes;
+            for (std::size_t r = 0; r < R; ++r) {
+                const auto planes =
+                    layout::template load<arch>(data + r * panel_stride + b * block_bytes);
+                lane* out = to + (b * layout::steps * R + r) * lanes;
                 simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
                     const auto v = Unit::template decode<step>(planes);
                     engine::store(out + step * R * lanes, v);
@@ -232,7 +234,7 @@ private:
             }
     }
 
-    template <int C>
+    template <std::size_t C>
     static S3_INLINE void stream_any(const panel_view<sum>& w, std::size_t panel, const staged* x,
                                      std::size_t stride, std::size_t c, sum* sums) {
         if constexpr (C > 0) {
@@ -243,13 +245,13 @@ private:
     }
 
     /// One panel against C columns: load, decode, accumulate, store.
-    template <int C>
+    template <std::size_t C>
     static S3_NOINLINE void stream(const panel_view<sum>& w, std::size_t panel,
                                    const staged* S3_RESTRICT x, std::size_t stride,
                                    sum* S3_RESTRICT sums) {
         // Several chains of sums for few columns: one would wait for each instruction's result.
-        constexpr int chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
-        constexpr int block_bytes = layout::bits * arch::vector_bytes;
+        constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
+        constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
         constexpr std::size_t prefetch = 8192;
         constexpr bool widens = engine::widen_every < std::numeric_limits<int>::max();
         constexpr std::size_t segment =
@@ -260,35 +262,34 @@ private:
         auto* out = reinterpret_cast<lane*>(sums);
         const auto* in =
             reinterpret_cast<const lane*>(w.initial ? w.initial + panel * lanes : nullptr);
-        typename engine::sums total[unsigned{C}];
-        S3_UNROLL for (int c = 0; c < C; ++c) total[c] =
+        typename engine::sums total[C];
+        S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] =
             in ? typename engine::sums(simd::load<lane, arch>(in)) : typename engine::sums(0);
         while (blocks > 0) {
-            typename engine::partial p[unsigned{chains}][unsigned{C}];
-            S3_UNROLL for (int i = 0; i < chains; ++i) S3_UNROLL for (int c = 0; c < C; ++c)
-                p[i][c] = typename engine::partial(0);
+            typename engine::partial p[chains][C];
+            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) p[i][c] = typename engine::partial(0);
             const std::size_t now = std::min(blocks, segment);
             for (std::size_t b = 0; b < now; ++b, data += block_bytes, x += block_columns) {
-                S3_UNROLL for (int line = 0; line < block_bytes; line += 64)
+                S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
                     __builtin_prefetch(data + prefetch + line);
                 const auto planes = layout::template load<arch>(data);
                 simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
                     const auto v = Unit::template decode<step>(planes);
-                    S3_UNROLL for (int c = 0; c < C; ++c) {
+                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
                         auto& chain = p[step % chains][c];
                         chain = engine::step(
                             chain,
-                            engine::broadcast(x + static_cast<std::size_t>(c) * stride +
-                                              step * layout::columns_per_step),
-                            v);
+                            engine::broadcast(x + c * stride + step * layout::columns_per_step), v);
                     }
                 });
             }
-            S3_UNROLL for (int i = 0; i < chains; ++i) S3_UNROLL for (int c = 0; c < C; ++c)
-                total[c] = total[c] + engine::widen(p[i][c]);
+            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] =
+                    total[c] + engine::widen(p[i][c]);
             blocks -= now;
         }
-        S3_UNROLL for (int c = 0; c < C; ++c) simd::store<arch>(out + c * lanes, total[c]);
+        S3_UNROLL for (std::size_t c = 0; c < C; ++c) simd::store<arch>(out + c * lanes, total[c]);
     }
 };
 

@@ -10,6 +10,7 @@
 
 #include <s3/core/bounds.hpp>
 #include <s3/core/buffer.hpp>
+#include <s3/core/conv.hpp>
 #include <s3/pack/layout.hpp>
 
 #include <algorithm>
@@ -55,6 +56,24 @@ public:
         if (!summed)
             return summed.error();
         return made;
+    }
+
+    /// Rows [begin, begin + count) as a matrix of their own. Precondition: they exist.
+    [[nodiscard]] result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
+        pack_options options{exponent_offset_, scale()};
+        if (scale().size() > 1)
+            options.scale = scale().subspan(begin, count);
+        auto part = allocate(count, columns_, options);
+        if (!part)
+            return part;
+        for (std::size_t i = 0; i < count * columns_; ++i)
+            layout::put<F::bits>(part->stream_.data(), i,
+                                 layout::get<F::bits>(stream_.data(), begin * columns_ + i));
+        for (std::size_t r = 0; r < count; ++r) {
+            part->abs_sums_[r] = abs_sums_[begin + r];
+            part->sums_[r] = sums_[begin + r];
+        }
+        return part;
     }
 
     [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
@@ -216,19 +235,6 @@ requires std::is_arithmetic_v<T>
     }
     return {};
 }
-
-/// Shape of a convolution's weights. `in_channels` counts the channels of one group.
-struct filter_shape {
-    std::size_t out_channels = 0;
-    std::size_t height = 1;
-    std::size_t width = 1;
-    std::size_t in_channels = 0;
-
-    [[nodiscard]] constexpr std::size_t columns() const noexcept {
-        return saturating_mul(saturating_mul(height, width), in_channels);
-    }
-    friend constexpr bool operator==(const filter_shape&, const filter_shape&) = default;
-};
 
 /// Order in which the caller's weights come: ours, or PyTorch's.
 enum class filter_order : unsigned char { ohwi, oihw };

@@ -35,15 +35,15 @@ inline constexpr bool has_quad_dot = false;
 
 namespace detail {
 /// Entry i: the value of the code in bits [Pos, Pos + F::bits) of i.
-template <class F, int Pos, int Size>
+template <class F, int Pos, std::size_t Size>
 struct byte_table_of {
-    alignas(64) std::int8_t value[unsigned{Size}] = {};
+    alignas(64) std::int8_t value[Size] = {};
     constexpr byte_table_of() {
-        for (unsigned i = 0; i < unsigned{Size}; ++i)
+        for (unsigned i = 0; i < Size; ++i)
             value[i] = static_cast<std::int8_t>(F::value(i >> Pos & (unsigned{F::codes} - 1)));
     }
 };
-template <class F, int Pos, int Size>
+template <class F, int Pos, std::size_t Size>
 inline constexpr byte_table_of<F, Pos, Size> byte_table{};
 } // namespace detail
 
@@ -227,6 +227,21 @@ lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
     return vqtbl1q_s8(vld1q_s8(detail::byte_table<F, 0, 16>.value),
                       vreinterpretq_u8_u32(uint32x4_t(index)));
 }
+
+#else
+
+// Named so that kernels for other machines parse; never called without `has_bytes`.
+template <class Arch>
+lanes<std::int16_t, Arch> pair_dot(const lanes<std::uint8_t, Arch>&,
+                                   const lanes<std::int8_t, Arch>&) = delete;
+template <class Arch>
+lanes<std::int32_t, Arch> pair_sum(const lanes<std::int16_t, Arch>&) = delete;
+template <class Arch>
+lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>&,
+                                   const lanes<std::uint8_t, Arch>&,
+                                   const lanes<std::int8_t, Arch>&) = delete;
+template <class F, int Pos, class Arch>
+lanes<std::int8_t, Arch> lookup(const lanes<std::uint32_t, Arch>&) = delete;
 
 #endif
 

@@ -10,6 +10,12 @@
 #if defined(__GNUC__)
 #pragma GCC system_header
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+// g++ before 13 warns of its own AVX-512 intrinsics wherever they are inlined.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <xsimd/config/xsimd_config.hpp>
 
 #if XSIMD_VERSION_MAJOR < 10 && !S3_HAS_EXCEPTIONS && defined(__clang__)
@@ -22,6 +28,9 @@ class aligned_allocator;
 }
 #endif
 #include <xsimd/xsimd.hpp>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #if defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
 #define S3_HAS_SIMD 0

@@ -1,0 +1,79 @@
+#pragma once
+// Shapes of a two-dimensional convolution, with PyTorch's meaning of every word:
+//   out = ⌊(in + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1
+
+#include <s3/core/view.hpp>
+
+namespace s3 {
+
+/// A height and a width; one number stands for both.
+struct extent {
+    std::size_t height = 1;
+    std::size_t width = 1;
+    constexpr extent(std::size_t both) noexcept : height(both), width(both) {}
+    constexpr extent(std::size_t h, std::size_t w) noexcept : height(h), width(w) {}
+    friend constexpr bool operator==(const extent&, const extent&) = default;
+};
+
+/// Shape of a convolution's weights. `in_channels` counts the channels of one group.
+struct filter_shape {
+    std::size_t out_channels = 0;
+    std::size_t height = 1;
+    std::size_t width = 1;
+    std::size_t in_channels = 0;
+
+    [[nodiscard]] constexpr std::size_t columns() const noexcept {
+        return saturating_mul(saturating_mul(height, width), in_channels);
+    }
+    friend constexpr bool operator==(const filter_shape&, const filter_shape&) = default;
+};
+
+struct conv_options {
+    extent stride = 1;
+    extent padding = 0;
+    extent dilation = 1;
+    std::size_t groups = 1;
+    /// What stands outside the image: the activation that means zero (its zero point).
+    int padding_value = 0;
+};
+
+namespace detail {
+
+[[nodiscard]] inline result<std::size_t> output_size(std::size_t in, std::size_t kernel,
+                                                     std::size_t stride, std::size_t padding,
+                                                     std::size_t dilation, const char* argument) {
+    constexpr std::size_t limit = std::size_t{1} << 31;
+    if (kernel == 0 || kernel > limit)
+        return error(errc::bad_option, "filter.shape").got(kernel);
+    if (stride == 0 || stride > limit)
+        return error(errc::bad_option, "stride").got(stride).needs(limit);
+    if (dilation == 0 || dilation > limit)
+        return error(errc::bad_option, "dilation").got(dilation).needs(limit);
+    if (padding > limit)
+        return error(errc::bad_option, "padding").got(padding).needs(limit);
+    if (in > limit)
+        return error(errc::bad_option, argument).got(in).needs(limit);
+    const std::size_t reach = saturating_mul(dilation, kernel - 1);
+    if (reach >= in + 2 * padding)
+        return error(errc::shape_mismatch, argument).got(in + 2 * padding).needs(reach + 1);
+    return (in + 2 * padding - reach - 1) / stride + 1;
+}
+
+} // namespace detail
+
+/// Height and width of the output, or what does not fit.
+[[nodiscard]] inline result<extent> output_extent(std::size_t height, std::size_t width,
+                                                  const filter_shape& filter,
+                                                  const conv_options& o) {
+    const auto h = detail::output_size(height, filter.height, o.stride.height, o.padding.height,
+                                       o.dilation.height, "image.height");
+    if (!h)
+        return h.error();
+    const auto w = detail::output_size(width, filter.width, o.stride.width, o.padding.width,
+                                       o.dilation.width, "image.width");
+    if (!w)
+        return w.error();
+    return extent(*h, *w);
+}
+
+} // namespace s3

@@ -1,0 +1,28 @@
+#pragma once
+// How a host lends its threads. An executor runs `tasks` independent calls f(task, worker) and
+// returns when all are done; `worker` < concurrency() is unique among calls that run at the same
+// time, so that each may own a piece of the scratch memory. The library never starts a thread
+// itself.
+
+#include <concepts>
+#include <cstddef>
+
+namespace s3 {
+
+template <class E>
+concept executor = requires(E& e, std::size_t tasks, void (*f)(std::size_t, std::size_t)) {
+    { e.concurrency() } -> std::convertible_to<std::size_t>;
+    e.run(tasks, f);
+};
+
+/// Runs everything in the calling thread.
+struct inline_executor {
+    [[nodiscard]] static constexpr std::size_t concurrency() noexcept { return 1; }
+    template <class Function>
+    static void run(std::size_t tasks, Function&& f) {
+        for (std::size_t t = 0; t < tasks; ++t)
+            f(t, std::size_t{0});
+    }
+};
+
+} // namespace s3

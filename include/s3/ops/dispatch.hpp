@@ -1,0 +1,70 @@
+#pragma once
+// The one place where a kernel is chosen: format × activation type × architecture × family. A new
+// kernel is a line in `kernel_id`, one in `visit_kernel` and its rule in `choose`.
+
+#include <s3/kernel/dot/bytes.hpp>
+#include <s3/kernel/dot/words.hpp>
+#include <s3/kernel/shift_add/words.hpp>
+#include <s3/kernel/tile.hpp>
+
+#include <type_traits>
+
+namespace s3 {
+
+/// `shift_add` has no multiplication in its inner loop, `dot` uses the machine's multipliers;
+/// `automatic` takes the faster by measured rule.
+enum class family : unsigned char { automatic, dot, shift_add };
+
+/// What is known of the activations when weights are prepared.
+struct geometry {
+    std::size_t columns = 64; ///< activation vectors per call (pixels of a convolution)
+    family kernels = family::automatic;
+    int activation_bits = 8; ///< a promise: activations use no more bits than this
+};
+
+namespace detail {
+
+enum class kernel_id : unsigned char { dot, shift_add_words };
+
+template <class T>
+struct type_tag {
+    using type = T;
+};
+
+template <weight_format F, activation X, architecture Arch>
+struct dot_kernel {
+    using type = kernel::tile<kernel::word_dot<F, Arch, std::uint32_t>>;
+};
+template <weight_format F, architecture Arch>
+struct dot_kernel<F, float, Arch> {
+    using type = kernel::tile<kernel::word_dot<F, Arch, float>>;
+};
+template <weight_format F, integer_activation X, architecture Arch>
+requires simd::has_bytes<Arch> &&(F::max_value <= 127) struct dot_kernel<F, X, Arch> {
+    using type = kernel::tile<kernel::byte_dot<F, Arch>>;
+};
+
+/// Calls f(type_tag<Kernel>{}); every branch must return the same type.
+template <weight_format F, activation X, architecture Arch, class Function>
+auto visit_kernel(kernel_id id, Function&& f) {
+    if constexpr (F::is_shift && std::integral<X>)
+        if (id == kernel_id::shift_add_words)
+            return f(type_tag<kernel::tile<kernel::word_shift_add<F, Arch>>>{});
+    (void)id;
+    return f(type_tag<typename dot_kernel<F, X, Arch>::type>{});
+}
+
+template <weight_format F, activation X, architecture Arch>
+[[nodiscard]] result<kernel_id> choose(const geometry& g) {
+    if (g.activation_bits < 1 || g.activation_bits > 8)
+        return error(errc::bad_option, "geometry.activation_bits").got(g.activation_bits).needs(8);
+    if (g.kernels != family::shift_add)
+        return kernel_id::dot;
+    if constexpr (F::is_shift && std::integral<X>)
+        return kernel_id::shift_add_words;
+    else
+        return error(errc::unsupported, "geometry.kernels");
+}
+
+} // namespace detail
+} // namespace s3

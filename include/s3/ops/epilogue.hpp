@@ -1,0 +1,191 @@
+#pragma once
+// What follows the accumulation, fused into the store. Defined without contraction, so that it has
+// the same bits on every machine. For an int32 sum of channel m:
+//
+//   v = sum + bias[m]                                   int32; a bound proves that it fits
+//   q = round(clamp(float(v) · scale[m], ±2^23))        one float32 multiply; or
+//   q = round(v / 2^shift[m])                           one shift; both round half to even
+//   q = q + zero_point + round(clamp(float(r − r_zero_point) · r_scale, ±2^23))   residual r
+//   y = min(max(q, low), high), within the type         ReLU: low = zero_point
+//
+// int32 output takes the bias alone; float output is float(v) · scale[m].
+// For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
+
+#include <s3/core/bounds.hpp>
+#include <s3/core/view.hpp>
+#include <s3/simd/lanes.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace s3 {
+
+enum class nonlinearity : unsigned char { none, relu };
+inline constexpr nonlinearity relu = nonlinearity::relu;
+
+/// A uint8 or int8 tensor that is added, laid out as the output is.
+struct residual_view {
+    const void* data = nullptr;
+    std::size_t size = 0;
+    bool is_signed = false;
+
+    constexpr residual_view() = default;
+    constexpr residual_view(std::span<const std::uint8_t> s) : data(s.data()), size(s.size()) {}
+    constexpr residual_view(std::span<const std::int8_t> s)
+        : data(s.data()), size(s.size()), is_signed(true) {}
+
+    [[nodiscard]] int operator[](std::size_t i) const noexcept {
+        return is_signed ? int{static_cast<const std::int8_t*>(data)[i]}
+                         : int{static_cast<const std::uint8_t*>(data)[i]};
+    }
+};
+
+/// `scale`, `shift` and `bias` are empty, hold one element for all, or one per output channel.
+struct epilogue {
+    std::span<const float> scale = {};
+    std::span<const std::int32_t> bias = {};
+    nonlinearity activation = nonlinearity::none;
+    std::span<const std::uint8_t> shift = {}; ///< 0 … 31, in place of `scale`
+    std::int32_t zero_point = 0;              ///< |zero_point| ≤ 2^15
+    std::int32_t low = std::numeric_limits<std::int32_t>::min();
+    std::int32_t high = std::numeric_limits<std::int32_t>::max();
+    residual_view residual = {};
+    float residual_scale = 1;
+    std::int32_t residual_zero_point = 0;
+};
+
+struct float_epilogue {
+    std::span<const float> scale = {};
+    std::span<const float> bias = {};
+    nonlinearity activation = nonlinearity::none;
+};
+
+/// Rounded values are clamped here before they are added up, so that the sum fits int32.
+inline constexpr float epilogue_limit = 8388608.0f;
+
+/// v / 2^shift, rounded half to even.
+[[nodiscard]] constexpr std::int32_t shift_round(std::int32_t v, int shift) noexcept {
+    if (shift == 0)
+        return v;
+    const std::int32_t whole = v >> shift;
+    const std::int64_t rest = std::int64_t{v} - (std::int64_t{whole} << shift);
+    const std::int64_t half = std::int64_t{1} << (shift - 1);
+    return whole + (rest > half || (rest == half && (whole & 1) != 0) ? 1 : 0);
+}
+/// v · scale, rounded half to even and clamped to ±2^23.
+[[nodiscard]] inline std::int32_t scale_round(std::int32_t v, float scale) noexcept {
+    const float product = static_cast<float>(v) * scale;
+    return static_cast<std::int32_t>(
+        std::nearbyint(std::clamp(product, -epilogue_limit, epilogue_limit)));
+}
+
+namespace detail {
+
+[[nodiscard]] inline status check_channels(std::size_t size, std::size_t rows,
+                                           const char* argument) noexcept {
+    if (size > 1 && size != rows)
+        return error(errc::shape_mismatch, argument).got(size).needs(rows);
+    return {};
+}
+[[nodiscard]] inline status check_finite(std::span<const float> values,
+                                         const char* argument) noexcept {
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (!std::isfinite(values[i]))
+            return error(errc::not_finite, argument).at(i);
+    return {};
+}
+template <class T>
+[[nodiscard]] constexpr T channel(std::span<const T> values, std::size_t m) noexcept {
+    return values[values.size() == 1 ? 0 : m];
+}
+
+} // namespace detail
+
+/// Errors in an epilogue for outputs of type Y, `rows` channels and `outputs` elements.
+template <class Y>
+[[nodiscard]] status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept {
+    constexpr bool narrow = sizeof(Y) == 1;
+    if (auto s = detail::check_channels(e.scale.size(), rows, "epilogue.scale"); !s)
+        return s;
+    if (auto s = detail::check_channels(e.bias.size(), rows, "epilogue.bias"); !s)
+        return s;
+    if (auto s = detail::check_channels(e.shift.size(), rows, "epilogue.shift"); !s)
+        return s;
+    if (auto s = detail::check_finite(e.scale, "epilogue.scale"); !s)
+        return s;
+    if (!e.scale.empty() && !e.shift.empty())
+        return error(errc::bad_option, "epilogue.shift").got(e.shift.size()).needs(0);
+    if (!narrow && !e.shift.empty())
+        return error(errc::unsupported, "epilogue.shift");
+    if (std::is_same_v<Y, std::int32_t> && !e.scale.empty())
+        return error(errc::unsupported, "epilogue.scale");
+    for (std::size_t i = 0; i < e.shift.size(); ++i)
+        if (e.shift[i] > 31)
+            return error(errc::bad_option, "epilogue.shift").at(i).needs(31);
+    if (std::abs(std::int64_t{e.zero_point}) > 32768)
+        return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).needs(32768);
+    if (std::abs(std::int64_t{e.residual_zero_point}) > 32768)
+        return error(errc::bad_option, "epilogue.residual_zero_point")
+            .got(e.residual_zero_point)
+            .needs(32768);
+    if constexpr (narrow) {
+        constexpr std::int32_t least = std::numeric_limits<Y>::min();
+        constexpr std::int32_t most = std::numeric_limits<Y>::max();
+        if (e.low > e.high || e.low > most)
+            return error(errc::bad_option, "epilogue.low").got(e.low).needs(std::min(e.high, most));
+        if (e.high < least)
+            return error(errc::bad_option, "epilogue.high").got(e.high).needs(least);
+    }
+    if (e.residual.data != nullptr) {
+        if (!narrow)
+            return error(errc::unsupported, "epilogue.residual");
+        if (e.residual.size < outputs)
+            return error(errc::buffer_too_small, "epilogue.residual")
+                .got(e.residual.size)
+                .needs(outputs);
+        if (!std::isfinite(e.residual_scale))
+            return error(errc::not_finite, "epilogue.residual_scale");
+    }
+    return {};
+}
+[[nodiscard]] inline status check(const float_epilogue& e, std::size_t rows) noexcept {
+    if (auto s = detail::check_channels(e.scale.size(), rows, "epilogue.scale"); !s)
+        return s;
+    if (auto s = detail::check_channels(e.bias.size(), rows, "epilogue.bias"); !s)
+        return s;
+    if (auto s = detail::check_finite(e.scale, "epilogue.scale"); !s)
+        return s;
+    return detail::check_finite(e.bias, "epilogue.bias");
+}
+
+/// The definition above for one sum: what every vector version must equal.
+template <class Y>
+[[nodiscard]] Y finish(std::int32_t sum, std::size_t m, std::size_t output_index,
+                       const epilogue& e) noexcept {
+    const std::int32_t v = e.bias.empty() ? sum : sum + detail::channel(e.bias, m);
+    const auto bounded = [&](auto q, auto zero) {
+        const auto z = static_cast<decltype(q)>(zero);
+        return e.activation == relu ? (q > z ? q : z) : q; // −0 becomes +0, as vectors do
+    };
+    if constexpr (std::is_same_v<Y, std::int32_t>) {
+        return bounded(v, 0);
+    } else if constexpr (std::is_same_v<Y, float>) {
+        const float f = static_cast<float>(v);
+        return bounded(e.scale.empty() ? f : f * detail::channel(e.scale, m), 0);
+    } else {
+        std::int32_t q = v;
+        if (!e.scale.empty())
+            q = scale_round(v, detail::channel(e.scale, m));
+        if (!e.shift.empty())
+            q = shift_round(v, detail::channel(e.shift, m));
+        q = std::clamp(q, -8388608, 8388608) + e.zero_point;
+        if (e.residual.data != nullptr)
+            q += scale_round(e.residual[output_index] - e.residual_zero_point, e.residual_scale);
+        q = std::clamp(bounded(q, e.zero_point), e.low, e.high);
+        return static_cast<Y>(std::clamp(q, std::int32_t{std::numeric_limits<Y>::min()},
+                                         std::int32_t{std::numeric_limits<Y>::max()}));
+    }
+}
+
+} // namespace s3

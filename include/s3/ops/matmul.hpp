@@ -1,0 +1,144 @@
+#pragma once
+// y[n][m] = Σ_k w[m][k]·x[n][k], then the epilogue. X is [N][K] and Y is [N][M]: each activation
+// vector is contiguous. int8 and uint8 activations give int32, float, or (with a scale) uint8 and
+// int8 outputs, exact; float gives float within K·ε·Σ|w·x|.
+//
+// Errors: shapes that do not fit, a scratch that is too small, epilogues that the output type does
+// not have, a bias that could overflow. On error nothing is written.
+
+#include <s3/ops/run.hpp>
+
+namespace s3 {
+
+template <activation X>
+using epilogue_for = std::conditional_t<std::is_same_v<X, float>, float_epilogue, epilogue>;
+
+/// What an operation on activations X can produce.
+template <class Y, class X>
+concept output = std::same_as<Y, float> ||
+    (std::integral<X> && (std::same_as<Y, std::int32_t> || std::same_as<Y, std::uint8_t> ||
+                          std::same_as<Y, std::int8_t>));
+
+/// Bytes of scratch for `columns` activation vectors and `workers` threads.
+template <weight_format F, activation X, architecture Arch>
+[[nodiscard]] std::size_t scratch_bytes(const prepared_matrix<F, X, Arch>& w, std::size_t columns,
+                                        std::size_t workers = 1) {
+    return 63 + saturating_mul(workers, w.visit([&](auto k) {
+               return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
+           }));
+}
+
+template <weight_format F, activation X, architecture Arch, output<X> Y,
+          executor Executor = inline_executor>
+[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x,
+                            matrix_view<Y> y, const epilogue_for<X>& e,
+                            std::span<std::byte> scratch, Executor ex = {}) {
+    if (auto s = x.check("x"); !s)
+        return s;
+    if (auto s = y.check("y"); !s)
+        return s;
+    if (x.columns != w.columns())
+        return error(errc::shape_mismatch, "x.columns").got(x.columns).needs(w.columns());
+    if (y.columns != w.rows())
+        return error(errc::shape_mismatch, "y.columns").got(y.columns).needs(w.rows());
+    if (y.rows != x.rows)
+        return error(errc::shape_mismatch, "y.rows").got(y.rows).needs(x.rows);
+    if (auto s = detail::check_bias<X>(w.abs_sums(),
+                                       [&] {
+                                           if constexpr (std::integral<X>)
+                                               return e.bias;
+                                           else
+                                               return std::span<const std::int32_t>();
+                                       }());
+        !s)
+        return s;
+    if constexpr (std::integral<X>) {
+        if (auto s = check<Y>(e, w.rows(), y.data.size()); !s)
+            return s;
+    } else {
+        if (auto s = check(e, w.rows()); !s)
+            return s;
+    }
+    const std::size_t needed = scratch_bytes(w, x.rows, ex.concurrency());
+    if (scratch.size() < needed)
+        return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
+    const detail::output_map map{.image = y.stride};
+    w.visit([&](auto k) {
+        using kernel = typename decltype(k)::type;
+        const auto source = [&](std::size_t n, std::size_t count, auto* to, std::size_t stride) {
+            for (std::size_t c = 0; c < count; ++c, to += stride) {
+                detail::stage<kernel::zero_point>(x.row(n + c), x.columns, to);
+                std::fill(to + x.columns, to + stride, 0);
+            }
+        };
+        if constexpr (std::integral<X>)
+            detail::run<kernel>(w.panels(), x.rows, source,
+                                detail::integer_store<Arch, Y>{y.data.data(), map, e}, scratch, ex);
+        else
+            detail::run<kernel>(w.panels(), x.rows, source,
+                                detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()},
+                                scratch, ex);
+    });
+    return {};
+}
+
+/// The same with scratch memory allocated for this call.
+template <weight_format F, activation X, architecture Arch, output<X> Y,
+          executor Executor = inline_executor>
+[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x,
+                            matrix_view<Y> y, const epilogue_for<X>& e = {}, Executor ex = {}) {
+    auto scratch = buffer<std::byte>::make(scratch_bytes(w, x.rows, ex.concurrency()));
+    if (!scratch)
+        return scratch.error();
+    return matmul(w, x, y, e, scratch->span(), ex);
+}
+
+/// The same on plain spans: N is what x holds.
+template <weight_format F, activation X, architecture Arch, class XRange, class YRange>
+requires requires(const XRange& x, YRange& y) {
+    std::span<const X>(x);
+    std::span(y);
+}
+[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, const XRange& x, YRange&& y,
+                            const epilogue_for<X>& e = {}) {
+    using Y = typename decltype(std::span(y))::element_type;
+    const std::span<const X> in(x);
+    const std::span<Y> out(y);
+    const std::size_t n = w.columns() != 0 ? in.size() / w.columns()
+                          : w.rows() != 0  ? out.size() / w.rows()
+                                           : 0;
+    if (in.size() != n * w.columns())
+        return error(errc::shape_mismatch, "x").got(in.size()).needs(n * w.columns());
+    if (out.size() != n * w.rows())
+        return error(errc::shape_mismatch, "y").got(out.size()).needs(n * w.rows());
+    return matmul(w, matrix_view<const X>(in, n, w.columns()), matrix_view<Y>(out, n, w.rows()), e);
+}
+
+/// From packed weights, with all memory in `scratch` (packed_scratch_bytes): prepares on the fly.
+template <activation X, architecture Arch = arch::native, weight_format F>
+[[nodiscard]] result<std::size_t>
+packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns, const geometry& g = {}) {
+    const auto id = detail::choose<F, X, Arch>(g);
+    const auto layout = prepared_bytes<X, Arch>(w, g);
+    if (!layout)
+        return layout.error();
+    return *layout + 63 + detail::visit_kernel<F, X, Arch>(*id, [&](auto k) {
+        return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
+    });
+}
+template <architecture Arch = arch::native, weight_format F, activation X, output<X> Y>
+[[nodiscard]] status matmul(const packed_matrix<F>& w, matrix_view<const X> x, matrix_view<Y> y,
+                            const epilogue_for<X>& e, std::span<std::byte> scratch,
+                            const geometry& g = {}) {
+    const auto layout = prepared_bytes<X, Arch>(w, g);
+    if (!layout)
+        return layout.error();
+    if (scratch.size() < *layout)
+        return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(*layout);
+    const auto p = prepare_into<X, Arch>(w, g, scratch.first(*layout));
+    if (!p)
+        return p.error();
+    return matmul(*p, x, y, e, scratch.subspan(*layout));
+}
+
+} // namespace s3

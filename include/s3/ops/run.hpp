@@ -1,0 +1,78 @@
+#pragma once
+// What matmul and conv2d share: staging of activations, and the sharing-out of one kernel's work.
+
+#include <s3/exec/executor.hpp>
+#include <s3/ops/prepare.hpp>
+#include <s3/ops/store.hpp>
+
+#include <cstring>
+
+namespace s3::detail {
+
+/// Copies `count` activations into a kernel's staged form; signed bytes move to unsigned.
+template <int ZeroPoint, activation X, class Staged>
+S3_INLINE void stage(const X* from, std::size_t count, Staged* to) noexcept {
+    if constexpr (std::is_same_v<X, Staged>) {
+        if (count != 0)
+            std::memcpy(to, from, count * sizeof(X));
+    } else if constexpr (sizeof(Staged) == 1) {
+        for (std::size_t i = 0; i < count; ++i)
+            to[i] = static_cast<Staged>(static_cast<std::uint8_t>(from[i]) ^ ZeroPoint);
+    } else {
+        for (std::size_t i = 0; i < count; ++i)
+            to[i] = static_cast<Staged>(static_cast<std::int32_t>(from[i]));
+    }
+}
+
+/// The tasks of a product: rows are cut where there are many (no weight is decoded twice), else
+/// columns.
+struct sharing {
+    std::size_t tasks = 1;
+    bool by_rows = false;
+
+    static sharing of(std::size_t panels, std::size_t columns, std::size_t workers) noexcept {
+        if (workers <= 1)
+            return {};
+        if (panels >= 8 * workers || columns < 2 * workers)
+            return {std::min(std::max<std::size_t>(panels, 1), workers), true};
+        return {std::min(columns, 2 * workers), false};
+    }
+    [[nodiscard]] kernel::work_range range(std::size_t task, std::size_t panels,
+                                           std::size_t columns) const noexcept {
+        const auto cut = [&](std::size_t all, std::size_t t) { return all * t / tasks; };
+        if (by_rows)
+            return {0, columns, cut(panels, task), cut(panels, task + 1)};
+        return {cut(columns, task), cut(columns, task + 1), 0, panels};
+    }
+};
+
+template <class Kernel>
+[[nodiscard]] constexpr std::size_t worker_scratch(std::size_t k, std::size_t n) {
+    return (Kernel::scratch_bytes(k, n) + 63) / 64 * 64;
+}
+
+/// Runs a kernel over all columns and rows. `scratch` holds worker_scratch bytes per worker, +63.
+template <class Kernel, executor Executor, class Source, class Sink>
+void run(const kernel::panel_view<typename Kernel::sum>& panels, std::size_t columns,
+         const Source& source, const Sink& sink, std::span<std::byte> scratch, Executor& ex) {
+    const std::size_t count = Kernel::panels(panels.rows);
+    const auto shared = sharing::of(count, columns, ex.concurrency());
+    std::byte* base = align_up(scratch.data());
+    const std::size_t each = worker_scratch<Kernel>(panels.columns, columns);
+    ex.run(shared.tasks, [&](std::size_t task, std::size_t worker) {
+        Kernel::run(panels, shared.range(task, count, columns), source, sink, base + worker * each);
+    });
+}
+
+/// Whether every row's sum plus its bias provably fits int32.
+template <activation X>
+[[nodiscard]] inline status check_bias(std::span<const std::int64_t> abs_sums,
+                                       std::span<const std::int32_t> bias) noexcept {
+    if constexpr (std::integral<X>)
+        for (std::size_t m = 0; m < (bias.empty() ? 0 : abs_sums.size()); ++m)
+            if (const auto b = channel(bias, m); !fits_int32<X>(abs_sums[m], b))
+                return error(errc::depth_exceeded, "epilogue.bias").at(m).got(b);
+    return {};
+}
+
+} // namespace s3::detail

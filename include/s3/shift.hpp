@@ -1,0 +1,34 @@
+#pragma once
+// s3: low-bit shift networks. Everything but the opt-in headers of io/ and interop/, in reading order.
+
+// clang-format off
+#include <s3/version.hpp>
+#include <s3/config.hpp>
+
+#include <s3/core/error.hpp>
+#include <s3/core/weight.hpp>
+#include <s3/core/format.hpp>
+#include <s3/core/bounds.hpp>
+#include <s3/core/view.hpp>
+#include <s3/core/conv.hpp>
+#include <s3/core/buffer.hpp>
+
+#include <s3/pack/layout.hpp>
+#include <s3/pack/pack.hpp>
+#include <s3/pack/quantize.hpp>
+#include <s3/pack/record.hpp>
+
+#include <s3/simd/arch.hpp>
+#include <s3/kernel/reference.hpp>
+
+#include <s3/exec/executor.hpp>
+#include <s3/ops/epilogue.hpp>
+#include <s3/ops/prepare.hpp>
+#include <s3/ops/matmul.hpp>
+#include <s3/ops/conv2d.hpp>
+
+#include <s3/train/reparam.hpp>
+#include <s3/train/regularize.hpp>
+#include <s3/train/init.hpp>
+#include <s3/train/dynamics.hpp>
+// clang-format on
