@@ -1,6 +1,6 @@
 #include <s3/train/reparam.hpp>
 
-#include <s3/train/init.hpp>
+#include "latents.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,36 +11,6 @@
 #include <vector>
 
 namespace {
-
-template <s3::shift_weight_format F>
-struct owned_latents {
-    std::vector<std::vector<float>> data;
-
-    explicit owned_latents(std::size_t size, float value = 0)
-        : data(s3::latents_per_weight<F>, std::vector<float>(size, value)) {}
-
-    s3::latents<F> view() {
-        std::array<std::span<float>, s3::latents_per_weight<F>> spans;
-        for (std::size_t k = 0; k < spans.size(); ++k)
-            spans[k] = data[k];
-        return s3::from_fields<F, float>(spans);
-    }
-};
-
-template <s3::shift_weight_format F>
-owned_latents<F> random_latents(std::size_t size, unsigned seed) {
-    owned_latents<F> p(size);
-    std::mt19937 generator(seed);
-    for (auto& field : p.data)
-        s3::fill_normal(field, 1.0, generator);
-    // Every special case of H and sgn turns up too.
-    const float special[] = {0.0f, -0.0f, std::numeric_limits<float>::denorm_min(), -1e-30f};
-    for (auto& field : p.data)
-        for (float& v : field)
-            if (generator() % 8 == 0)
-                v = special[generator() % 4];
-    return p;
-}
 
 /// The definition, one weight at a time, in double.
 template <s3::shift_weight_format F>
@@ -91,15 +61,6 @@ std::vector<float> weight_latents(const owned_latents<F>& p, std::size_t i) {
 bool close(double a, double b) {
     return std::abs(a - b) <= 1e-6 * (std::abs(a) + std::abs(b));
 }
-
-template <class... F>
-struct formats {};
-template <class Body, class... F>
-void each(formats<F...>, Body body) {
-    (body(F{}), ...);
-}
-using all_formats = formats<s3::shift2, s3::shift3, s3::shift4, s3::shift5, s3::dense2, s3::dense3,
-                            s3::dense4, s3::dense5>;
 
 } // namespace
 

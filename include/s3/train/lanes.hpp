@@ -10,6 +10,14 @@
 #include <type_traits>
 #include <utility>
 
+/// Between a lambda's parameters and its body: inline it always. Without, large bodies of `unroll`
+/// and `for_each` become calls, and lanes go through memory.
+#if defined(__GNUC__)
+#define S3_INLINE_LAMBDA __attribute__((always_inline))
+#else
+#define S3_INLINE_LAMBDA
+#endif
+
 namespace s3::detail::lanes {
 
 template <class V>
@@ -66,7 +74,7 @@ template <class V>
 /// registers.
 template <std::size_t N, class Body>
 S3_INLINE void unroll(Body&& body) {
-    [&]<std::size_t... K>(std::index_sequence<K...>) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) S3_INLINE_LAMBDA {
         (body(std::integral_constant<std::size_t, K>{}), ...);
     }
     (std::make_index_sequence<N>{});

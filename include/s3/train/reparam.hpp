@@ -53,8 +53,9 @@ struct reparam {
     [[nodiscard]] static S3_INLINE V realize(const lane_array<V>& x) noexcept {
         const V zero(0.0f), one(1.0f);
         V power = one;
-        lanes::unroll<steps>(
-            [&](auto k) { power = lanes::select(x[first + k] > zero, power + power, one); });
+        lanes::unroll<steps>([&](auto k) S3_INLINE_LAMBDA {
+            power = lanes::select(x[first + k] > zero, power + power, one);
+        });
         if constexpr (F::has_zero)
             power = lanes::select(x[1] > zero, power, zero);
         // A product, since xsimd's negation is 0 − x, which has no −0.
@@ -65,12 +66,13 @@ struct reparam {
     [[nodiscard]] static S3_INLINE lane_array<V> backward(const lane_array<V>& x, const V& g,
                                                           const Estimator& estimate) noexcept {
         const V zero(0.0f), one(1.0f);
-        const auto positive = [&](std::size_t k) { return x[k] > zero; };
-        const auto step = [&](std::size_t k) { return lanes::select(positive(k), one, zero); };
+        const auto positive = [&](std::size_t k) S3_INLINE_LAMBDA { return x[k] > zero; };
+        const auto step = [&](std::size_t k)
+                              S3_INLINE_LAMBDA { return lanes::select(positive(k), one, zero); };
 
         std::array<V, steps> next; // S_{k−1} + 1
         V shift = zero, power = one;
-        lanes::unroll<steps>([&](auto k) {
+        lanes::unroll<steps>([&](auto k) S3_INLINE_LAMBDA {
             next[k] = shift + one;
             shift = lanes::select(positive(first + k), next[k], zero);
             power = lanes::select(positive(first + k), power + power, one);
@@ -89,7 +91,7 @@ struct reparam {
             out[0] = estimate(g * root, x[0], sign);
             inner = g * sign / (root + root);
         }
-        lanes::unroll<steps>([&](auto outermost) {
+        lanes::unroll<steps>([&](auto outermost) S3_INLINE_LAMBDA {
             constexpr std::size_t k = steps - 1 - outermost;
             out[first + k] = estimate(inner * next[k], x[first + k], step(first + k));
             inner = lanes::select(positive(first + k), inner, zero);
@@ -101,7 +103,7 @@ struct reparam {
     [[nodiscard]] static S3_INLINE lane_array<V> load(const std::array<const float*, count>& from,
                                                       std::size_t i) noexcept {
         lane_array<V> x;
-        lanes::unroll<count>([&](auto k) { x[k] = lanes::load<V>(from[k] + i); });
+        lanes::unroll<count>([&](auto k) S3_INLINE_LAMBDA { x[k] = lanes::load<V>(from[k] + i); });
         return x;
     }
 };
@@ -139,13 +141,14 @@ noexcept {
     const auto from = detail::read_pointers(p);
     T* const to = weights.data();
     using loop_arch = std::conditional_t<std::same_as<T, float>, Arch, arch::scalar>;
-    detail::lanes::for_each<loop_arch>(weights.size(), [&]<class V>(V, std::size_t i) {
-        const V w = lane::realize(lane::template load<V>(from, i));
-        if constexpr (std::same_as<T, float>)
-            detail::lanes::store(to + i, w);
-        else
-            to[i] = static_cast<T>(w);
-    });
+    detail::lanes::for_each<loop_arch>(
+        weights.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+            const V w = lane::realize(lane::template load<V>(from, i));
+            if constexpr (std::same_as<T, float>)
+                detail::lanes::store(to + i, w);
+            else
+                to[i] = static_cast<T>(w);
+        });
     return {};
 }
 
@@ -166,11 +169,11 @@ status backward(const latents<F, Float>& p, std::span<const float> grad_weights,
     const auto to = detail::pointers(fields(grad_latents));
     const float* const g = grad_weights.data();
     const auto run = [&](auto add) {
-        detail::lanes::for_each<Arch>(p.size(), [&]<class V>(V, std::size_t i) {
+        detail::lanes::for_each<Arch>(p.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
             using detail::lanes::load;
             auto out = lane::template backward<V>(lane::template load<V>(from, i), load<V>(g + i),
                                                   estimate);
-            detail::lanes::unroll<lane::count>([&](auto k) {
+            detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
                 if constexpr (add)
                     out[k] = out[k] + load<V>(to[k] + i);
                 detail::lanes::store(to[k] + i, out[k]);

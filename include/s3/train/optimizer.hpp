@@ -1,0 +1,126 @@
+#pragma once
+// One training step of shift weights in one pass: from the weights' gradient to updated latents and
+// moments and the next discrete weights. The latents' gradients live in registers alone, so that a
+// 3-bit weight costs 9 floats read and 9 written a step under SGD with momentum, where separate
+// passes (realize, backward, regularizer, optimizer) read 23 and write 14.
+//
+//   s3::step(s3::sgd{.learning_rate = 0.5f}, p, {momentum}, grad_weights, weights);
+//
+// `sgd` and `adam` are torch's, to float rounding. An optimizer is any struct that tells its number
+// of `moments` (spans shaped like the latents, zero at the start) and whose `ready()` returns
+// new_latent = update(latent, gradient, moments) over one lane; a host can write its own.
+
+#include <s3/train/regularize.hpp>
+#include <s3/train/reparam.hpp>
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+
+namespace s3 {
+
+/// m ← μ·m + g + λ·x;  x ← x − η·m  (with Nesterov, x ← x − η·(g + λ·x + μ·m)).
+struct sgd {
+    float learning_rate = 0.5f;
+    float momentum = 0.9f;
+    float weight_decay = 0.0f;
+    bool nesterov = false;
+
+    static constexpr std::size_t moments = 1;
+
+    [[nodiscard]] auto ready() const noexcept {
+        return [o = *this]<class V>(const V& x, const V& gradient,
+                                    std::array<V, 1>& m) S3_INLINE_LAMBDA {
+            const V g = gradient + V(o.weight_decay) * x;
+            m[0] = V(o.momentum) * m[0] + g;
+            return x - V(o.learning_rate) * (o.nesterov ? g + V(o.momentum) * m[0] : m[0]);
+        };
+    }
+};
+
+/// Kingma and Ba 2015; with `decoupled` weight decay, Loshchilov and Hutter 2019 (AdamW).
+struct adam {
+    float learning_rate = 5e-3f;
+    float beta1 = 0.9f;
+    float beta2 = 0.999f;
+    float epsilon = 1e-8f;
+    float weight_decay = 0.0f;
+    bool decoupled = false;
+    std::int64_t number = 1; ///< of this step, from 1: the host counts
+
+    static constexpr std::size_t moments = 2;
+
+    [[nodiscard]] auto ready() const noexcept {
+        const double n = static_cast<double>(number);
+        const double unbias1 = 1 - std::pow(double{beta1}, n);
+        const double unbias2 = 1 - std::pow(double{beta2}, n);
+        const float rate = static_cast<float>(learning_rate / unbias1);
+        const float root = static_cast<float>(1 / std::sqrt(unbias2));
+        const float into_gradient = decoupled ? 0.0f : weight_decay;
+        const float keep = decoupled ? 1 - learning_rate * weight_decay : 1.0f;
+        return [=, o = *this]<class V>(const V& x, const V& gradient, std::array<V, 2>& m)
+                   S3_INLINE_LAMBDA {
+                       const V g = gradient + V(into_gradient) * x;
+                       m[0] = V(o.beta1) * m[0] + V(1 - o.beta1) * g;
+                       m[1] = V(o.beta2) * m[1] + V(1 - o.beta2) * g * g;
+                       const V scale = detail::lanes::sqrt(m[1]) * V(root) + V(o.epsilon);
+                       return x * V(keep) - V(rate) * m[0] / scale;
+                   };
+    }
+};
+
+template <class O>
+concept latent_optimizer = requires(const O& o, std::array<float, O::moments>& m) {
+    { o.ready()(1.0f, 1.0f, m) } -> std::convertible_to<float>;
+};
+
+/// Updates the latents `p` and their `moments` by the gradient of the weights, then writes the
+/// discrete weights of the new latents (`weights` may be `grad_weights` itself). `dense_strength`
+/// is the regularizer's (see regularize.hpp), ignored by formats without zero.
+template <architecture Arch = arch::native, shift_weight_format F, latent_optimizer Optimizer,
+          class Estimator = straight_through::identity>
+status step(const Optimizer& optimizer, const latents<F>& p,
+            const std::array<latents<F>, Optimizer::moments>& moments,
+            std::span<const float> grad_weights, std::span<float> weights,
+            float dense_strength = 0.0f, const Estimator& estimate = {}) noexcept {
+    using lane = detail::reparam<F>;
+    const std::size_t size = p.size();
+    if (const status sizes = check_sizes(p, size); !sizes)
+        return sizes;
+    for (const auto& m : moments)
+        if (const status sizes = check_sizes(m, size); !sizes)
+            return error(errc::shape_mismatch, "moments").got(sizes.error().value).needs(size);
+    if (grad_weights.size() != size)
+        return error(errc::shape_mismatch, "grad_weights").got(grad_weights.size()).needs(size);
+    if (weights.size() != size)
+        return error(errc::shape_mismatch, "weights").got(weights.size()).needs(size);
+
+    const auto x_at = detail::pointers(fields(p));
+    const auto read_at = detail::read_pointers(p);
+    std::array<std::array<float*, lane::count>, Optimizer::moments> m_at;
+    for (std::size_t j = 0; j < m_at.size(); ++j)
+        m_at[j] = detail::pointers(fields(moments[j]));
+    const auto update = optimizer.ready();
+
+    detail::lanes::for_each<Arch>(size, [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+        using detail::lanes::load;
+        auto x = lane::template load<V>(read_at, i);
+        auto g = lane::template backward<V>(x, load<V>(grad_weights.data() + i), estimate);
+        if constexpr (F::has_zero)
+            g[1] = g[1] + detail::dense_gradient(x[1], dense_strength);
+        detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
+            std::array<V, Optimizer::moments> m;
+            for (std::size_t j = 0; j < m.size(); ++j)
+                m[j] = load<V>(m_at[j][k] + i);
+            x[k] = update(x[k], g[k], m);
+            for (std::size_t j = 0; j < m.size(); ++j)
+                detail::lanes::store(m_at[j][k] + i, m[j]);
+            detail::lanes::store(x_at[k] + i, x[k]);
+        });
+        detail::lanes::store(weights.data() + i, lane::realize(x));
+    });
+    return {};
+}
+
+} // namespace s3
