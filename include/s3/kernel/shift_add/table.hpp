@@ -1,0 +1,266 @@
+#pragma once
+// `shift_add` by tables of partial sums: lanes are columns of activations. For each group of G
+// consecutive weights every possible signed sum of the G activations is built by doubling and
+// adding (Dⁿ entries, D the number of values of the format); then one addition per row and group
+// takes the right entry. No multiplication anywhere.
+//
+//   ternary  G = 4, 81 entries       shift3  G = 2, 49 entries       4 and 5 bits  G = 1
+//   dense2   G = 3, 64 entries       dense3  G = 2, 64 entries
+//
+// Lanes are int16 where sums of many groups fit it (activations are centred at 128 for that, and
+// widened to int32 once per segment), else uint32 (modulo 2^32), or float.
+//
+// Layout: per row the int32 constant that undoes the centring; then, per block of `groups` groups
+// and row, `words` 64-bit words of `per_word` fields, each the number of a table entry.
+
+#include <s3/kernel/shift_add/transpose.hpp>
+#include <s3/kernel/tile.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+namespace s3::kernel {
+
+/// Values of a format, numbered without the reserved code.
+template <shift_weight_format F>
+struct digits {
+    static constexpr unsigned count = F::codes - (F::has_zero ? 1 : 0);
+    static constexpr unsigned sign = F::codes / 2;
+
+    static constexpr unsigned of(unsigned code) { return code - (F::has_zero && code >= sign); }
+    static constexpr int value(unsigned digit) {
+        return F::value(digit + (F::has_zero && digit >= sign));
+    }
+};
+
+constexpr std::size_t power(std::size_t base, std::size_t exponent) {
+    return exponent == 0 ? 1 : base * power(base, exponent - 1);
+}
+
+/// The largest group whose table has at most 81 entries.
+template <shift_weight_format F>
+inline constexpr std::size_t group_size = F::bits == 2   ? (F::has_zero ? 4 : 3)
+                                          : F::bits == 3 ? 2
+                                                         : 1;
+
+template <shift_weight_format F, class Arch, class Lane, std::size_t Group = group_size<F>>
+requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
+    std::same_as<Lane, std::uint32_t> || std::same_as<Lane, float> struct table {
+    using arch = Arch;
+    using staged = std::conditional_t<std::same_as<Lane, float>, float, std::uint8_t>;
+    using sum = std::conditional_t<std::same_as<Lane, float>, float, std::int32_t>;
+    using vector = simd::lanes<Lane, Arch>;
+
+    static constexpr const char* name = "shift_add/table";
+    static constexpr bool narrow = std::same_as<Lane, std::int16_t>;
+    static constexpr int zero_point = std::same_as<Lane, float> ? 0 : 128;
+    static constexpr int center = narrow ? 128 : 0;
+
+    static constexpr std::size_t lanes = sizeof(vector) / sizeof(Lane);
+    static constexpr std::size_t values = digits<F>::count;
+    static constexpr std::size_t entries = power(values, Group);
+    static constexpr std::size_t table_bytes = entries * sizeof(vector);
+
+    static constexpr int field_bits = std::bit_width(entries - 1);
+    static constexpr std::size_t per_word = 64 / field_bits;
+    /// Groups whose sums fit a lane.
+    static constexpr std::size_t groups_fit =
+        narrow ? std::size_t{32767} / (128 * Group * F::max_value)
+               : std::numeric_limits<std::size_t>::max();
+    /// Groups of a block: their tables stay in the first-level cache.
+    static constexpr std::size_t groups = [] {
+        constexpr std::size_t cache = 38 * 1024;
+        const std::size_t fit = std::min({cache / table_bytes, groups_fit, 2 * per_word});
+        return std::max<std::size_t>(fit > per_word ? fit / per_word * per_word : fit, 1);
+    }();
+    static constexpr std::size_t words = (groups + per_word - 1) / per_word;
+    static constexpr std::size_t block_weights = groups * Group;
+    static constexpr std::size_t blocks_per_segment = groups_fit / groups;
+
+    /// Rows whose sums are kept at a time.
+    static constexpr std::size_t row_block = 2048;
+    static constexpr std::size_t panel_rows = 16;
+    static constexpr std::size_t emit_rows = 64;
+
+    static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
+    static constexpr std::size_t blocks(std::size_t k) {
+        return (k + block_weights - 1) / block_weights;
+    }
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+        return align(saturating_mul(m, sizeof(std::int32_t))) +
+               saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
+    }
+    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+        auto* constants = reinterpret_cast<std::int32_t*>(to);
+        auto* fields = reinterpret_cast<std::uint64_t*>(to + align(m * sizeof(std::int32_t)));
+        for (std::size_t row = 0; row < m; ++row) {
+            std::uint32_t all = 0; // modulo 2^32, as the sums are
+            for (std::size_t b = 0; b < blocks(k); ++b)
+                for (std::size_t g = 0; g < groups; ++g) {
+                    std::uint64_t entry = 0;
+                    for (std::size_t i = Group; i-- > 0;) {
+                        const std::size_t column = b * block_weights + g * Group + i;
+                        const unsigned code =
+                            column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
+                        entry = entry * values + digits<F>::of(code);
+                        all += static_cast<std::uint32_t>(F::value(code));
+                    }
+                    fields[(b * m + row) * words + g / per_word] |=
+                        entry << (g % per_word * std::size_t{field_bits});
+                }
+            constants[row] = static_cast<std::int32_t>(std::uint32_t{center} * all);
+        }
+    }
+
+    static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
+        return areas(k).bytes;
+    }
+
+    template <class Source, class Sink>
+    static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
+                    std::byte* scratch) {
+        const areas at(w.columns);
+        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
+        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
+        auto* sums = reinterpret_cast<lane_sum*>(scratch + at.sums);
+        auto* turned = reinterpret_cast<lane_sum*>(scratch + at.turned);
+        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
+        for (std::size_t n = range.n_begin; n < range.n_end; n += lanes) {
+            const std::size_t count = std::min(lanes, range.n_end - n);
+            source(n, count, columns, at.stride);
+            std::fill(columns + count * at.stride, columns + lanes * at.stride, staged(0));
+            transpose(columns, at.stride, x, lanes, lanes, at.stride);
+            for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
+                 row += row_block) {
+                const std::size_t rows = std::min(row_block, row_end - row);
+                multiply(w, row, rows, x, scratch, sums);
+                for (std::size_t r = 0; r < rows; r += emit_rows) {
+                    const std::size_t some = std::min(emit_rows, rows - r);
+                    transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
+                              lanes);
+                    for (std::size_t c = 0; c < count; ++c)
+                        sink(n + c, row + r, some,
+                             reinterpret_cast<const sum*>(turned + c * emit_rows));
+                }
+            }
+        }
+    }
+
+private:
+    using lane_sum = std::conditional_t<std::same_as<Lane, float>, float, std::uint32_t>;
+
+    static constexpr std::size_t align(std::size_t bytes) {
+        return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes
+                                                                    : (bytes + 63) / 64 * 64;
+    }
+
+    /// What the scratch memory holds, by offset: tables first.
+    struct areas {
+        std::size_t stride, columns, transposed, partial, sums, turned, bytes;
+        constexpr explicit areas(std::size_t k) {
+            // Whole blocks, whole tiles of the transposition, and no power of two.
+            stride = (blocks(k) * block_weights + 15) / 16 * 16 + 64 / sizeof(staged);
+            columns = align(groups * table_bytes);
+            transposed = columns + align(lanes * stride * sizeof(staged));
+            partial = transposed + align(lanes * stride * sizeof(staged));
+            sums = partial + (narrow ? row_block * sizeof(vector) : 0);
+            turned = sums + row_block * lanes * sizeof(lane_sum);
+            bytes = turned + emit_rows * lanes * sizeof(lane_sum);
+        }
+    };
+
+    /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
+    static void multiply(const panel_view<sum>& w, std::size_t row, std::size_t rows,
+                         const staged* x, std::byte* scratch, lane_sum* sums) {
+        const auto* constants = reinterpret_cast<const std::int32_t*>(w.data);
+        const auto* fields =
+            reinterpret_cast<const std::uint64_t*>(w.data + align(w.rows * sizeof(std::int32_t))) +
+            row * words;
+        for (std::size_t r = 0; r < rows; ++r) {
+            auto start = static_cast<lane_sum>(w.initial ? w.initial[row + r] : sum(0));
+            if constexpr (narrow)
+                start += static_cast<lane_sum>(constants[row + r]);
+            std::fill_n(sums + r * lanes, lanes, start);
+        }
+        auto* tables = reinterpret_cast<Lane*>(scratch);
+        auto* partial = reinterpret_cast<Lane*>(scratch + areas(w.columns).partial);
+        const std::size_t all = blocks(w.columns);
+        for (std::size_t b = 0; b < all; ++b) {
+            build(x + b * block_weights * lanes, tables);
+            const std::uint64_t* now = fields + b * w.rows * words;
+            if constexpr (narrow) {
+                const std::size_t in_segment = b % blocks_per_segment;
+                if (in_segment == 0)
+                    add_rows<true>(now, tables, partial, rows);
+                else
+                    add_rows<false>(now, tables, partial, rows);
+                if (in_segment + 1 == blocks_per_segment || b + 1 == all)
+                    widen(partial, sums, rows * lanes);
+            } else {
+                add_rows<false>(now, tables, sums, rows);
+            }
+        }
+    }
+
+    /// tables[g][entry] for one block, from x[k][lanes]. Entry Σ digit_i·D^i is Σ
+    /// value(digit_i)·x_i.
+    static S3_NOINLINE void build(const staged* S3_RESTRICT x, Lane* S3_RESTRICT tables) {
+        for (std::size_t g = 0; g < groups; ++g, tables += entries * lanes) {
+            std::size_t filled = 1;
+            simd::store<Arch>(tables, vector(Lane(0)));
+            for (std::size_t i = 0; i < Group; ++i, x += lanes) {
+                Lane wide[lanes];
+                for (std::size_t l = 0; l < lanes; ++l)
+                    wide[l] = static_cast<Lane>(x[l] - static_cast<staged>(center));
+                vector shifted[F::exponents];
+                shifted[0] = simd::load<Lane, Arch>(wide);
+                for (std::size_t e = 1; e < F::exponents; ++e)
+                    shifted[e] = static_cast<vector>(shifted[e - 1] + shifted[e - 1]);
+                // Digit 0 comes last: it overwrites what the others are made from.
+                for (unsigned d = values; d-- > (F::has_zero ? 1 : 0);) {
+                    const triple t = to_triple(digits<F>::value(d));
+                    const vector by = shifted[static_cast<std::size_t>(t.shift)];
+                    for (std::size_t j = 0; j < filled; ++j) {
+                        const vector old = simd::load<Lane, Arch>(tables + j * lanes);
+                        simd::store<Arch>(tables + (d * filled + j) * lanes,
+                                          static_cast<vector>(t.sign > 0 ? old + by : old - by));
+                    }
+                }
+                filled *= values;
+            }
+        }
+    }
+
+    /// sums[row] (+)= the entries that a block's fields name.
+    template <bool Fresh>
+    static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
+                                     const Lane* S3_RESTRICT tables, Lane* S3_RESTRICT sums,
+                                     std::size_t rows) {
+        constexpr int line = std::countr_zero(sizeof(vector));
+        constexpr std::uint64_t mask =
+            (std::uint64_t{1} << (field_bits + line)) - (std::uint64_t{1} << line);
+        const auto* base = reinterpret_cast<const std::byte*>(tables);
+        for (; rows > 0; --rows, fields += words, sums += lanes) {
+            vector s = Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums);
+            simd::unrolled<static_cast<int>(groups)>([&](
+                auto group) __attribute__((always_inline)) {
+                constexpr std::size_t g = group;
+                constexpr int shift = static_cast<int>(g % per_word) * field_bits - line;
+                const std::size_t offset = std::rotr(fields[g / per_word], shift) & mask;
+                s = static_cast<vector>(s + simd::load<Lane, Arch>(reinterpret_cast<const Lane*>(
+                                                base + g * table_bytes + offset)));
+            });
+            simd::store<Arch>(sums, s);
+        }
+    }
+
+    static S3_NOINLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
+                                  std::size_t count) {
+        for (std::size_t i = 0; i < count; i += lanes)
+            for (std::size_t l = 0; l < lanes; ++l)
+                sums[i + l] += static_cast<lane_sum>(std::int32_t{partial[i + l]});
+    }
+};
+
+} // namespace s3::kernel
