@@ -8,10 +8,14 @@
 //                  sums live in registers while it meets every column.
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
-// zero-padded to whole blocks. `sink` takes finished sums: sink(n, row, count, sums). The caller
-// proves that no sum overflows. Nothing is read outside the panels and the staged columns.
+// zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
+// source.segments<staged>() is not 0, and source.point(n, count, table, outside) tells where the
+// segments are, without a copy (`outside` has room for one segment of padding). `sink` takes
+// finished sums: sink(n, row, count, sums). The caller proves that no sum overflows. Nothing is
+// read outside the panels and the staged columns.
 
 #include <s3/kernel/planes.hpp>
+#include <s3/kernel/register_tile.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -33,73 +37,6 @@ struct work_range {
     std::size_t n_begin = 0, n_end = 0, panel_begin = 0, panel_end = 0;
 };
 
-/// Registers for R × C sums, R weights and an activation, by the number of vector registers.
-template <class Arch>
-struct tile_shape {
-    static constexpr std::size_t rows = Arch::vector_bytes == 64 ? 4 : 2;
-    static constexpr std::size_t columns = Arch::vector_bytes == 64 ? 6 : 4;
-};
-
-/// sums[C][R] (+)= w[count][R] · x[C][count] for up to C columns: load, accumulate, store.
-template <class Engine, std::size_t R>
-struct tile_product {
-    using arch = typename Engine::arch;
-    using element = typename Engine::element;
-    using staged = typename Engine::staged;
-    using sum = typename Engine::sum;
-    static constexpr std::size_t lanes = simd::width32<arch>;
-
-    /// `first`: the sums start from `initial` (null for zero), not from what is there.
-    template <std::size_t C>
-    static S3_INLINE void run(const element* w, std::size_t count, const staged* x,
-                              std::size_t stride, sum* sums, std::size_t columns, bool first,
-                              const sum* initial) {
-        if constexpr (C > 0) {
-            if (columns == C)
-                return exactly<C>(w, count, x, stride, sums, first, initial);
-            run<C - 1>(w, count, x, stride, sums, columns, first, initial);
-        }
-    }
-
-private:
-    template <std::size_t C>
-    static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t count,
-                                    const staged* S3_RESTRICT x, std::size_t stride,
-                                    sum* S3_RESTRICT sums, bool first, const sum* initial) {
-        using partial = typename Engine::partial;
-        constexpr std::size_t segment = Engine::widen_every;
-        auto* out = reinterpret_cast<element*>(sums);
-        const auto* in = reinterpret_cast<const element*>(initial);
-        do {
-            partial p[C][R];
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] = partial(0);
-            const std::size_t now = std::min(count, segment);
-            for (std::size_t s = 0; s < now; ++s, w += R * lanes, x += Engine::columns_per_step) {
-                typename Engine::weights v[R];
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] = Engine::load(w + r * lanes);
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
-                    const auto xc = Engine::broadcast(x + c * stride);
-                    S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
-                        Engine::step(p[c][r], xc, v[r]);
-                }
-            }
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-                element* to = out + (c * R + r) * lanes;
-                auto total = Engine::widen(p[c][r]);
-                if (!first)
-                    total = total + simd::load<element, arch>(to);
-                else if (in)
-                    total = total + simd::load<element, arch>(in + r * lanes);
-                simd::store<arch>(to, total);
-            }
-            first = false;
-            count -= now;
-        } while (count > 0);
-    }
-};
-
 template <class Unit>
 struct tile {
     using engine = typename Unit::engine;
@@ -110,27 +47,28 @@ struct tile {
     using lane = typename engine::element;
     static constexpr const char* name = Unit::name;
     static constexpr int zero_point = Unit::zero_point;
-    static constexpr std::size_t rows = tile_shape<arch>::rows;
-    static constexpr std::size_t columns = tile_shape<arch>::columns;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    static constexpr std::size_t steps = 128; ///< of a decoded tile
+    static constexpr std::size_t rows = 4; ///< panels of a decoded tile
+    /// Blocks of a decoded tile: with a few columns' activations it stays in the first-level cache.
+    static constexpr std::size_t most_blocks = 144 / layout::steps;
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
     static constexpr std::size_t stage_stride(std::size_t k) {
         return layout::blocks(k) * block_columns + 64 / sizeof(staged);
     }
-    /// Columns staged together: they should stay in the second-level cache.
+    /// Columns staged together. More of them share the cost of decoding a tile of weights; their
+    /// activations should stay in the second-level cache.
     static constexpr std::size_t stage_columns(std::size_t k, std::size_t n) {
-        constexpr std::size_t budget = 256 * 1024, most = 32 * columns;
-        const std::size_t fit = budget / (stage_stride(k) * sizeof(staged));
-        return std::min(n, std::clamp<std::size_t>(fit / columns * columns, 4 * columns, most));
+        constexpr std::size_t budget = 768 * 1024, unit = 24, most = 16 * unit;
+        const std::size_t fit = budget / (stage_stride(k) * sizeof(staged)) / unit * unit;
+        return std::max<std::size_t>(std::min(n, std::clamp(fit, 2 * unit, most)), 1);
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
-        const std::size_t nb = std::max<std::size_t>(stage_columns(k, n), 1);
-        return rows * steps * arch::vector_bytes + align(nb * stage_stride(k) * sizeof(staged)) +
-               align(nb * rows * lanes * sizeof(sum));
+        const std::size_t nb = stage_columns(k, n);
+        return tile_bytes + align((nb + 1) * stage_stride(k) * sizeof(staged)) +
+               align(nb * rows * lanes * sizeof(sum)) + align(nb * sizeof(staged*));
     }
     /// Panels of `lanes` rows: the unit in which rows are shared out.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
@@ -149,69 +87,94 @@ struct tile {
 
     /// `scratch` is 64-byte aligned and holds scratch_bytes(k, n) bytes.
     template <class Source, class Sink>
-    static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
-                    std::byte* scratch) {
+    static void run(const panel_view<sum>& w, const work_range& range, const Source& source,
+                    const Sink& sink, std::byte* scratch) {
         const std::size_t n_count = range.n_end - range.n_begin;
         const std::size_t nb = stage_columns(w.columns, n_count);
         const std::size_t stride = stage_stride(w.columns);
         auto* decoded = reinterpret_cast<lane*>(scratch);
-        scratch += rows * steps * arch::vector_bytes;
+        scratch += tile_bytes;
         auto* x = reinterpret_cast<staged*>(scratch);
-        auto* sums = reinterpret_cast<sum*>(scratch + align(nb * stride * sizeof(staged)));
+        scratch += align((nb + 1) * stride * sizeof(staged));
+        auto* sums = reinterpret_cast<sum*>(scratch);
+        auto* staged_at =
+            reinterpret_cast<const staged**>(scratch + align(nb * rows * lanes * sizeof(sum)));
         for (std::size_t n = range.n_begin; n < range.n_end; n += nb) {
             const std::size_t count = std::min(nb, range.n_end - n);
-            source(n, count, x, stride);
-            if (n_count <= stream_columns)
+            if (n_count <= stream_columns) {
+                source(n, count, x, stride);
                 for (std::size_t p = range.panel_begin; p < range.panel_end; ++p) {
                     stream_any<stream_columns>(w, p, x, stride, count, sums);
                     emit<1>(w, p, n, count, sums, sink);
                 }
-            else
-                for (std::size_t p = range.panel_begin; p < range.panel_end;) {
-                    const std::size_t left = range.panel_end - p;
-                    if (left >= rows) {
-                        block<rows>(w, p, n, count, x, stride, decoded, sums, sink);
-                        p += rows;
-                    } else {
-                        block<1>(w, p, n, count, x, stride, decoded, sums, sink);
-                        ++p;
-                    }
-                }
+                continue;
+            }
+            column_table<staged> table{staged_at, count, total_steps(w.columns)};
+            if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
+                // The host's own memory serves: the staging area holds pointers into it instead.
+                auto* outside = x + nb * stride;
+                table.at = reinterpret_cast<const staged**>(x);
+                table.steps /= segments;
+                source.point(n, count, reinterpret_cast<const staged**>(x), outside);
+            } else {
+                source(n, count, x, stride);
+                for (std::size_t c = 0; c < count; ++c)
+                    staged_at[c] = x + c * stride;
+            }
+            std::size_t p = range.panel_begin;
+            for (; range.panel_end - p >= 4; p += 4)
+                block<4>(w, p, n, count, table, decoded, sums, sink);
+            if (range.panel_end - p >= 2) {
+                block<2>(w, p, n, count, table, decoded, sums, sink);
+                p += 2;
+            }
+            if (range.panel_end - p >= 1)
+                block<1>(w, p, n, count, table, decoded, sums, sink);
         }
     }
 
 private:
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+    static constexpr std::size_t tile_bytes =
+        rows * most_blocks * layout::steps * static_cast<std::size_t>(arch::vector_bytes);
+    static constexpr std::size_t total_steps(std::size_t k) {
+        return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
+                                     1);
+    }
 
     template <std::size_t R, class Sink>
     static S3_INLINE void emit(const panel_view<sum>& w, std::size_t panel, std::size_t n,
-                               std::size_t count, const sum* sums, Sink& sink) {
+                               std::size_t count, const sum* sums, const Sink& sink) {
         const std::size_t row = panel * lanes;
         const std::size_t valid = std::min<std::size_t>(R * lanes, w.rows - row);
         for (std::size_t c = 0; c < count; ++c)
             sink(n + c, row, valid, sums + c * R * lanes);
     }
 
-    /// R panels from `panel` on, all staged columns.
+    /// R panels from `panel` on, `count` columns from `n` on.
     template <std::size_t R, class Sink>
     static void block(const panel_view<sum>& w, std::size_t panel, std::size_t n, std::size_t count,
-                      const staged* x, std::size_t stride, lane* decoded, sum* sums, Sink& sink) {
-        constexpr std::size_t blocks_per_tile = steps / layout::steps;
+                      const column_table<staged>& x, lane* decoded, sum* sums, const Sink& sink) {
+        using product = register_tile<engine, R>;
         const std::size_t blocks = layout::blocks(w.columns);
+        const std::size_t tiles =
+            std::max<std::size_t>((blocks + most_blocks - 1) / most_blocks, 1);
+        const std::size_t each = (blocks + tiles - 1) / tiles;
         const std::size_t bytes = panel_bytes(w.columns);
-        for (std::size_t b = 0; b == 0 || b < blocks; b += blocks_per_tile) {
-            const std::size_t now = std::min<std::size_t>(blocks - b, blocks_per_tile);
+        for (std::size_t t = 0; t < tiles; ++t) {
+            const std::size_t b = t * each, now = std::min(each, blocks - b);
             decode<R>(w.data + panel * bytes + b * (layout::bits * arch::vector_bytes), bytes, now,
                       decoded);
-            const sum* start = b == 0 && w.initial ? w.initial + panel * lanes : nullptr;
-            const bool last = b + blocks_per_tile >= blocks;
-            for (std::size_t c = 0; c < count; c += columns) {
-                const std::size_t some = std::min<std::size_t>(columns, count - c);
+            const std::size_t begin = b * layout::steps;
+            const std::size_t steps =
+                blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
+            const sum* start = t == 0 && w.initial ? w.initial + panel * lanes : nullptr;
+            for (std::size_t c = 0; c < count; c += product::columns) {
+                const std::size_t some = std::min(product::columns, count - c);
                 sum* s = sums + c * R * lanes;
-                tile_product<engine, R>::template run<columns>(decoded, now * layout::steps,
-                                                               x + c * stride + b * block_columns,
-                                                               stride, s, some, b == 0, start);
-                if (last)
+                product::run(decoded, steps, {x.at + c, x.stride, x.steps}, begin, s, some, t == 0,
+                             start);
+                if (t + 1 == tiles)
                     emit<R>(w, panel, n + c, some, s, sink);
             }
         }

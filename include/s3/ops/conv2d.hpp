@@ -146,6 +146,33 @@ struct gather {
             std::fill(p, to + stride, Staged{0});
         }
     }
+
+    /// The taps, where the channels of a pixel are contiguous and whole steps; few channels are
+    /// sooner copied.
+    template <class Staged>
+    [[nodiscard]] std::size_t segments() const noexcept {
+        const bool readable = std::is_same_v<X, Staged> && x.order == image_order::nhwc &&
+                              f.in_channels >= 16 && f.in_channels % 4 == 0;
+        return readable ? f.height * f.width : 0;
+    }
+    template <class Staged>
+    void point(std::size_t n, std::size_t count, const Staged** table, Staged* outside) const {
+        if constexpr (std::is_same_v<X, Staged>) {
+            std::fill_n(outside, f.in_channels, static_cast<X>(o.padding_value));
+            for (std::size_t c = 0; c < count; ++c) {
+                const auto at = pixel_window::of(n + c, out, o);
+                const Staged** to = table + c;
+                for (std::size_t kh = 0; kh < f.height; ++kh)
+                    for (std::size_t kw = 0; kw < f.width; ++kw, to += count) {
+                        const std::size_t h = at.top + kh * o.dilation.height;
+                        const std::size_t w = at.left + kw * o.dilation.width;
+                        *to = h < x.height && w < x.width
+                                  ? x.data.data() + x.index(at.image, h, w, first_channel)
+                                  : outside;
+                    }
+            }
+        }
+    }
 };
 
 template <class Depthwise, class Taps, activation X, class Sink>

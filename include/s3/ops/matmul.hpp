@@ -65,12 +65,7 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
     const detail::output_map map{.image = y.stride};
     w.visit([&](auto k) {
         using kernel = typename decltype(k)::type;
-        const auto source = [&](std::size_t n, std::size_t count, auto* to, std::size_t stride) {
-            for (std::size_t c = 0; c < count; ++c, to += stride) {
-                detail::stage<kernel::zero_point>(x.row(n + c), x.columns, to);
-                std::fill(to + x.columns, to + stride, 0);
-            }
-        };
+        const detail::row_source<kernel::zero_point, X> source{x};
         if constexpr (std::integral<X>)
             detail::run<kernel>(w.panels(), x.rows, source,
                                 detail::integer_store<Arch, Y>{y.data.data(), map, e}, scratch, ex);

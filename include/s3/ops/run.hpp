@@ -24,6 +24,32 @@ S3_INLINE void stage(const X* from, std::size_t count, Staged* to) noexcept {
     }
 }
 
+/// Rows of a matrix as the columns of a product.
+template <int ZeroPoint, activation X>
+struct row_source {
+    matrix_view<const X> x;
+
+    template <class Staged>
+    void operator()(std::size_t n, std::size_t count, Staged* to, std::size_t stride) const {
+        for (std::size_t c = 0; c < count; ++c, to += stride) {
+            stage<ZeroPoint>(x.row(n + c), x.columns, to);
+            std::fill(to + x.columns, to + stride, Staged{0});
+        }
+    }
+    /// One, where whole steps can be read in place and the rows do not all fall into one cache set.
+    template <class Staged>
+    [[nodiscard]] std::size_t segments() const noexcept {
+        const bool whole_steps = x.columns != 0 && x.columns * sizeof(X) % 4 == 0;
+        return std::is_same_v<X, Staged> && whole_steps && x.stride * sizeof(X) % 2048 != 0;
+    }
+    template <class Staged>
+    void point(std::size_t n, std::size_t count, const Staged** table, Staged*) const noexcept {
+        if constexpr (std::is_same_v<X, Staged>)
+            for (std::size_t c = 0; c < count; ++c)
+                table[c] = x.row(n + c);
+    }
+};
+
 /// The tasks of a product: rows are cut where there are many (no weight is decoded twice), else
 /// columns.
 struct sharing {
