@@ -1,3 +1,8 @@
-#include <s3/core/format.hpp>
+#include <s3/shift.hpp>
 
-int main() { return s3::shift3::value(3) == 4 ? 0 : 1; }
+#include <array>
+
+int main() {
+    const auto packed = s3::pack<s3::shift3>(std::array{0, 1, -2, 4}, 2, 2);
+    return packed && packed->value(1, 1) == 4 ? 0 : 1;
+}
