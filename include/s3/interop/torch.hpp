@@ -14,6 +14,7 @@
 
 #include <s3/train/dynamics.hpp>
 #include <s3/train/init.hpp>
+#include <s3/train/optimizer.hpp>
 #include <s3/train/regularize.hpp>
 #include <s3/train/reparam.hpp>
 
@@ -130,23 +131,43 @@ class shift_layer {
 public:
     virtual ~shift_layer() = default;
 
-    /// Latents: sign, sparse (in formats with zero), shift_1 … shift_T. Empty before `reset`.
+    /// Latents: sign, sparse (in formats with zero), shift_1 … shift_T.
     [[nodiscard]] const tensors& fields() const noexcept { return fields_; }
     /// The sparse latent; undefined where the format has no zero.
     [[nodiscard]] virtual Tensor sparse() const = 0;
-    /// The discrete weights, differentiable with respect to the latents.
-    [[nodiscard]] virtual Tensor discrete() const = 0;
+    /// The discrete weights, differentiable: with respect to the latents, or, once fused, a leaf
+    /// that collects the weights' own gradient.
+    [[nodiscard]] Tensor discrete() const { return fused() ? weights_ : realize_latents(); }
     /// The discrete weights as plain numbers, to be packed or measured.
     [[nodiscard]] Tensor realized() const {
         ::torch::NoGradGuard guard;
-        return discrete().detach();
+        return realize_latents();
     }
     [[nodiscard]] virtual const char* format() const noexcept = 0;
     /// An error that names the first NaN or infinite latent.
     [[nodiscard]] virtual status validate() const = 0;
 
+    /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
+    void fuse() {
+        weights_ = realized();
+        weights_.requires_grad_();
+    }
+    [[nodiscard]] bool fused() const noexcept { return weights_.defined(); }
+    /// Realizes the leaf anew; needed after the latents changed by other means than `step`.
+    void refresh() {
+        if (fused())
+            realize_to(weights_);
+    }
+    /// One fused optimizer step from the leaf's gradient; `moments` are shaped like `fields`.
+    virtual void step(const sgd&, const std::vector<tensors>& moments, float dense_strength) = 0;
+    virtual void step(const adam&, const std::vector<tensors>& moments, float dense_strength) = 0;
+
 protected:
+    [[nodiscard]] virtual Tensor realize_latents() const = 0;
+    virtual void realize_to(const Tensor& weights) const = 0;
+
     tensors fields_;
+    Tensor weights_;
 };
 
 /// All shift layers of a model, in the order of `modules()`. The model itself need not be held by a
@@ -183,11 +204,14 @@ public:
         else
             return {};
     }
-    [[nodiscard]] Tensor discrete() const override {
-        return libtorch::realize<F, Estimator>(fields_);
-    }
     [[nodiscard]] const char* format() const noexcept override { return F::name; }
     [[nodiscard]] status validate() const override { return s3::validate(latents_of<F>(fields_)); }
+    void step(const sgd& o, const std::vector<tensors>& moments, float strength) override {
+        fused_step(o, moments, strength);
+    }
+    void step(const adam& o, const std::vector<tensors>& moments, float strength) override {
+        fused_step(o, moments, strength);
+    }
 
     /// The parameter's name in state dicts.
     [[nodiscard]] static std::string name(std::size_t field) {
@@ -204,6 +228,7 @@ protected:
     /// Registers all latents but the sign's, which is the module's own `weight`, and draws them.
     void register_latents(::torch::nn::Module& module, const Tensor& weight, double deviation) {
         fields_ = {weight};
+        weights_ = Tensor();
         for (std::size_t k = 1; k < latents_per_weight<F>; ++k)
             fields_.push_back(module.register_parameter(name(k), ::torch::empty_like(weight)));
         ::torch::NoGradGuard guard;
@@ -214,6 +239,35 @@ protected:
         return F::has_zero ? initial_deviation(static_cast<std::size_t>(kernel_area),
                                                static_cast<std::size_t>(out_channels))
                            : dense_shift_deviation;
+    }
+
+private:
+    [[nodiscard]] Tensor realize_latents() const override {
+        return libtorch::realize<F, Estimator>(fields_);
+    }
+    void realize_to(const Tensor& weights) const override { realize_into<F>(fields_, weights); }
+
+    template <class Optimizer>
+    void fused_step(const Optimizer& optimizer, const std::vector<tensors>& moments,
+                    float strength) {
+        TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ",
+                    Optimizer::moments, " moments, not ", moments.size());
+        TORCH_CHECK(fused() && weights_.grad().defined(), "s3: no gradient of fused weights");
+        const auto p = latents_of<F>(fields_);
+        std::array<latents<F>, Optimizer::moments> m;
+        for (std::size_t j = 0; j < m.size(); ++j) {
+            m[j] = latents_of<F>(moments[j]);
+            check(check_sizes(m[j], p.size()));
+        }
+        const Tensor grad = weights_.grad().contiguous();
+        const auto g = floats(grad, "grad_weights"), w = floats(weights_, "weights");
+        parallel(w.size(), [&](std::size_t first, std::size_t size) {
+            auto part = m;
+            for (auto& moment : part)
+                moment = slice<F>(moment, first, size);
+            check(s3::step(optimizer, slice<F>(p, first, size), part, g.subspan(first, size),
+                           w.subspan(first, size), strength, Estimator{}));
+        });
     }
 };
 
@@ -239,6 +293,10 @@ public:
     void reset() override {
         base::reset();
         add_latents();
+    }
+    void load(::torch::serialize::InputArchive& archive) override {
+        base::load(archive);
+        this->refresh();
     }
 
     [[nodiscard]] Tensor forward(const Tensor& input) {
@@ -286,6 +344,10 @@ public:
     explicit ShiftLinearImpl(const ::torch::nn::LinearOptions& o) : options(o) { set_up(); }
 
     void reset() override { set_up(); }
+    void load(::torch::serialize::InputArchive& archive) override {
+        ::torch::nn::Module::load(archive);
+        this->refresh();
+    }
 
     [[nodiscard]] Tensor forward(const Tensor& input) {
         return ::torch::nn::functional::linear(input, this->discrete(), bias);
