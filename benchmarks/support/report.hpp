@@ -1,0 +1,140 @@
+#pragma once
+// From measurements to rows: one per kernel and rival. A row goes to Google Benchmark's console as
+// counters, and to the file named by S3_BENCHMARK_REPORT as one line of JSON.
+
+#include "timing.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <string>
+
+namespace s3::bench {
+
+/// What a kernel is measured against. Work is in units of 10^9 per call: MACs, or bytes.
+struct rival {
+    std::string name;
+    double target; ///< the ratio wanted
+    const char* unit;
+    double own_work; ///< of one call of the kernel
+    double work;     ///< of one call of the rival
+    std::function<void()> run;
+};
+
+/// One kernel on one shape.
+struct subject {
+    std::string regime;
+    std::string shape;
+    std::string kernel; ///< family, format and activation type
+    double gmacs;       ///< 10^9 MACs of one call
+    double gbytes;      ///< 10^9 bytes of packed weights of one call
+    std::function<void()> run;
+    std::vector<rival> rivals = {};
+
+    /// Adds a rival that computes the same, compared in GMAC/s. Nothing to run: left out.
+    subject& against(std::string name, double target, std::function<void()> f) {
+        if (f)
+            rivals.push_back({std::move(name), target, "GMAC/s", gmacs, gmacs, std::move(f)});
+        return *this;
+    }
+    /// Adds the peak as a rival.
+    subject& against(const peak& p, double target) {
+        constexpr int calls = 20; // a slice, not a glimpse
+        rivals.push_back({p.name, target, "GMAC/s", gmacs, calls * p.macs * 1e-9, [p] {
+                              for (int i = 0; i < calls; ++i)
+                                  p.run();
+                          }});
+        return *this;
+    }
+    /// Adds the sequential read of `memory` as a rival, compared in bytes of packed weights.
+    subject& against_stream(std::span<const std::byte> memory, double target) {
+        constexpr std::size_t piece = std::size_t{4} << 20;
+        auto read = [memory, next = memory.size() / 2 / piece]() mutable {
+            next = (next + 1) % (memory.size() / piece);
+            stream_read(memory.data() + next * piece, piece);
+        };
+        rivals.push_back({"streaming read", target, "GB/s", gbytes, piece * 1e-9, std::move(read)});
+        return *this;
+    }
+};
+
+/// printf into a string.
+template <class... Arguments>
+[[nodiscard]] std::string text(const char* format, const Arguments&... arguments) {
+    char line[256];
+    std::snprintf(line, sizeof line, format, arguments...);
+    return line;
+}
+
+[[nodiscard]] inline std::string product_shape(std::size_t m, std::size_t k, std::size_t n) {
+    return text("M=%zu K=%zu N=%zu", m, k, n);
+}
+
+[[nodiscard]] inline std::string compiler() {
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#elif defined(__GNUC__)
+    return text("g++ %d.%d", __GNUC__, __GNUC_MINOR__);
+#else
+    return "unknown compiler";
+#endif
+}
+
+/// Writes one row as a line of JSON. No string in it needs escaping.
+inline void write_row(const subject& s, const rival& r, double value, double baseline, double ratio,
+                      bool clean) {
+    static std::FILE* file = [] {
+        const char* path = std::getenv("S3_BENCHMARK_REPORT");
+        return path == nullptr ? nullptr : std::fopen(path, "a");
+    }();
+    if (file == nullptr)
+        return;
+    std::fprintf(file,
+                 "{\"regime\": \"%s, vs %s\", \"shape\": \"%s\", \"kernel\": \"%s (%s)\", "
+                 "\"isa\": \"%s\", \"value\": %.4g, \"baseline\": %.4g, \"unit\": \"%s\", "
+                 "\"ratio\": %.4f, \"target\": %g, \"met\": %s, \"clean\": %s, \"gmacs\": %.6g, "
+                 "\"gbytes\": %.6g}\n",
+                 s.regime.c_str(), r.name.c_str(), s.shape.c_str(), s.kernel.c_str(),
+                 compiler().c_str(), arch::native::name, value, baseline, r.unit, ratio, r.target,
+                 ratio >= r.target ? "true" : "false", clean ? "true" : "false", s.gmacs, s.gbytes);
+    std::fflush(file);
+}
+
+/// Measures a kernel beside its rivals and reports a row for each.
+inline void measure(benchmark::State& state, const subject& s) {
+    std::vector<std::function<void()>> contenders{s.run};
+    for (const rival& r : s.rivals)
+        contenders.push_back(r.run);
+    timing t;
+    for (auto _ : state) {
+        t = compare(contenders);
+        state.SetIterationTime(t.seconds[0]);
+    }
+    const double gmacs = s.gmacs / t.seconds[0];
+    state.counters["GMAC/s"] = gmacs;
+    state.counters["GB/s"] = s.gbytes / t.seconds[0];
+    state.counters["of peak"] = gmacs / (probe::peak_rate() * 1e-9);
+    std::string label = s.kernel;
+    for (std::size_t i = 0; i < s.rivals.size(); ++i) {
+        const rival& r = s.rivals[i];
+        const double ratio = t.seconds[i + 1] / t.seconds[0] * r.own_work / r.work;
+        write_row(s, r, r.own_work / t.seconds[0], r.work / t.seconds[i + 1], ratio, t.clean);
+        label += text("; %.2f of %s %s %g", ratio, r.name.c_str(), ratio >= r.target ? ">=" : "<",
+                      r.target);
+    }
+    state.SetLabel(label + (t.clean ? "" : " (noisy)"));
+}
+
+/// Registers a benchmark; `make` builds its subject when it is run.
+inline void add(const std::string& name, std::function<subject()> make) {
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [make = std::move(make)](benchmark::State& state) {
+                                     const subject s = make();
+                                     measure(state, s);
+                                 })
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Unit(benchmark::kMicrosecond);
+}
+
+} // namespace s3::bench
