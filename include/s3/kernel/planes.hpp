@@ -13,33 +13,60 @@
 #include <s3/pack/layout.hpp>
 #include <s3/simd/lanes.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
+#if defined(__BMI2__)
+#include <immintrin.h>
+#endif
+
 namespace s3::kernel {
 
-inline constexpr int block_columns = 32;
+inline constexpr std::size_t block_columns = 32;
 
-template <int Bits, int W>
+/// Eight codes from number `first` on, one to a byte. Reads no byte at or after `end`.
+template <int Bits>
+[[nodiscard]] inline std::uint64_t spread_codes(const std::uint8_t* stream, const std::uint8_t* end,
+                                                std::size_t first) noexcept {
+    const std::uint8_t* from = stream + first * Bits / 8;
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, std::min<std::size_t>(8, static_cast<std::size_t>(end - from)));
+    if constexpr (std::endian::native == std::endian::big)
+        word = layout::detail::load(reinterpret_cast<const std::byte*>(&word), 8);
+    word >>= first * Bits % 8;
+    constexpr std::uint64_t field = ((1u << Bits) - 1) * 0x0101010101010101u;
+#if defined(__BMI2__) && defined(__x86_64__)
+    return _pdep_u64(word, field);
+#else
+    std::uint64_t spread = 0;
+    for (int i = 0; i < 8; ++i)
+        spread |= word >> (i * Bits) << (i * 8) & field & 255ull << (i * 8);
+    return spread;
+#endif
+}
+
+template <int Bits, std::size_t W>
 struct planes {
     static constexpr int bits = Bits;
-    static constexpr int per_element = W / Bits;
-    static constexpr int spare_bits = W % Bits;
-    static constexpr int steps = W;
-    static constexpr int columns_per_step = block_columns / W;
+    static constexpr int per_element = static_cast<int>(W) / Bits;
+    static constexpr int spare_bits = static_cast<int>(W) % Bits;
+    static constexpr std::size_t steps = W;
+    static constexpr std::size_t columns_per_step = block_columns / W;
     static constexpr std::size_t vectors = Bits + (spare_bits != 0 ? 1 : 0);
 
     /// Where the code of a step is: which vector, from which bit.
-    static constexpr int vector_of(int step) {
-        return step < Bits * per_element ? step / per_element : Bits;
+    static constexpr std::size_t vector_of(int step) {
+        return static_cast<std::size_t>(step < Bits * per_element ? step / per_element : Bits);
     }
     static constexpr int bit_of(int step) {
         return Bits * (step < Bits * per_element ? step % per_element : step - Bits * per_element);
     }
     /// Shift that brings the spare bits of vector v to their place in the gathered vector.
-    static constexpr int spare_shift(int v) { return W - spare_bits * (Bits - v); }
-    static constexpr std::uint32_t spare_mask(int v) {
-        const std::uint32_t field = ((1u << spare_bits) - 1) << (spare_bits * (Bits - 1 - v));
+    static constexpr int spare_shift(std::size_t v) {
+        return static_cast<int>(W) - spare_bits * (Bits - static_cast<int>(v));
+    }
+    static constexpr std::uint32_t every_element(std::uint32_t field) {
         return W == 8 ? field * 0x01010101u : field;
     }
 
@@ -51,60 +78,69 @@ struct planes {
     template <class Arch>
     [[nodiscard]] static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {
         block<Arch> b;
-        S3_UNROLL for (int i = 0; i < Bits; ++i) b.v[i] = simd::load<std::uint32_t, Arch>(
+        S3_UNROLL for (std::size_t i = 0; i < Bits; ++i) b.v[i] = simd::load<std::uint32_t, Arch>(
             reinterpret_cast<const std::uint32_t*>(p + i * Arch::vector_bytes));
         if constexpr (spare_bits != 0) {
             auto gathered = b.v[Bits - 1] >> spare_shift(Bits - 1);
-            S3_UNROLL for (int i = 0; i < Bits - 1; ++i) gathered =
-                simd::select_bits(simd::broadcast<std::uint32_t, Arch>(spare_mask(i)),
-                                  b.v[i] >> spare_shift(i), gathered);
+            S3_UNROLL for (std::size_t i = 0; i < Bits - 1; ++i) {
+                constexpr std::uint32_t spare = (1u << spare_bits) - 1;
+                const auto here =
+                    every_element(spare << (spare_bits * (Bits - 1 - static_cast<int>(i))));
+                gathered = simd::select_bits(simd::broadcast<std::uint32_t, Arch>(here),
+                                             b.v[i] >> spare_shift(i), gathered);
+            }
             b.v[Bits] = gathered;
         }
         return b;
     }
 
-    /// Bytes of the panels of a rows × columns matrix for vectors of `vector_bytes`.
     static constexpr std::size_t blocks(std::size_t columns) {
-        return (columns + block_columns - 1) / block_columns;
+        return columns / block_columns + (columns % block_columns != 0 ? 1 : 0);
     }
-    static constexpr std::size_t panel_bytes(std::size_t columns, int vector_bytes) {
-        return blocks(columns) * static_cast<std::size_t>(Bits * vector_bytes);
+    /// Bytes of a panel for vectors of `vector_bytes`.
+    static constexpr std::size_t panel_bytes(std::size_t columns, std::size_t vector_bytes) {
+        return blocks(columns) * Bits * vector_bytes;
     }
 
-    /// Lays one row of a bitstream, beginning with code `first`, into its lane of a zeroed panel.
-    static void pack_row(const std::uint8_t* stream, std::size_t first, std::size_t columns,
-                         std::uint8_t* panel, int lane, int vector_bytes) noexcept {
-        for (std::size_t c = 0; c < columns; ++c) {
-            const auto in_block = static_cast<int>(c % block_columns);
-            const int step = in_block / columns_per_step;
-            std::uint8_t* element =
-                panel + c / block_columns * static_cast<std::size_t>(Bits * vector_bytes) +
-                lane * 4 + (W == 8 ? in_block % 4 : 0);
-            const auto put = [&](int vector, int bit, std::uint32_t value) {
-                std::uint8_t* to = element + vector * vector_bytes;
-                if constexpr (W == 8) {
-                    *to = static_cast<std::uint8_t>(*to | value << bit);
-                } else {
-                    std::uint32_t word;
-                    std::memcpy(&word, to, 4);
-                    word |= value << bit;
-                    std::memcpy(to, &word, 4);
+    /// Lays one row of a bitstream, its `columns` codes from number `first` on, into its lane of a
+    /// panel. What pads the last block is code 0: the activations that meet it must be zero.
+    static void pack_row(const std::uint8_t* stream, const std::uint8_t* end, std::size_t first,
+                         std::size_t columns, std::uint8_t* lane,
+                         std::size_t vector_bytes) noexcept {
+        for (std::size_t c = 0; c < columns; c += block_columns, lane += Bits * vector_bytes) {
+            std::uint64_t codes[4] = {};
+            for (std::size_t i = 0; i < 4 && c + 8 * i < columns; ++i) {
+                codes[i] = spread_codes<Bits>(stream, end, first + c + 8 * i);
+                const std::size_t left = columns - c - 8 * i;
+                if (left < 8)
+                    codes[i] &= (std::uint64_t{1} << 8 * left) - 1;
+            }
+            std::uint32_t word[static_cast<std::size_t>(Bits)] = {};
+            std::uint32_t spare = 0;
+            for (int s = 0; s < static_cast<int>(W); ++s) {
+                const std::uint32_t code = step_codes(codes, static_cast<std::size_t>(s));
+                if (s < Bits * per_element)
+                    word[vector_of(s)] |= code << bit_of(s);
+                else
+                    spare |= code << bit_of(s);
+            }
+            for (std::size_t v = 0; v < Bits; ++v) {
+                if constexpr (spare_bits != 0) {
+                    constexpr std::uint32_t field = every_element((1u << spare_bits) - 1);
+                    const int from = spare_bits * (Bits - 1 - static_cast<int>(v));
+                    word[v] |= (spare >> from & field) << (static_cast<int>(W) - spare_bits);
                 }
-            };
-            const unsigned code = layout::get<Bits>(stream, first + c);
-            if (vector_of(step) < Bits) {
-                put(vector_of(step), bit_of(step), code);
-            } else if constexpr (spare_bits != 0) {
-                for (int v = 0; v < Bits; ++v) {
-                    const int low = spare_bits * (Bits - 1 - v) - bit_of(step);
-                    // bits [low, low + spare_bits) of the gathered code, where they overlap it
-                    const std::uint32_t part =
-                        (low >= 0 ? code >> low : code << -low) & ((1u << spare_bits) - 1);
-                    if (low < Bits && low + spare_bits > 0)
-                        put(v, W - spare_bits, part);
-                }
+                std::memcpy(lane + v * vector_bytes, &word[v], 4);
             }
         }
+    }
+
+private:
+    /// The codes of a step: four in the bytes of a word, or one.
+    [[nodiscard]] static constexpr std::uint32_t step_codes(const std::uint64_t (&codes)[4],
+                                                            std::size_t step) noexcept {
+        return W == 8 ? static_cast<std::uint32_t>(codes[step / 2] >> (step % 2 * 32))
+                      : static_cast<std::uint32_t>(codes[step / 8] >> (step % 8 * 8) & 255);
     }
 };
 

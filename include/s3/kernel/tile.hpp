@@ -80,9 +80,11 @@ struct tile {
         return saturating_mul(panels(m), panel_bytes(k));
     }
     static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+        const std::uint8_t* end = stream + s3::layout::stream_bytes(m * k, layout::bits);
         for (std::size_t row = 0; row < m; ++row)
-            layout::pack_row(stream, row * k, k, to + row / lanes * panel_bytes(k),
-                             static_cast<int>(row % lanes), arch::vector_bytes);
+            layout::pack_row(stream, end, row * k, k,
+                             to + row / lanes * panel_bytes(k) + row % lanes * 4,
+                             arch::vector_bytes);
     }
 
     /// `scratch` is 64-byte aligned and holds scratch_bytes(k, n) bytes.
@@ -136,7 +138,7 @@ struct tile {
 private:
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
     static constexpr std::size_t tile_bytes =
-        rows * most_blocks * layout::steps * static_cast<std::size_t>(arch::vector_bytes);
+        rows * most_blocks * layout::steps * arch::vector_bytes;
     static constexpr std::size_t total_steps(std::size_t k) {
         return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
                                      1);
@@ -216,10 +218,9 @@ private:
         constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
         constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
         constexpr std::size_t prefetch = 8192;
-        constexpr bool widens = engine::widen_every < std::numeric_limits<int>::max();
-        constexpr std::size_t segment =
-            widens ? static_cast<std::size_t>(engine::widen_every) * chains / layout::steps
-                   : std::numeric_limits<std::size_t>::max();
+        constexpr bool widens = engine::widen_every < std::numeric_limits<std::size_t>::max();
+        constexpr std::size_t segment = widens ? engine::widen_every * chains / layout::steps
+                                               : std::numeric_limits<std::size_t>::max();
         const std::uint8_t* data = w.data + panel * panel_bytes(w.columns);
         std::size_t blocks = layout::blocks(w.columns);
         auto* out = reinterpret_cast<lane*>(sums);

@@ -43,65 +43,73 @@ struct integer_store {
     }
 
 private:
-    /// Up to 64 channels from `m` on, contiguous in the output.
+    /// Up to 64 channels from `m` on, contiguous in the output: whole vectors, then the rest.
     void finish_run(const std::int32_t* sums, std::size_t count, std::size_t m, std::size_t index,
                     Y* to) const {
-        constexpr std::size_t width = static_cast<std::size_t>(simd::width32<Arch>);
+        constexpr std::size_t width = simd::width32<Arch>;
         std::size_t i = 0;
-        if constexpr (width > 1) {
-            if (e.shift.empty() && (!e.scale.empty() || sizeof(Y) > 1)) {
-                std::int32_t whole[64];
-                for (; i + width <= count; i += width) {
-                    auto v = simd::load<std::int32_t, Arch>(sums + i);
-                    if (!e.bias.empty())
-                        v = v + values(e.bias, m + i);
-                    if constexpr (std::is_same_v<Y, std::int32_t>) {
-                        if (e.activation == relu)
-                            v = xsimd::max(v, integer(0));
-                        simd::store<Arch>(to + i, v);
-                    } else if constexpr (std::is_same_v<Y, float>) {
-                        auto f = simd::to_float(v);
-                        if (!e.scale.empty())
-                            f = f * values(e.scale, m + i);
-                        if (e.activation == relu)
-                            f = xsimd::max(f, simd::broadcast<float, Arch>(0.0f));
-                        simd::store<Arch>(to + i, f);
-                    } else {
-                        auto q = rounded(simd::to_float(v) * values(e.scale, m + i)) +
-                                 integer(e.zero_point);
-                        if (e.residual.data != nullptr)
-                            q = q + residual(index + i);
-                        q = xsimd::min(xsimd::max(q, integer(low())), integer(high()));
-                        simd::store<Arch>(whole + i, q);
-                    }
-                }
-                if constexpr (sizeof(Y) == 1)
-                    for (std::size_t j = 0; j < i; ++j)
-                        to[j] = static_cast<Y>(whole[j]);
-            }
-        }
+        if constexpr (width > 1)
+            if (e.shift.empty() && (!e.scale.empty() || sizeof(Y) > 1))
+                for (; i + width <= count; i += width)
+                    finish_vector(simd::load<std::int32_t, Arch>(sums + i), m + i, index + i,
+                                  to + i);
         for (; i < count; ++i)
             to[i] = finish<Y>(sums[i], m + i, index + i, e);
     }
 
+    S3_INLINE void finish_vector(simd::lanes<std::int32_t, Arch> v, std::size_t m,
+                                 std::size_t index, Y* to) const {
+        if (!e.bias.empty())
+            v = v + values(e.bias, m);
+        if constexpr (std::is_same_v<Y, std::int32_t>) {
+            if (e.activation == relu)
+                v = xsimd::max(v, integer(0));
+            simd::store<Arch>(to, v);
+        } else {
+            auto f = simd::to_float(v);
+            if (!e.scale.empty())
+                f = f * values(e.scale, m);
+            if constexpr (std::is_same_v<Y, float>) {
+                if (e.activation == relu)
+                    f = xsimd::max(f, real(0));
+                simd::store<Arch>(to, f);
+            } else if (e.residual.data == nullptr) {
+                // Clamping first is the same, since the limits are whole, and rounds less.
+                simd::store_bytes<Arch>(to,
+                                        rounded(f, low() - e.zero_point, high() - e.zero_point) +
+                                            integer(e.zero_point));
+            } else {
+                const auto q = rounded(f, -limit, limit) + integer(e.zero_point) + residual(index);
+                simd::store_bytes<Arch>(to,
+                                        xsimd::min(xsimd::max(q, integer(low())), integer(high())));
+            }
+        }
+    }
+
+    static constexpr std::int32_t limit = static_cast<std::int32_t>(epilogue_limit);
+
     [[nodiscard]] static S3_INLINE auto integer(std::int32_t v) noexcept {
         return simd::broadcast<std::int32_t, Arch>(v);
+    }
+    [[nodiscard]] static S3_INLINE auto real(std::int32_t v) noexcept {
+        return simd::broadcast<float, Arch>(static_cast<float>(v));
     }
     template <class T>
     [[nodiscard]] static S3_INLINE auto values(std::span<const T> v, std::size_t m) noexcept {
         return v.size() == 1 ? simd::broadcast<T, Arch>(v[0]) : simd::load<T, Arch>(v.data() + m);
     }
     template <class V>
-    [[nodiscard]] static S3_INLINE auto rounded(const V& v) noexcept {
-        const auto limit = simd::broadcast<float, Arch>(epilogue_limit);
-        return xsimd::to_int(xsimd::nearbyint(xsimd::min(xsimd::max(v, -limit), limit)));
+    [[nodiscard]] static S3_INLINE auto rounded(const V& v, std::int32_t least,
+                                                std::int32_t most) noexcept {
+        const auto lower = real(std::max(least, -limit)), upper = real(std::min(most, limit));
+        return xsimd::nearbyint_as_int(xsimd::min(xsimd::max(v, lower), upper));
     }
     [[nodiscard]] S3_INLINE auto residual(std::size_t index) const noexcept {
         alignas(64) std::int32_t r[simd::width32<Arch>];
         for (std::size_t j = 0; j < simd::width32<Arch>; ++j)
             r[j] = e.residual[index + j] - e.residual_zero_point;
         const auto scale = simd::broadcast<float, Arch>(e.residual_scale);
-        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale);
+        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale, -limit, limit);
     }
     [[nodiscard]] std::int32_t low() const noexcept {
         const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<Y>::min()});

@@ -15,7 +15,7 @@ namespace s3::arch {
 /// No vectors at all: the reference loops.
 struct scalar {
     static constexpr const char* name = "scalar";
-    static constexpr int vector_bytes = 4;
+    static constexpr std::size_t vector_bytes = 4;
 };
 
 #if S3_HAS_SIMD
@@ -23,7 +23,8 @@ struct scalar {
 struct portable {
     using simd = xsimd::default_arch;
     static constexpr const char* name = "portable";
-    static constexpr int vector_bytes = sizeof(typename xsimd::batch<int, simd>::register_type);
+    static constexpr std::size_t vector_bytes =
+        sizeof(typename xsimd::batch<int, simd>::register_type);
 };
 #endif
 
@@ -31,21 +32,21 @@ struct portable {
 struct sse41 {
     using simd = xsimd::sse4_1;
     static constexpr const char* name = "sse4.1";
-    static constexpr int vector_bytes = 16;
+    static constexpr std::size_t vector_bytes = 16;
 };
 #endif
 #if defined(__AVX2__) && defined(__FMA__)
 struct avx2 : sse41 {
     using simd = xsimd::fma3<xsimd::avx2>;
     static constexpr const char* name = "avx2";
-    static constexpr int vector_bytes = 32;
+    static constexpr std::size_t vector_bytes = 32;
 };
 #endif
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 struct avx512 : avx2 {
     using simd = xsimd::avx512bw;
     static constexpr const char* name = "avx512";
-    static constexpr int vector_bytes = 64;
+    static constexpr std::size_t vector_bytes = 64;
 };
 #endif
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) &&                 \
@@ -58,7 +59,7 @@ struct avx512_vnni : avx512 {
 struct neon {
     using simd = xsimd::neon64;
     static constexpr const char* name = "neon";
-    static constexpr int vector_bytes = 16;
+    static constexpr std::size_t vector_bytes = 16;
 };
 #if defined(__ARM_FEATURE_DOTPROD)
 struct neon_dot : neon {
@@ -97,6 +98,6 @@ namespace s3 {
 template <class A>
 concept architecture = requires {
     { A::name } -> std::convertible_to<const char*>;
-    { A::vector_bytes } -> std::convertible_to<int>;
+    { A::vector_bytes } -> std::convertible_to<std::size_t>;
 };
 } // namespace s3

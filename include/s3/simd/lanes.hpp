@@ -27,7 +27,7 @@ using lanes = typename detail::lanes_of<T, Arch>::type;
 
 /// Number of 32-bit lanes: rows of a panel.
 template <class Arch>
-inline constexpr int width32 = Arch::vector_bytes / 4;
+inline constexpr std::size_t width32 = Arch::vector_bytes / 4;
 
 template <class T, class Arch>
 [[nodiscard]] S3_INLINE lanes<T, Arch> load(const T* p) noexcept {
@@ -87,6 +87,22 @@ template <class V>
         return static_cast<float>(v);
     else
         return xsimd::to_float(v);
+}
+
+/// Stores int32 lanes, all within T, as bytes.
+template <class Arch, class T>
+requires(sizeof(T) == 1) S3_INLINE
+    void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+    if constexpr (Arch::vector_bytes == 64) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
+        return;
+    }
+#endif
+    alignas(64) std::int32_t wide[width32<Arch>];
+    store<Arch>(wide, v);
+    for (std::size_t i = 0; i < width32<Arch>; ++i)
+        to[i] = static_cast<T>(wide[i]);
 }
 
 /// Bits of `a` where `mask` is set, else bits of `b`.

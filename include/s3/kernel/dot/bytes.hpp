@@ -26,9 +26,10 @@ struct byte_engine {
     using activations = simd::lanes<std::uint8_t, Arch>;
     using sums = simd::lanes<std::int32_t, Arch>;
 
-    static constexpr int columns_per_step = 4;
+    static constexpr std::size_t columns_per_step = 4;
     static constexpr bool narrow = FitPairs >= 8;
-    static constexpr int widen_every = narrow ? FitPairs / 8 * 8 : std::numeric_limits<int>::max();
+    static constexpr std::size_t widen_every =
+        narrow ? FitPairs / 8 * 8 : std::numeric_limits<std::size_t>::max();
     using partial = std::conditional_t<narrow, simd::lanes<std::int16_t, Arch>, sums>;
 
     [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
@@ -67,7 +68,7 @@ requires simd::has_bytes<Arch> &&(F::max_value <= 127 && F::min_value >= -128) s
 
     static constexpr const char* name = "dot";
     static constexpr int zero_point = 128; ///< of staged int8 activations
-    static constexpr int stream_columns = Arch::vector_bytes == 64 ? 8 : 4;
+    static constexpr std::size_t stream_columns = Arch::vector_bytes == 64 ? 8 : 4;
 
     template <int Step>
     [[nodiscard]] static S3_INLINE typename engine::weights

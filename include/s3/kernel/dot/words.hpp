@@ -4,6 +4,7 @@
 // exact.
 
 #include <s3/kernel/planes.hpp>
+#include <s3/simd/floats.hpp>
 
 #include <limits>
 
@@ -42,8 +43,8 @@ struct word_engine {
     using sums = weights;
     using partial = weights;
 
-    static constexpr int columns_per_step = 1;
-    static constexpr int widen_every = std::numeric_limits<int>::max();
+    static constexpr std::size_t columns_per_step = 1;
+    static constexpr std::size_t widen_every = std::numeric_limits<std::size_t>::max();
 
     [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
         return simd::load<T, Arch>(w);
@@ -72,16 +73,19 @@ struct word_dot {
 
     static constexpr const char* name = "dot";
     static constexpr int zero_point = 0;
-    static constexpr int stream_columns = 1;
+    static constexpr std::size_t stream_columns = 1;
 
     template <int Step>
     [[nodiscard]] static S3_INLINE typename engine::weights
     decode(const typename layout::template block<Arch>& b) noexcept {
-        const auto w = decode_word<F, Arch, layout::bit_of(Step)>(b.v[layout::vector_of(Step)]);
-        if constexpr (std::is_same_v<T, float>)
-            return simd::to_float(simd::as<std::int32_t>(w));
+        const auto& v = b.v[layout::vector_of(Step)];
+        constexpr int bit = layout::bit_of(Step);
+        if constexpr (!std::is_same_v<T, float>)
+            return decode_word<F, Arch, bit>(v);
+        else if constexpr (simd::has_float_lookup<F, Arch>)
+            return simd::lookup_float<F, Arch>(bit == 0 ? v : v >> bit);
         else
-            return w;
+            return simd::to_float(simd::as<std::int32_t>(decode_word<F, Arch, bit>(v)));
     }
 };
 

@@ -31,7 +31,7 @@ struct word_shift_add {
 
     static constexpr const char* name = "shift_add";
     static constexpr int zero_point = 0;
-    static constexpr int stream_columns = 1;
+    static constexpr std::size_t stream_columns = 1;
 
     template <int Step>
     [[nodiscard]] static S3_INLINE word
