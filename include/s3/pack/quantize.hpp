@@ -35,7 +35,11 @@ template <weight_format F>
         if (magnitude > 0) {
             const double fraction = std::frexp(magnitude, &exponent); // in [½, 1)
             constexpr double root_half = 0.70710678118654752;
-            exponent += fraction >= (rounding == nearest::value ? 0.75 : root_half) ? 0 : -1;
+            // Below one the neighbours are 0 and 1, not two powers.
+            const double middle = rounding == nearest::log2 ? root_half
+                                  : exponent == 0           ? 0.5
+                                                            : 0.75;
+            exponent -= fraction < middle ? 1 : 0;
         }
         if (exponent < 0 && F::has_zero)
             return 0;
