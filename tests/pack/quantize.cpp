@@ -1,0 +1,249 @@
+// Quantization: each weight goes to its nearest value (or exponent), and no other power of two has
+// a smaller squared error.
+
+#include <s3/pack/quantize.hpp>
+
+#include "../support/types.hpp"
+#include "../support/weights.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+using namespace s3;
+using test::all_formats;
+using test::shift_formats;
+
+namespace {
+
+/// Least |real − value| over all values.
+template <class F>
+double least_distance(double real) {
+    double least = std::numeric_limits<double>::infinity();
+    for (const int v : test::values_of<F>())
+        least = std::min(least, std::fabs(real - v));
+    return least;
+}
+
+/// The exponent nearest in log2, by trying all; −1 (where there is a zero) means zero.
+template <class F>
+int nearest_exponent(double magnitude) {
+    int best = F::has_zero ? -1 : 0;
+    for (int s = best; s < F::exponents; ++s)
+        if (std::fabs(std::log2(magnitude) - s) <= std::fabs(std::log2(magnitude) - best))
+            best = s;
+    return best;
+}
+
+template <class F>
+double error_at(std::span<const float> row, int p, nearest rounding) {
+    double sum = 0;
+    for (const float w : row) {
+        const double d =
+            w - std::ldexp(double(nearest_value<F>(std::ldexp(double{w}, -p), rounding)), p);
+        sum += d * d;
+    }
+    return sum;
+}
+template <class F>
+double least_error(std::span<const float> row, nearest rounding) {
+    double least = std::numeric_limits<double>::infinity();
+    for (int p = -60; p <= 60; ++p)
+        least = std::min(least, error_at<F>(row, p, rounding));
+    return least;
+}
+
+/// Bell-shaped weights of a given size.
+std::vector<float> weights(std::size_t count, float size, std::uint64_t seed) {
+    test::random r(seed);
+    std::vector<float> w(count);
+    for (float& v : w)
+        v = (r.real() + r.real() + r.real()) * size;
+    return w;
+}
+
+/// Real magnitudes around every threshold of every format, and between.
+std::vector<double> magnitudes() {
+    std::vector<double> m{1e-300, 1e-30, 0.01};
+    test::random r(1);
+    for (int s = -3; s <= 17; ++s) {
+        const double two = std::ldexp(1.0, s);
+        for (const double at : {1.0, 1.5, std::sqrt(2.0), 1.25, 1.75})
+            for (const double off : {-1e-9, 0.0, 1e-9})
+                m.push_back(two * (at + off));
+        for (int i = 0; i < 40; ++i)
+            m.push_back(two * (1 + std::fabs(double{r.real()})));
+    }
+    return m;
+}
+
+} // namespace
+
+TEST_CASE("nearest in value: no value of the format is nearer") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const double m : magnitudes())
+            for (const double real : {m, -m}) {
+                const int v = nearest_value<F>(real);
+                REQUIRE(F::code_of(v) >= 0);
+                REQUIRE_MESSAGE(std::fabs(real - v) <= least_distance<F>(real), real << " → " << v);
+            }
+    });
+}
+
+TEST_CASE("ties between two powers go away from zero") {
+    shift_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (int s = 0; s + 1 < F::exponents; ++s) {
+            CHECK(nearest_value<F>(1.5 * (1 << s)) == 2 << s);
+            CHECK(nearest_value<F>(-1.5 * (1 << s)) == -(2 << s));
+        }
+        if (F::has_zero) {
+            CHECK(nearest_value<F>(0.5) == 1);
+            CHECK(nearest_value<F>(std::nextafter(0.5, 0.0)) == 0);
+        }
+    });
+}
+
+TEST_CASE("nearest in log2: no exponent of the format is nearer") {
+    shift_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const double m : magnitudes()) {
+            const int s = nearest_exponent<F>(m);
+            // At √2·2^k itself the last bit of a logarithm decides.
+            if (std::fabs(std::log2(m) - s) > 0.4999999 && std::fabs(std::log2(m) - s) < 0.5000001)
+                continue;
+            const int expected = s < 0 ? 0 : 1 << s;
+            REQUIRE(nearest_value<F>(m, nearest::log2) == expected);
+            REQUIRE(nearest_value<F>(-m, nearest::log2) == -expected);
+        }
+    });
+}
+
+TEST_CASE("zero goes to zero, or to the smallest value of its sign") {
+    for (const nearest rounding : {nearest::value, nearest::log2}) {
+        CHECK(nearest_value<shift3>(0.0, rounding) == 0);
+        CHECK(nearest_value<shift3>(-0.0, rounding) == 0);
+        CHECK(nearest_value<dense3>(0.0, rounding) == 1);
+        CHECK(std::abs(nearest_value<dense3>(-0.0, rounding)) == 1);
+        CHECK(nearest_value<int8_weights>(-0.4, rounding) == 0);
+        CHECK(nearest_value<int8_weights>(-1000, rounding) == -128);
+        CHECK(nearest_value<int8_weights>(1000, rounding) == 127);
+    }
+}
+
+TEST_CASE("the shared exponent has the least squared error of all") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const nearest rounding : {nearest::value, nearest::log2})
+            for (const float size : {1e-6f, 0.02f, 1.0f, 300.0f})
+                for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+                    CAPTURE(size);
+                    const auto w = weights(6 * 20, size, seed);
+                    const auto q = quantize<F>(w, 6, 20, {rounding, scale_per::tensor});
+                    REQUIRE(q);
+                    CHECK(q->scale().empty());
+                    const double least = least_error<F>(w, rounding);
+                    CHECK(error_at<F>(w, q->exponent_offset(), rounding) <= least * (1 + 1e-9));
+                    for (std::size_t i = 0; i < w.size(); ++i)
+                        REQUIRE(q->value(i / 20, i % 20) ==
+                                nearest_value<F>(std::ldexp(double{w[i]}, -q->exponent_offset()),
+                                                 rounding));
+                }
+    });
+}
+
+TEST_CASE("each row's scale has the least squared error of all") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const nearest rounding : {nearest::value, nearest::log2}) {
+            auto w = weights(8 * 25, 1.0f, 4);
+            for (std::size_t i = 0; i < w.size(); ++i)
+                w[i] = std::ldexp(w[i], static_cast<int>(i / 25) * 3 - 9);
+            const auto q = quantize<F>(w, 8, 25, {rounding, scale_per::row});
+            REQUIRE(q);
+            CHECK(q->exponent_offset() == 0);
+            REQUIRE(q->scale().size() == 8);
+            for (std::size_t m = 0; m < 8; ++m) {
+                const auto row = std::span<const float>(w).subspan(m * 25, 25);
+                const int p = std::ilogb(q->scale()[m]);
+                CHECK(q->scale()[m] == std::ldexp(1.0f, p));
+                CHECK(error_at<F>(row, p, rounding) <= least_error<F>(row, rounding) * (1 + 1e-9));
+                for (std::size_t k = 0; k < 25; ++k)
+                    REQUIRE(q->value(m, k) ==
+                            nearest_value<F>(std::ldexp(double{row[k]}, -p), rounding));
+            }
+        }
+    });
+}
+
+TEST_CASE("weights of the format, times any power of two, stay what they are") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        test::random r(5);
+        const auto values = test::random_weights<F>(r, 48);
+        for (const int p : {-30, -4, 0, 1, 20})
+            for (const nearest rounding : {nearest::value, nearest::log2}) {
+                std::vector<float> w(48), back(48);
+                for (std::size_t i = 0; i < 48; ++i)
+                    w[i] = std::ldexp(static_cast<float>(values[i]), p);
+                const auto q = quantize<F>(w, 6, 8, {rounding, scale_per::tensor});
+                REQUIRE(q);
+                REQUIRE(unpack<F, float>(*q, back));
+                CHECK(back == w);
+            }
+    });
+}
+
+TEST_CASE("all zero, and nothing at all") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const scale_per per : {scale_per::tensor, scale_per::row}) {
+            const auto zero =
+                quantize<F>(std::vector<float>(12, 0.0f), 3, 4, {nearest::value, per});
+            REQUIRE(zero);
+            CHECK(zero->value(2, 3) == (F::has_zero ? 0 : 1));
+            CHECK(quantize<F>(std::vector<double>(), 0, 4, {nearest::value, per}));
+            const auto empty_rows = quantize<F>(std::vector<double>(), 3, 0, {nearest::value, per});
+            REQUIRE(empty_rows);
+            CHECK(empty_rows->rows() == 3);
+        }
+    });
+}
+
+TEST_CASE("extreme magnitudes stay finite") {
+    all_formats::each([]<class F>() {
+        CAPTURE(F::name);
+        for (const double size : {1e308, 1e-308, 5e-324})
+            for (const scale_per per : {scale_per::tensor, scale_per::row}) {
+                const std::vector<double> w{size, -size, size / 2, 0.0};
+                const auto q = quantize<F>(w, 2, 2, {nearest::value, per});
+                REQUIRE(q);
+                CHECK(q->value(0, 0) >= 0);
+                CHECK(q->value(0, 1) <= 0);
+                for (std::size_t m = 0; m < 2; ++m)
+                    CHECK(std::isfinite(q->real_scale(m)));
+            }
+    });
+}
+
+TEST_CASE("NaN, infinity and shapes that do not fit are refused") {
+    std::vector<float> w(12, 1.0f);
+    CHECK(quantize<shift3>(w, 5, 2).error().code == errc::shape_mismatch);
+    CHECK(quantize<shift3>(w, std::size_t{1} << 63, 2).error().code == errc::shape_mismatch);
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
+        w[7] = bad;
+        for (const scale_per per : {scale_per::tensor, scale_per::row}) {
+            const auto q = quantize<dense3>(w, 3, 4, {nearest::value, per});
+            REQUIRE_FALSE(q);
+            CHECK(q.error().code == errc::not_finite);
+            CHECK(q.error().index == 7);
+            CHECK(std::string(q.error().argument) == "weights");
+        }
+    }
+}
