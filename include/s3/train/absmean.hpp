@@ -1,0 +1,90 @@
+#pragma once
+// Absmean ternary weights (Ma et al. 2024, "The Era of 1-bit LLMs", BitNet b1.58): one real latent
+// per weight and one scale per tensor,
+//
+//   γ = mean |v|,   w = clip(round(v / (γ + ε)), −1, 1) ∈ {−1, 0, 1},   real weight = γ·w
+//
+// with ties rounded to even. The ternary part is the format `ternary` (2 bits); γ is what the
+// epilogue multiplies by. Backward is straight through: the gradient of v is that of the real
+// weight (γ itself gets none), filtered by the estimator, which sees v / (γ + ε) and w.
+
+#include <s3/train/reparam.hpp>
+
+#include <array>
+#include <cmath>
+#include <span>
+
+namespace s3 {
+
+namespace detail {
+
+/// γ + ε keeps an all-zero tensor at w = 0.
+inline constexpr float absmean_epsilon = 1e-5f;
+
+/// −1, 0 or 1: |x| > ½ survives, since ½ itself rounds to the even 0.
+template <class V>
+[[nodiscard]] S3_INLINE V ternary_of(const V& x) noexcept {
+    const V zero(0.0f), half(0.5f);
+    return lanes::select(x > half, V(1.0f), lanes::select(x < zero - half, V(-1.0f), zero));
+}
+
+} // namespace detail
+
+/// γ of a tensor; the sum is in double and in a fixed order, hence the same everywhere.
+[[nodiscard]] inline float absmean_scale(std::span<const float> latent) noexcept {
+    if (latent.empty())
+        return 0.0f;
+    std::array<double, 8> sum{};
+    for (std::size_t i = 0; i < latent.size(); ++i)
+        sum[i % 8] += std::fabs(double{latent[i]});
+    double total = 0;
+    for (const double part : sum)
+        total += part;
+    return static_cast<float>(total / static_cast<double>(latent.size()));
+}
+
+/// Writes γ·w to `weights`, or w alone if `unit`; returns γ.
+template <architecture Arch = arch::native>
+result<float> realize_absmean(std::span<const float> latent, std::span<float> weights,
+                              bool unit = false) noexcept {
+    if (weights.size() != latent.size())
+        return error(errc::shape_mismatch, "weights").got(weights.size()).needs(latent.size());
+    const float scale = absmean_scale(latent);
+    const float inverse = 1.0f / (scale + detail::absmean_epsilon);
+    const float out = unit ? 1.0f : scale;
+    detail::lanes::for_each<Arch>(latent.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+        const V x = detail::lanes::load<V>(latent.data() + i) * V(inverse);
+        detail::lanes::store(weights.data() + i, detail::ternary_of(x) * V(out));
+    });
+    return scale;
+}
+
+/// Writes or adds the gradient of the latent, given that of the real weights γ·w.
+template <architecture Arch = arch::native, class Estimator = straight_through::identity>
+status backward_absmean(std::span<const float> latent, std::span<const float> grad_weights,
+                        std::span<float> grad_latent, gradients into = gradients::overwrite,
+                        const Estimator& estimate = {}) noexcept {
+    if (grad_weights.size() != latent.size())
+        return error(errc::shape_mismatch, "grad_weights")
+            .got(grad_weights.size())
+            .needs(latent.size());
+    if (grad_latent.size() != latent.size())
+        return error(errc::shape_mismatch, "grad_latent")
+            .got(grad_latent.size())
+            .needs(latent.size());
+    const float inverse = 1.0f / (absmean_scale(latent) + detail::absmean_epsilon);
+    const bool add = into == gradients::accumulate;
+    const float* const g = grad_weights.data();
+    float* const to = grad_latent.data();
+    detail::lanes::for_each<Arch>(latent.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+        using detail::lanes::load;
+        const V x = load<V>(latent.data() + i) * V(inverse);
+        V d = estimate(load<V>(g + i), x, detail::ternary_of(x));
+        if (add)
+            d = d + load<V>(to + i);
+        detail::lanes::store(to + i, d);
+    });
+    return {};
+}
+
+} // namespace s3
