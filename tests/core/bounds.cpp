@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <string>
 
 using namespace s3;
 
@@ -67,7 +68,7 @@ bool is_largest_depth(int bits) {
 TEST_CASE("max_depth is the largest depth at which no sum overflows") {
     test::all_formats::each([]<class F>() {
         test::integer_activations::each([]<class X>() {
-            CAPTURE(F::name);
+            CAPTURE(std::string(F::name));
             for (int bits = 1; bits <= 8; ++bits) {
                 CAPTURE(bits);
                 CHECK(is_largest_depth<F, X, std::int16_t>(bits));

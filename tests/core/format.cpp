@@ -68,7 +68,7 @@ TEST_CASE("every code of every format survives decode and encode") {
 
 TEST_CASE("code_of accepts exactly the values of the format") {
     all_formats::each([]<weight_format F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         const auto values = sorted_values<F>();
         CHECK(std::adjacent_find(values.begin(), values.end()) == values.end());
         CHECK(values.front() == F::min_value);
@@ -129,14 +129,14 @@ TEST_CASE("the codes are fixed: they are what files contain") {
 
 TEST_CASE("minus zero is the one code that is never valid") {
     zero_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (unsigned c = 0; c < unsigned{F::codes}; ++c)
             CHECK(F::valid(c) == (c != 1u << (F::bits - 1)));
         CHECK_FALSE(F::valid(unsigned{F::codes}));
         CHECK_FALSE(F::valid(UINT_MAX));
     });
     dense_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (unsigned c = 0; c < unsigned{F::codes}; ++c)
             CHECK(F::valid(c));
         CHECK_FALSE(F::valid(unsigned{F::codes}));

@@ -11,7 +11,6 @@
 #include <cmath>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace s3;
@@ -20,7 +19,9 @@ using test::all_formats;
 namespace {
 
 using bytes = std::vector<std::uint8_t>;
-using shape = std::pair<std::size_t, std::size_t>;
+struct shape {
+    std::size_t rows, columns;
+};
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -52,38 +53,38 @@ void check_round_trip(const std::vector<int>& weights, std::size_t rows, std::si
 
 TEST_CASE("unpack is the inverse of pack, for every format and shape") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(1);
-        for (const auto& [rows, columns] : std::vector<shape>{{0, 0},
-                                                              {0, 5},
-                                                              {5, 0},
-                                                              {1, 1},
-                                                              {1, 3},
-                                                              {3, 1},
-                                                              {2, 5},
-                                                              {7, 7},
-                                                              {8, 8},
-                                                              {5, 31},
-                                                              {4, 32},
-                                                              {3, 33},
-                                                              {13, 129},
-                                                              {64, 1000}}) {
-            CAPTURE(rows);
-            CAPTURE(columns);
-            const auto weights = test::random_weights<F>(r, rows * columns);
-            check_round_trip<int, F>(weights, rows, columns);
-            check_round_trip<std::int64_t, F>(weights, rows, columns);
-            check_round_trip<float, F>(weights, rows, columns);
-            check_round_trip<double, F>(weights, rows, columns);
+        for (const shape& s : std::vector<shape>{{0, 0},
+                                                 {0, 5},
+                                                 {5, 0},
+                                                 {1, 1},
+                                                 {1, 3},
+                                                 {3, 1},
+                                                 {2, 5},
+                                                 {7, 7},
+                                                 {8, 8},
+                                                 {5, 31},
+                                                 {4, 32},
+                                                 {3, 33},
+                                                 {13, 129},
+                                                 {64, 1000}}) {
+            CAPTURE(s.rows);
+            CAPTURE(s.columns);
+            const auto weights = test::random_weights<F>(r, s.rows * s.columns);
+            check_round_trip<int, F>(weights, s.rows, s.columns);
+            check_round_trip<std::int64_t, F>(weights, s.rows, s.columns);
+            check_round_trip<float, F>(weights, s.rows, s.columns);
+            check_round_trip<double, F>(weights, s.rows, s.columns);
             if constexpr (F::max_value < 128)
-                check_round_trip<std::int8_t, F>(weights, rows, columns);
+                check_round_trip<std::int8_t, F>(weights, s.rows, s.columns);
         }
     });
 }
 
 TEST_CASE("each weight has its place, and each row its sums") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(2);
         constexpr std::size_t rows = 9, columns = 37;
         const auto weights = test::random_weights<F>(r, rows * columns);
@@ -142,7 +143,7 @@ TEST_CASE("minus zero packs as zero, and is refused where there is no zero") {
 
 TEST_CASE("an exponent offset scales what is packed and unpacked, not the codes") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(3);
         const auto weights = test::random_weights<F>(r, 60);
         const auto plain = pack<F>(weights, 4, 15);
@@ -258,7 +259,7 @@ TEST_CASE("unpack refuses types that cannot hold a weight, and then writes nothi
 
 TEST_CASE("a slice holds the rows it was asked for") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(4);
         constexpr std::size_t rows = 6, columns = 11;
         const auto weights = test::random_weights<F>(r, rows * columns);
@@ -283,15 +284,15 @@ TEST_CASE("a slice holds the rows it was asked for") {
 
 TEST_CASE("a matrix comes back from its own stream") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(5);
-        for (const auto& [rows, columns] : std::vector<shape>{{0, 0}, {3, 0}, {1, 1}, {5, 13}}) {
-            const auto weights = test::random_weights<F>(r, rows * columns);
-            const auto p = pack<F>(weights, rows, columns);
-            const auto q = packed_matrix<F>::from_stream(rows, columns, p->stream());
+        for (const shape& s : std::vector<shape>{{0, 0}, {3, 0}, {1, 1}, {5, 13}}) {
+            const auto weights = test::random_weights<F>(r, s.rows * s.columns);
+            const auto p = pack<F>(weights, s.rows, s.columns);
+            const auto q = packed_matrix<F>::from_stream(s.rows, s.columns, p->stream());
             REQUIRE(q);
             CHECK(unpacked<int>(*q) == weights);
-            for (std::size_t m = 0; m < rows; ++m) {
+            for (std::size_t m = 0; m < s.rows; ++m) {
                 CHECK(q->sums()[m] == p->sums()[m]);
                 CHECK(q->abs_sums()[m] == p->abs_sums()[m]);
             }
@@ -323,7 +324,7 @@ TEST_CASE("a stream with a reserved code, a foreign tail or another size is refu
 
 TEST_CASE("filters in PyTorch's order are the same filters") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(6);
         const filter_shape shape{4, 3, 2, 5};
         const auto ohwi = test::random_weights<F>(r, 4 * 3 * 2 * 5);

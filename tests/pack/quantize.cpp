@@ -84,7 +84,7 @@ std::vector<double> magnitudes() {
 
 TEST_CASE("nearest in value: no value of the format is nearer") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const double m : magnitudes())
             for (const double real : {m, -m}) {
                 const int v = nearest_value<F>(real);
@@ -96,7 +96,7 @@ TEST_CASE("nearest in value: no value of the format is nearer") {
 
 TEST_CASE("ties between two powers go away from zero") {
     shift_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (int s = 0; s + 1 < F::exponents; ++s) {
             CHECK(nearest_value<F>(1.5 * (1 << s)) == 2 << s);
             CHECK(nearest_value<F>(-1.5 * (1 << s)) == -(2 << s));
@@ -110,7 +110,7 @@ TEST_CASE("ties between two powers go away from zero") {
 
 TEST_CASE("nearest in log2: no exponent of the format is nearer") {
     shift_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const double m : magnitudes()) {
             const int s = nearest_exponent<F>(m);
             // At √2·2^k itself the last bit of a logarithm decides.
@@ -137,7 +137,7 @@ TEST_CASE("zero goes to zero, or to the smallest value of its sign") {
 
 TEST_CASE("the shared exponent has the least squared error of all") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const nearest rounding : {nearest::value, nearest::log2})
             for (const float size : {1e-6f, 0.02f, 1.0f, 300.0f})
                 for (std::uint64_t seed = 1; seed <= 3; ++seed) {
@@ -158,7 +158,7 @@ TEST_CASE("the shared exponent has the least squared error of all") {
 
 TEST_CASE("each row's scale has the least squared error of all") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const nearest rounding : {nearest::value, nearest::log2}) {
             auto w = weights(8 * 25, 1.0f, 4);
             for (std::size_t i = 0; i < w.size(); ++i)
@@ -182,7 +182,7 @@ TEST_CASE("each row's scale has the least squared error of all") {
 
 TEST_CASE("weights of the format, times any power of two, stay what they are") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(5);
         const auto values = test::random_weights<F>(r, 48);
         for (const int p : {-30, -4, 0, 1, 20})
@@ -200,7 +200,7 @@ TEST_CASE("weights of the format, times any power of two, stay what they are") {
 
 TEST_CASE("all zero, and nothing at all") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const scale_per per : {scale_per::tensor, scale_per::row}) {
             const auto zero =
                 quantize<F>(std::vector<float>(12, 0.0f), 3, 4, {nearest::value, per});
@@ -216,7 +216,7 @@ TEST_CASE("all zero, and nothing at all") {
 
 TEST_CASE("extreme magnitudes stay finite") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const double size : {1e308, 1e-308, 5e-324})
             for (const scale_per per : {scale_per::tensor, scale_per::row}) {
                 const std::vector<double> w{size, -size, size / 2, 0.0};

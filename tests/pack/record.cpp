@@ -62,7 +62,7 @@ bool refused(std::span<const std::byte> bytes) {
 
 TEST_CASE("a matrix survives its record, for every format, shape and kind of scale") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const std::size_t rows : {0u, 1u, 2u, 5u, 33u})
             for (const std::size_t columns : {0u, 1u, 3u, 8u, 65u})
                 for (const std::size_t scales : {std::size_t{0}, std::size_t{1}, rows}) {
@@ -82,7 +82,7 @@ TEST_CASE("a matrix survives its record, for every format, shape and kind of sca
 
 TEST_CASE("a filter survives its record") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         const record bytes = sample_filter<F>();
         const auto f = deserialize_filter<F>(bytes);
         REQUIRE(f);
@@ -109,7 +109,7 @@ TEST_CASE("a record is these bytes") {
 
 TEST_CASE("every truncation is refused, and so is a byte too many") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const record& whole :
              {sample_matrix<F>(5, 7, 5), sample_matrix<F>(1, 1), sample_filter<F>()}) {
             int accepted = 0;
@@ -127,7 +127,7 @@ TEST_CASE("every truncation is refused, and so is a byte too many") {
 
 TEST_CASE("every corruption of one byte is refused or is another valid record") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         for (const record& good : {sample_matrix<F>(5, 7, 5), sample_matrix<F>(3, 0),
                                    sample_matrix<F>(0, 3), sample_filter<F>()}) {
             int wrong = 0;
@@ -145,7 +145,7 @@ TEST_CASE("every corruption of one byte is refused or is another valid record") 
 
 TEST_CASE("so is every mixture of corruptions") {
     all_formats::each([]<class F>() {
-        CAPTURE(F::name);
+        CAPTURE(std::string(F::name));
         test::random r(10);
         const record samples[] = {sample_matrix<F>(5, 7, 5), sample_filter<F>()};
         int wrong = 0;
