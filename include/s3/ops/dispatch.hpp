@@ -4,6 +4,7 @@
 
 #include <s3/kernel/dot/bytes.hpp>
 #include <s3/kernel/dot/words.hpp>
+#include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
 #include <s3/kernel/tile.hpp>
 
@@ -24,7 +25,7 @@ struct geometry {
 
 namespace detail {
 
-enum class kernel_id : unsigned char { dot, shift_add_words };
+enum class kernel_id : unsigned char { dot, shift_add_words, shift_add_table };
 
 template <class T>
 struct type_tag {
@@ -44,12 +45,22 @@ requires simd::has_bytes<Arch> &&(F::max_value <= 127) struct dot_kernel<F, X, A
     using type = kernel::tile<kernel::byte_dot<F, Arch>>;
 };
 
+/// Lanes of the tables of partial sums: 16 bits where some groups' sums fit them.
+template <weight_format F, activation X>
+using table_lane =
+    std::conditional_t<std::is_same_v<X, float>, float,
+                       std::conditional_t<F::bits <= 3, std::int16_t, std::uint32_t>>;
+
 /// Calls f(type_tag<Kernel>{}); every branch must return the same type.
 template <weight_format F, activation X, architecture Arch, class Function>
 auto visit_kernel(kernel_id id, Function&& f) {
-    if constexpr (F::is_shift && std::integral<X>)
-        if (id == kernel_id::shift_add_words)
-            return f(type_tag<kernel::tile<kernel::word_shift_add<F, Arch>>>{});
+    if constexpr (F::is_shift) {
+        if constexpr (std::integral<X>)
+            if (id == kernel_id::shift_add_words)
+                return f(type_tag<kernel::tile<kernel::word_shift_add<F, Arch>>>{});
+        if (id == kernel_id::shift_add_table)
+            return f(type_tag<kernel::table<F, Arch, table_lane<F, X>>>{});
+    }
     (void)id;
     return f(type_tag<typename dot_kernel<F, X, Arch>::type>{});
 }
@@ -60,10 +71,11 @@ template <weight_format F, activation X, architecture Arch>
         return error(errc::bad_option, "geometry.activation_bits").got(g.activation_bits).needs(8);
     if (g.kernels != family::shift_add)
         return kernel_id::dot;
-    if constexpr (F::is_shift && std::integral<X>)
-        return kernel_id::shift_add_words;
-    else
+    if (!F::is_shift)
         return error(errc::unsupported, "geometry.kernels");
+    // A table has columns for lanes: few columns leave them empty.
+    return std::is_same_v<X, float> || g.columns >= 16 ? kernel_id::shift_add_table
+                                                       : kernel_id::shift_add_words;
 }
 
 } // namespace detail
