@@ -27,66 +27,61 @@ struct register_tile {
     /// As many columns as leave registers for the weights and an activation.
     static constexpr std::size_t columns = (arch::vector_bytes == 64 ? 24 : 8) / R;
 
-    /// sums[count][R] (+)= w[steps][R] · x, from step `begin` of the columns on. `first`: the sums
-    /// start from `initial` (null for zero), not from what is there.
+    /// sums[c][R] = from[c·from_stride …][R] + w[steps][R] · x, for `count` columns c, from step
+    /// `begin` of the columns on. `from` is `sums` itself to go on with it, or one start for all.
     template <std::size_t C = columns>
-    static void run(const element* w, std::size_t steps, table x, std::size_t begin, sum* sums,
-                    std::size_t count, bool first, const sum* initial) {
-        for (; count >= C; count -= C, x.at += C, sums += C * R * lanes)
-            exactly<C>(w, steps, x, begin, sums, first, initial);
+    static void run(const element* w, std::size_t steps, table x, std::size_t begin,
+                    const element* from, std::size_t from_stride, element* sums,
+                    std::size_t count) {
+        for (; count >= C; count -= C) {
+            exactly<C>(w, steps, x, begin, from, from_stride, sums);
+            x.at += C;
+            from += C * from_stride;
+            sums += C * R * lanes;
+        }
         if constexpr (C > 1)
-            run<C == 3 ? 1 : C / 2>(w, steps, x, begin, sums, count, first, initial);
+            run<C == 3 ? 1 : C / 2>(w, steps, x, begin, from, from_stride, sums, count);
     }
 
 private:
     template <std::size_t C>
     static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t steps, const table& x,
-                                    std::size_t begin, sum* S3_RESTRICT sums, bool first,
-                                    const sum* initial) {
+                                    std::size_t begin, const element* from, std::size_t from_stride,
+                                    element* sums) {
         using partial = typename Engine::partial;
-        auto* out = reinterpret_cast<element*>(sums);
-        const auto* in = reinterpret_cast<const element*>(initial);
-        const auto* columns_at = x.at + begin / x.steps * x.stride;
-        std::size_t at = begin % x.steps;
         do {
             partial p[C][R];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
                 S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] = partial(0);
-            std::size_t room = Engine::widen_every;
-            do {
-                const typename Engine::staged* from[C];
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) from[c] =
-                    columns_at[c] + at * Engine::columns_per_step;
-                const std::size_t now = std::min({steps, room, x.steps - at});
+            // A stretch of steps ends with its segment, or where the partial sums must widen.
+            std::size_t room = std::min<std::size_t>(steps, Engine::widen_every);
+            steps -= room;
+            while (room > 0) {
+                const std::size_t at = begin % x.steps;
+                const std::size_t now = std::min(room, x.steps - at);
+                const typename Engine::staged* column[C];
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) column[c] =
+                    x.at[begin / x.steps * x.stride + c] + at * Engine::columns_per_step;
+                begin += now;
+                room -= now;
                 for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
                     typename Engine::weights v[R];
                     S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] =
                         Engine::load(w + r * lanes);
                     S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
-                        const auto xc = Engine::broadcast(from[c] + s * Engine::columns_per_step);
+                        const auto xc = Engine::broadcast(column[c] + s * Engine::columns_per_step);
                         S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
                             Engine::step(p[c][r], xc, v[r]);
                     }
                 }
-                steps -= now;
-                room -= now;
-                at += now;
-                if (at == x.steps) {
-                    at = 0;
-                    columns_at += x.stride;
-                }
-            } while (steps > 0 && room > 0);
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-                element* to = out + (c * R + r) * lanes;
-                auto total = Engine::widen(p[c][r]);
-                if (!first)
-                    total = total + simd::load<element, arch>(to);
-                else if (in)
-                    total = total + simd::load<element, arch>(in + r * lanes);
-                simd::store<arch>(to, total);
             }
-            first = false;
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) simd::store<arch>(
+                    sums + (c * R + r) * lanes,
+                    Engine::widen(p[c][r]) +
+                        simd::load<element, arch>(from + c * from_stride + r * lanes));
+            from = sums;
+            from_stride = R * lanes;
         } while (steps > 0);
     }
 };

@@ -23,7 +23,7 @@
 namespace s3::kernel {
 
 /// The prepared weights of a matrix: `rows` × `columns`, and what every row's sum starts from
-/// (`initial` covers whole panels; null for zero).
+/// (`initial` covers whole panels).
 template <class Sum>
 struct panel_view {
     const std::uint8_t* data = nullptr;
@@ -170,14 +170,14 @@ private:
             const std::size_t begin = b * layout::steps;
             const std::size_t steps =
                 blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
-            const sum* start = t == 0 && w.initial ? w.initial + panel * lanes : nullptr;
+            const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);
             for (std::size_t c = 0; c < count; c += product::columns) {
                 const std::size_t some = std::min(product::columns, count - c);
-                sum* s = sums + c * R * lanes;
-                product::run(decoded, steps, {x.at + c, x.stride, x.steps}, begin, s, some, t == 0,
-                             start);
+                auto* s = reinterpret_cast<lane*>(sums + c * R * lanes);
+                product::run(decoded, steps, {x.at + c, x.stride, x.steps}, begin,
+                             t == 0 ? initial : s, t == 0 ? 0 : R * lanes, s, some);
                 if (t + 1 == tiles)
-                    emit<R>(w, panel, n + c, some, s, sink);
+                    emit<R>(w, panel, n + c, some, sums + c * R * lanes, sink);
             }
         }
     }
@@ -224,11 +224,10 @@ private:
         const std::uint8_t* data = w.data + panel * panel_bytes(w.columns);
         std::size_t blocks = layout::blocks(w.columns);
         auto* out = reinterpret_cast<lane*>(sums);
-        const auto* in =
-            reinterpret_cast<const lane*>(w.initial ? w.initial + panel * lanes : nullptr);
+        const auto start =
+            simd::load<lane, arch>(reinterpret_cast<const lane*>(w.initial + panel * lanes));
         typename engine::sums total[C];
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] =
-            in ? typename engine::sums(simd::load<lane, arch>(in)) : typename engine::sums(0);
+        S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] = start;
         while (blocks > 0) {
             typename engine::partial p[chains][C];
             S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
