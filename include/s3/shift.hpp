@@ -26,6 +26,7 @@
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/matmul.hpp>
 #include <s3/ops/conv2d.hpp>
+#include <s3/ops/constant.hpp>
 
 #include <s3/train/reparam.hpp>
 #include <s3/train/regularize.hpp>

@@ -1,0 +1,110 @@
+#include <s3/kernel/reference.hpp>
+#include <s3/ops/constant.hpp>
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <vector>
+
+namespace {
+
+constexpr s3::constant_matrix tiny = s3::constant<2, 3>({0, 1, -2, 4, -1, 0});
+static_assert(s3::apply<tiny>(std::array<int, 3>{1, 2, 3}) == std::array<int, 2>{-4, 2});
+
+template <std::size_t M, std::size_t K>
+constexpr s3::constant_matrix<M, K> made(std::uint32_t seed, int top) {
+    s3::constant_matrix<M, K> w;
+    for (auto& v : w.values) {
+        seed = seed * 1664525u + 1013904223u;
+        const int digit =
+            static_cast<int>((seed >> 16) % static_cast<unsigned>(2 * top + 3)) - top - 1;
+        v = digit == 0 ? 0 : digit < 0 ? -(1 << (-digit - 1)) : 1 << (digit - 1);
+    }
+    return w;
+}
+
+/// `apply` equals the definition for every number of columns, strided views, and both outputs.
+template <s3::constant_matrix W, class X, class Y, class Arch = s3::arch::native>
+void check_apply() {
+    std::mt19937 random(7);
+    const std::vector<std::int32_t> weights(std::begin(W.values), std::end(W.values));
+    for (const std::size_t columns : {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100}) {
+        const std::size_t stride = columns + 3;
+        std::vector<X> x(W.columns * stride);
+        for (auto& v : x)
+            v = static_cast<X>(random() % 4 == 0 ? 255 : random());
+        std::vector<Y> y(W.rows * stride, Y{99});
+        CHECK(s3::apply<W, Arch>(s3::matrix_view<const X>(x, W.columns, columns, stride),
+                                 s3::matrix_view<Y>(y, W.rows, columns, stride)));
+        for (std::size_t p = 0; p < stride; ++p) {
+            std::vector<std::int32_t> column(W.columns), expected(W.rows);
+            for (std::size_t k = 0; k < W.columns; ++k)
+                column[k] = x[k * stride + p];
+            s3::reference::matmul<std::int32_t, std::int32_t, std::int32_t>(
+                weights, column, expected, W.rows, W.columns, 1);
+            for (std::size_t m = 0; m < W.rows; ++m)
+                CHECK(y[m * stride + p] == (p < columns ? expected[m] : 99));
+        }
+    }
+}
+
+TEST_CASE("constant matrices equal the definition") {
+    check_apply<tiny, std::uint8_t, std::int16_t>();
+    check_apply<tiny, std::int8_t, std::int32_t>();
+    check_apply<made<5, 9>(1, 3), std::uint8_t, std::int16_t>();
+    check_apply<made<5, 9>(1, 3), std::uint8_t, std::int32_t, s3::arch::scalar>();
+    check_apply<made<3, 40>(2, 5), std::uint8_t, std::int32_t>(); // needs 32-bit lanes
+    check_apply<made<4, 8>(3, 16), std::int8_t, std::int32_t>();  // shifts up to 15
+    check_apply<s3::constant<1, 1>({0}), std::uint8_t, std::int16_t>();
+}
+
+TEST_CASE("lanes widen exactly when a row's bound asks for it") {
+    constexpr s3::constant_matrix fits = s3::constant<1, 3>({64, 64, 0});    // 128·255 = 32640
+    constexpr s3::constant_matrix exceeds = s3::constant<1, 3>({64, 64, 1}); // 129·255 > 32767
+    static_assert(s3::detail::fits_int16<fits, std::uint8_t>);
+    static_assert(!s3::detail::fits_int16<exceeds, std::uint8_t>);
+    check_apply<fits, std::uint8_t, std::int16_t>();
+    check_apply<exceeds, std::uint8_t, std::int32_t>();
+}
+
+TEST_CASE("a stencil equals the correlation") {
+    constexpr s3::constant_matrix sobel = s3::constant<3, 3>({1, 2, 1, 0, 0, 0, -1, -2, -1});
+    std::mt19937 random(8);
+    for (const std::size_t columns : {3, 4, 33, 34, 35, 66, 70}) {
+        std::vector<std::uint8_t> x(6 * columns);
+        for (auto& v : x)
+            v = static_cast<std::uint8_t>(random());
+        std::vector<std::int16_t> y(4 * (columns - 2));
+        CHECK(s3::stencil<sobel>(s3::matrix_view<const std::uint8_t>(x, 6, columns),
+                                 s3::matrix_view<std::int16_t>(y, 4, columns - 2)));
+        for (std::size_t i = 0; i < 4; ++i)
+            for (std::size_t j = 0; j + 2 < columns; ++j) {
+                int sum = 0;
+                for (std::size_t a = 0; a < 3; ++a)
+                    for (std::size_t b = 0; b < 3; ++b)
+                        sum += sobel(a, b) * x[(i + a) * columns + j + b];
+                CHECK(y[i * (columns - 2) + j] == sum);
+            }
+    }
+}
+
+TEST_CASE("shapes that do not fit are refused by name") {
+    std::vector<std::uint8_t> x(12);
+    std::vector<std::int32_t> y(8, 5);
+    const auto in = [&](std::size_t r, std::size_t c) {
+        return s3::matrix_view<const std::uint8_t>(x, r, c);
+    };
+    const auto out = [&](std::size_t r, std::size_t c) {
+        return s3::matrix_view<std::int32_t>(y, r, c);
+    };
+    CHECK(std::string_view(s3::apply<tiny>(in(2, 4), out(2, 4)).error().argument) == "x.rows");
+    CHECK(std::string_view(s3::apply<tiny>(in(3, 4), out(1, 4)).error().argument) == "y.rows");
+    CHECK(std::string_view(s3::apply<tiny>(in(3, 4), out(2, 3)).error().argument) == "y.columns");
+    CHECK(s3::apply<tiny>(in(3, 5), out(2, 5)).error().code == s3::errc::buffer_too_small);
+    CHECK(std::string_view(s3::stencil<tiny>(in(1, 4), out(1, 2)).error().argument) == "x.rows");
+    CHECK(std::string_view(s3::stencil<tiny>(in(3, 4), out(2, 3)).error().argument) == "y.columns");
+    for (const auto v : y)
+        CHECK(v == 5);
+}
+
+} // namespace
