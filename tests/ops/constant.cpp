@@ -8,6 +8,8 @@
 
 namespace {
 
+constexpr std::size_t column_counts[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100};
+
 constexpr s3::constant_matrix tiny = s3::constant<2, 3>({0, 1, -2, 4, -1, 0});
 static_assert(s3::apply<tiny>(std::array<int, 3>{1, 2, 3}) == std::array<int, 2>{-4, 2});
 
@@ -28,7 +30,7 @@ template <s3::constant_matrix W, class X, class Y, class Arch = s3::arch::native
 void check_apply() {
     std::mt19937 random(7);
     const std::vector<std::int32_t> weights(std::begin(W.values), std::end(W.values));
-    for (const std::size_t columns : {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100}) {
+    for (const std::size_t columns : column_counts) {
         const std::size_t stride = columns + 3;
         std::vector<X> x(W.columns * stride);
         for (auto& v : x)
@@ -54,7 +56,7 @@ TEST_CASE("constant matrices equal the definition") {
     check_apply<made<5, 9>(1, 3), std::uint8_t, std::int16_t>();
     check_apply<made<5, 9>(1, 3), std::uint8_t, std::int32_t, s3::arch::scalar>();
     check_apply<made<3, 40>(2, 5), std::uint8_t, std::int32_t>(); // needs 32-bit lanes
-    check_apply<made<4, 8>(3, 16), std::int8_t, std::int32_t>();  // shifts up to 15
+    check_apply<made<4, 8>(3, 14), std::int8_t, std::int32_t>();  // shifts up to 14
     check_apply<s3::constant<1, 1>({0}), std::uint8_t, std::int16_t>();
 }
 
@@ -70,7 +72,9 @@ TEST_CASE("lanes widen exactly when a row's bound asks for it") {
 TEST_CASE("a stencil equals the correlation") {
     constexpr s3::constant_matrix sobel = s3::constant<3, 3>({1, 2, 1, 0, 0, 0, -1, -2, -1});
     std::mt19937 random(8);
-    for (const std::size_t columns : {3, 4, 33, 34, 35, 66, 70}) {
+    for (const std::size_t columns : column_counts) {
+        if (columns < 3)
+            continue;
         std::vector<std::uint8_t> x(6 * columns);
         for (auto& v : x)
             v = static_cast<std::uint8_t>(random());
