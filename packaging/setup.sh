@@ -4,11 +4,12 @@
 set -euo pipefail
 
 packages=(
-    g++ cmake ninja-build pkg-config    # build
-    libxsimd-dev                        # the library's only dependency
-    doctest-dev libtorch-dev            # tests, and the hosts that they compare with
-    libeigen3-dev nlohmann-json3-dev
-    libcli11-dev dataset-fashion-mnist  # examples
+    g++ cmake ninja-build pkg-config
+    libxsimd-dev # all that the library itself needs
+    # tests, and the hosts that they compare with
+    doctest-dev libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
+    # examples
+    libcli11-dev zlib1g-dev dataset-fashion-mnist
     "$@"
 )
 
