@@ -42,7 +42,7 @@ template <class Pass>
 [[nodiscard]] double images_per_second(std::int64_t images, Pass&& pass) {
     double best = 0;
     const stopwatch all;
-    for (int i = 0; i < 3 || (i < 10 && all.seconds() < 1); ++i) {
+    for (int i = 0; i < 2 || (i < 10 && all.seconds() < 1); ++i) {
         const stopwatch time;
         pass();
         best = std::max(best, static_cast<double>(images) / time.seconds());
