@@ -167,7 +167,9 @@ lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
         constexpr int shift = Pos + F::bits > 6 ? Pos + F::bits - 6 : 0;
         const auto index = shift == 0 ? v : v >> shift;
         const auto& table = detail::byte_table<F, Pos - shift, 64>;
-        return _mm512_permutexvar_epi8(raw<Arch>(index), _mm512_load_si512(table.value));
+        // Masked with all lanes on: gcc 12 warns of its own undefined operand otherwise.
+        return _mm512_maskz_permutexvar_epi8(~__mmask64{0}, raw<Arch>(index),
+                                             _mm512_load_si512(table.value));
     } else
 #endif
     {

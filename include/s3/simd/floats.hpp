@@ -48,7 +48,8 @@ lookup_float(const lanes<std::uint32_t, Arch>& v) noexcept {
     const auto table = load<float, Arch>(detail::float_values<F, float_table<Arch>>.value);
 #if defined(__AVX512F__)
     if constexpr (float_table<Arch> == 16)
-        return _mm512_permutexvar_ps(v, table);
+        // Masked, with all lanes on: gcc 12 warns of its own undefined operand otherwise.
+        return _mm512_maskz_permutexvar_ps(static_cast<__mmask16>(-1), v, table);
 #endif
 #if defined(__AVX2__)
     if constexpr (float_table<Arch> == 8)
