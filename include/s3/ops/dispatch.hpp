@@ -4,6 +4,7 @@
 
 #include <s3/kernel/dot/bytes.hpp>
 #include <s3/kernel/dot/words.hpp>
+#include <s3/kernel/shift_add/pair.hpp>
 #include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
 #include <s3/kernel/tile.hpp>
@@ -25,7 +26,7 @@ struct geometry {
 
 namespace detail {
 
-enum class kernel_id : unsigned char { dot, shift_add_words, shift_add_table };
+enum class kernel_id : unsigned char { dot, shift_add_words, shift_add_pair, shift_add_table };
 
 template <class T>
 struct type_tag {
@@ -51,6 +52,11 @@ using table_lane =
     std::conditional_t<std::is_same_v<X, float>, float,
                        std::conditional_t<F::bits <= 3, std::int16_t, std::uint32_t>>;
 
+/// Whether sums can be looked up by permutation.
+template <weight_format F, activation X, architecture Arch>
+inline constexpr bool permutes =
+    F::is_shift&& F::bits <= 3 && std::integral<X>&& kernel::has_pair<Arch>;
+
 /// Calls f(type_tag<Kernel>{}); every branch must return the same type.
 template <weight_format F, activation X, architecture Arch, class Function>
 auto visit_kernel(kernel_id id, Function&& f) {
@@ -58,6 +64,9 @@ auto visit_kernel(kernel_id id, Function&& f) {
         if constexpr (std::integral<X>)
             if (id == kernel_id::shift_add_words)
                 return f(type_tag<kernel::tile<kernel::word_shift_add<F, Arch>>>{});
+        if constexpr (permutes<F, X, Arch>)
+            if (id == kernel_id::shift_add_pair)
+                return f(type_tag<kernel::pair<F, Arch>>{});
         if (id == kernel_id::shift_add_table)
             return f(type_tag<kernel::table<F, Arch, table_lane<F, X>>>{});
     }
@@ -73,9 +82,10 @@ template <weight_format F, activation X, architecture Arch>
         return kernel_id::dot;
     if (!F::is_shift)
         return error(errc::unsupported, "geometry.kernels");
-    // A table has columns for lanes: few columns leave them empty.
-    return std::is_same_v<X, float> || g.columns >= 16 ? kernel_id::shift_add_table
-                                                       : kernel_id::shift_add_words;
+    // A table has columns for lanes, which few columns leave empty; the others have rows.
+    if (std::is_same_v<X, float> || g.columns >= 16)
+        return kernel_id::shift_add_table;
+    return permutes<F, X, Arch> ? kernel_id::shift_add_pair : kernel_id::shift_add_words;
 }
 
 } // namespace detail
