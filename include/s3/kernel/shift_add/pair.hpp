@@ -1,20 +1,20 @@
 #pragma once
-// `shift_add` by permutation, for any number of columns from one up: lanes are rows, and six bits
-// of codes (three 2-bit or two 3-bit weights, as they lie in the bitstream) name one of the 64
-// signed sums of as many activations. The 64 sums of a column are two registers, so one two-source
-// permutation (vpermi2w) looks them up for 32 rows, and one addition follows. Tables are made by
-// shifting, negating and adding; there is no multiplication anywhere.
+// `shift_add` by permutation, for any number of columns from one up: lanes are rows. The signed
+// sums of a group of activations fill one or two registers, so one permutation (vpermw, vpermi2w)
+// looks them up for 32 rows, and one addition follows. Tables are made by shifting, negating and
+// adding; there is no multiplication anywhere.
+//
+//   ternary           3 weights, 27 of 32 sums, named by 5 bits
+//   other 2-bit       3 weights, 64 sums, named by their codes, 6 bits
+//   3-bit             2 weights, 64 sums, named by their codes, 6 bits
 //
 // Sums are int16 within a segment (activations are centred at 128 for that), then widen to int32.
 //
 // Layout: per row the int32 constant that undoes the centring; then [segment][panel][block] of
-// three vectors per 32 rows of a panel. A 16-bit element of the three, in order:
-//
-//   vector v, bits 0…5 and 6…11    fields 2v and 2v + 1
-//   vector v, bits 12…15           bits 4v…4v + 3 of fields 6 and 7
-//
-// so that eight fields take 48 bits, and none is wasted.
+// three vectors per 32 rows of a panel. A 16-bit element of each has ⌊16/bits⌋ fields; of 6-bit
+// fields, the top 4 bits of the three, from the first up, give two more, so that none is wasted.
 
+#include <s3/kernel/shift_add/digits.hpp>
 #include <s3/kernel/tile.hpp>
 
 #if defined(__AVX512BW__)
@@ -50,14 +50,20 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair {
     static constexpr std::size_t columns = 6; ///< of a register tile
 
     static constexpr std::size_t group = 6 / F::bits; ///< weights of a field
-    static constexpr std::size_t fields = 8;          ///< of a block
+    /// Whether a table is one vector.
+    static constexpr bool small = power(digits<F>::count, group) <= lanes;
+    using numbers = std::conditional_t<small, digits<F>, raw_digits<F>>;
+    static constexpr std::size_t table_size = small ? lanes : 2 * lanes;
+    static constexpr int field_bits = small ? 5 : 6;
+    static constexpr std::size_t per_vector = 16 / field_bits;
+    static constexpr std::size_t fields = 3 * per_vector + (small ? 0 : 2); ///< of a block
     static constexpr std::size_t block_weights = fields * group;
     static constexpr std::size_t block_bytes = 3 * 64; ///< of 32 rows
     /// Blocks whose sums fit int16, and whose tables stay in the first-level cache.
     static constexpr std::size_t segment_blocks =
-        std::min<std::size_t>(32767 / (center * group * F::max_value) / fields, 5);
+        std::min(32767 / (center * group * F::max_value) / fields,
+                 32 * 1024 / (columns * fields * table_size * sizeof(std::int16_t)));
     static constexpr std::size_t segment_weights = segment_blocks * block_weights;
-    static constexpr std::size_t table_size = 64;
 
     /// Rows whose sums are kept at a time.
     static constexpr std::size_t row_block = 4096;
@@ -76,20 +82,31 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair {
         for (std::size_t row = 0; row < m; ++row) {
             std::int32_t all = 0;
             for (std::size_t b = 0; b < blocks(k); ++b) {
-                std::uint64_t codes = 0; // the block's 48 bits
-                for (std::size_t i = 0; i < block_weights; ++i) {
-                    const std::size_t column = b * block_weights + i;
-                    const unsigned code =
-                        column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
-                    codes |= std::uint64_t{code} << (i * F::bits);
-                    all += F::value(code);
-                }
                 std::uint8_t* block = to + block_offset(m, k, row / panel_rows, b) +
                                       (row % panel_rows / lanes) * 64 + row % lanes * 2;
-                for (std::size_t v = 0; v < 3; ++v) {
-                    const auto word = static_cast<std::uint16_t>(
-                        (codes >> (12 * v) & 0xfff) | (codes >> (36 + 4 * v) & 0xf) << 12);
-                    std::memcpy(block + v * 64 * panel_width(m, row / panel_rows), &word, 2);
+                const auto put = [&](std::size_t vector, std::size_t bit, std::size_t value) {
+                    std::uint8_t* at = block + vector * 64 * panel_width(m, row / panel_rows);
+                    std::uint16_t word;
+                    std::memcpy(&word, at, 2);
+                    word = static_cast<std::uint16_t>(word | value << bit);
+                    std::memcpy(at, &word, 2);
+                };
+                for (std::size_t f = 0; f < fields; ++f) {
+                    std::size_t number = 0;
+                    for (std::size_t i = group; i-- > 0;) {
+                        const std::size_t column = b * block_weights + f * group + i;
+                        const unsigned code =
+                            column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
+                        number = number * numbers::count + numbers::of(code);
+                        all += F::value(code);
+                    }
+                    if (f < 3 * per_vector)
+                        put(f / per_vector, f % per_vector * field_bits, number);
+                    else // 12 spare bits, of which this field has six
+                        for (std::size_t v = 0; v < 3; ++v) {
+                            const std::size_t spare = number << (f % 2 * 6) >> (4 * v) & 15;
+                            put(v, 12, spare);
+                        }
                 }
             }
             constants[row] = center * all;
@@ -170,28 +187,29 @@ private:
         }
     };
 
-    /// The contribution of the weight in bits [At, At + bits) of table entry i, for i < 32.
-    template <int At>
+    /// What the group's weight number I contributes to the first 32 entries of a table.
+    template <std::size_t I>
     struct term {
         alignas(64) std::uint16_t shift[lanes] = {};
         std::uint32_t present = 0, negative = 0;
         constexpr term() {
-            for (unsigned i = 0; i < lanes; ++i) {
-                const unsigned code = i >> At & unsigned{F::codes - 1};
-                const triple t = F::valid(code) ? F::decode(code) : triple{};
-                shift[i] = static_cast<std::uint16_t>(t.shift);
-                present |= unsigned{t.sparse != 0} << i;
-                negative |= unsigned{t.sign < 0} << i;
+            for (std::size_t entry = 0; entry < lanes; ++entry) {
+                const auto digit = entry / power(numbers::count, I) % numbers::count;
+                const triple t = numbers::value(static_cast<unsigned>(digit));
+                shift[entry] = static_cast<std::uint16_t>(t.shift);
+                present |= unsigned{t.sparse != 0} << entry;
+                negative |= unsigned{t.sparse != 0 && t.sign < 0} << entry;
             }
         }
-        [[nodiscard]] S3_INLINE __m512i of(__m512i x) const noexcept {
-            const __m512i v = _mm512_maskz_sllv_epi16(present, x, _mm512_load_si512(shift));
-            return negative == 0 ? v
-                                 : _mm512_mask_sub_epi16(v, negative, _mm512_setzero_si512(), v);
+        [[nodiscard]] S3_INLINE __m512i add(__m512i sum, __m512i x) const noexcept {
+            if constexpr (F::exponents > 1)
+                x = _mm512_sllv_epi16(x, _mm512_load_si512(shift));
+            sum = _mm512_mask_add_epi16(sum, present & ~negative, sum, x);
+            return negative == 0 ? sum : _mm512_mask_sub_epi16(sum, negative, sum, x);
         }
     };
-    template <int At>
-    static constexpr term<At> terms{};
+    template <std::size_t I>
+    static constexpr term<I> terms{};
 
     /// sums[panel][column][row] start from what does not depend on the activations.
     static void begin(const panel_view<sum>& w, std::size_t p, std::size_t end, std::size_t count,
@@ -206,8 +224,8 @@ private:
             }
     }
 
-    /// Tables of `count` blocks of one column. The top bit of a field is its last weight's sign:
-    /// entries from 32 on subtract what those before add.
+    /// Tables of `count` blocks of one column. The second vector of a table has the last weight's
+    /// sign reversed.
     static S3_NOINLINE void build(const staged* S3_RESTRICT x, std::size_t count,
                                   std::int16_t* S3_RESTRICT tables) {
         std::uint32_t twice[segment_weights]; // a 32-bit broadcast needs no permutation
@@ -218,13 +236,18 @@ private:
         const auto at = [&](std::size_t i) {
             return _mm512_set1_epi32(static_cast<int>(twice[i]));
         };
+        const __m512i zero = _mm512_setzero_si512();
         for (std::size_t i = 0; i < count * block_weights; i += group, tables += table_size) {
-            __m512i rest = terms<0>.of(at(i));
+            __m512i sum = terms<0>.add(zero, at(i));
             if constexpr (group == 3)
-                rest = _mm512_add_epi16(rest, terms<F::bits>.of(at(i + 1)));
-            const __m512i last = terms<6 - F::bits>.of(at(i + group - 1));
-            _mm512_store_si512(tables, _mm512_add_epi16(rest, last));
-            _mm512_store_si512(tables + lanes, _mm512_sub_epi16(rest, last));
+                sum = terms<1>.add(sum, at(i + 1));
+            if constexpr (small) {
+                _mm512_store_si512(tables, terms<group - 1>.add(sum, at(i + group - 1)));
+            } else {
+                const __m512i last = terms<group - 1>.add(zero, at(i + group - 1));
+                _mm512_store_si512(tables, _mm512_add_epi16(sum, last));
+                _mm512_store_si512(tables + lanes, _mm512_sub_epi16(sum, last));
+            }
         }
     }
 
@@ -248,23 +271,29 @@ private:
                                   const std::int16_t* table) {
         S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
             const std::int16_t* t = table + c * column_tables;
-            __m512i low = _mm512_load_si512(t), high = _mm512_load_si512(t + lanes);
+            __m512i low = _mm512_load_si512(t), high = low;
+            if constexpr (!small)
+                high = _mm512_load_si512(t + lanes);
             asm volatile("" : "+v"(low), "+v"(high)); // one load for all rows
             S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-                partial[c][r] =
-                    _mm512_add_epi16(partial[c][r], _mm512_permutex2var_epi16(low, index[r], high));
+                const __m512i entry = small ? _mm512_permutexvar_epi16(index[r], low)
+                                            : _mm512_permutex2var_epi16(low, index[r], high);
+                partial[c][r] = _mm512_add_epi16(partial[c][r], entry);
                 // Regrouping the additions would need more registers than there are.
                 asm volatile("" : "+v"(partial[c][r]));
             }
         }
     }
-    /// The same for the two fields of an index.
-    template <std::size_t R, std::size_t C>
-    static S3_INLINE void look_up_both(__m512i (&partial)[C][R], __m512i (&index)[R],
-                                       const std::int16_t* table) {
+    /// The same for `Count` fields of the index, one after the other.
+    template <std::size_t Count, std::size_t R, std::size_t C>
+    static S3_INLINE void look_up_all(__m512i (&partial)[C][R], __m512i (&index)[R],
+                                      const std::int16_t* table) {
         look_up(partial, index, table);
-        S3_UNROLL for (std::size_t r = 0; r < R; ++r) index[r] = _mm512_srli_epi16(index[r], 6);
-        look_up(partial, index, table + table_size);
+        S3_UNROLL for (std::size_t f = 1; f < Count; ++f) {
+            S3_UNROLL for (std::size_t r = 0; r < R; ++r) index[r] =
+                _mm512_srli_epi16(index[r], field_bits);
+            look_up(partial, index, table + f * table_size);
+        }
     }
 
     /// sums[C][R] += the entries that `blocks` blocks of R vectors of rows name.
@@ -283,8 +312,10 @@ private:
             S3_UNROLL for (std::size_t v = 0; v < 3; ++v) {
                 S3_UNROLL for (std::size_t r = 0; r < R; ++r) index[r] =
                     _mm512_loadu_si512(data + (v * R + r) * 64);
-                look_up_both(partial, index, tables + 2 * v * table_size);
+                look_up_all<per_vector>(partial, index, tables + v * per_vector * table_size);
             }
+            if constexpr (small)
+                continue;
             S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
                 const std::uint8_t* v = data + r * 64;
                 const __m512i bits0 = _mm512_srli_epi16(_mm512_loadu_si512(v), 12);
@@ -295,7 +326,7 @@ private:
                 index[r] =
                     _mm512_ternarylogic_epi32(_mm512_set1_epi16(0x0f00), bits8, index[r], choose);
             }
-            look_up_both(partial, index, tables + 6 * table_size);
+            look_up_all<2>(partial, index, tables + 6 * table_size);
         }
         S3_UNROLL for (std::size_t c = 0; c < C; ++c)
             S3_UNROLL for (std::size_t r = 0; r < R; ++r) {

@@ -13,6 +13,7 @@
 // Layout: per row the int32 constant that undoes the centring; then, per block of `groups` groups
 // and row, `words` 64-bit words of `per_word` fields, each the number of a table entry.
 
+#include <s3/kernel/shift_add/digits.hpp>
 #include <s3/kernel/shift_add/transpose.hpp>
 #include <s3/kernel/tile.hpp>
 
@@ -21,22 +22,6 @@
 #include <limits>
 
 namespace s3::kernel {
-
-/// Values of a format, numbered without the reserved code.
-template <shift_weight_format F>
-struct digits {
-    static constexpr unsigned count = F::codes - (F::has_zero ? 1 : 0);
-    static constexpr unsigned sign = F::codes / 2;
-
-    static constexpr unsigned of(unsigned code) { return code - (F::has_zero && code >= sign); }
-    static constexpr int value(unsigned digit) {
-        return F::value(digit + (F::has_zero && digit >= sign));
-    }
-};
-
-constexpr std::size_t power(std::size_t base, std::size_t exponent) {
-    return exponent == 0 ? 1 : base * power(base, exponent - 1);
-}
 
 /// The largest group whose table has at most 81 entries.
 template <shift_weight_format F>
@@ -219,7 +204,7 @@ private:
                     shifted[e] = static_cast<vector>(shifted[e - 1] + shifted[e - 1]);
                 // Digit 0 comes last: it overwrites what the others are made from.
                 for (unsigned d = values; d-- > (F::has_zero ? 1 : 0);) {
-                    const triple t = to_triple(digits<F>::value(d));
+                    const triple t = digits<F>::value(d);
                     const vector by = shifted[static_cast<std::size_t>(t.shift)];
                     for (std::size_t j = 0; j < filled; ++j) {
                         const vector old = simd::load<Lane, Arch>(tables + j * lanes);
