@@ -37,37 +37,38 @@ S3_INLINE void store(float* p, const V& v) noexcept {
 }
 
 /// condition ? yes : no, lane by lane.
-template <class Mask, class V>
-[[nodiscard]] S3_INLINE V select(const Mask& condition, const V& yes, const V& no) noexcept {
-    if constexpr (std::is_same_v<V, float>)
-        return condition ? yes : no;
-    else
-        return xsimd::select(condition, yes, no);
+[[nodiscard]] S3_INLINE float select(bool condition, float yes, float no) noexcept {
+    return condition ? yes : no;
+}
+[[nodiscard]] S3_INLINE float abs(float v) noexcept {
+    return std::fabs(v);
+}
+[[nodiscard]] S3_INLINE float sqrt(float v) noexcept {
+    return std::sqrt(v);
 }
 
-template <class V>
-[[nodiscard]] S3_INLINE V abs(const V& v) noexcept {
-    if constexpr (std::is_same_v<V, float>)
-        return std::fabs(v);
-    else
-        return xsimd::abs(v);
-}
-
+#if S3_HAS_SIMD
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12's own _mm512_sqrt_ps reads a variable that it leaves undefined on purpose (PR 105593).
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
+template <class Mask, class V>
+[[nodiscard]] S3_INLINE V select(const Mask& condition, const V& yes, const V& no) noexcept {
+    return xsimd::select(condition, yes, no);
+}
+template <class V>
+[[nodiscard]] S3_INLINE V abs(const V& v) noexcept {
+    return xsimd::abs(v);
+}
 template <class V>
 [[nodiscard]] S3_INLINE V sqrt(const V& v) noexcept {
-    if constexpr (std::is_same_v<V, float>)
-        return std::sqrt(v);
-    else
-        return xsimd::sqrt(v);
+    return xsimd::sqrt(v);
 }
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
+#endif
 #endif
 
 /// body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
