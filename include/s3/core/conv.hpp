@@ -61,6 +61,30 @@ namespace detail {
 
 } // namespace detail
 
+namespace detail {
+
+/// The window of output pixel n, counted over images and rows. A tap outside the image has a row or
+/// column that is too large: numbers below zero wrap.
+struct pixel_window {
+    std::size_t image, top, left;
+
+    [[nodiscard]] static constexpr pixel_window of(std::size_t n, const extent& out,
+                                                   const conv_options& o) noexcept {
+        const std::size_t plane = out.height * out.width;
+        return {n / plane, n % plane / out.width * o.stride.height - o.padding.height,
+                n % out.width * o.stride.width - o.padding.width};
+    }
+    [[nodiscard]] constexpr std::size_t row(std::size_t tap, const conv_options& o) const noexcept {
+        return top + tap * o.dilation.height;
+    }
+    [[nodiscard]] constexpr std::size_t column(std::size_t tap,
+                                               const conv_options& o) const noexcept {
+        return left + tap * o.dilation.width;
+    }
+};
+
+} // namespace detail
+
 /// Height and width of the output, or what does not fit.
 [[nodiscard]] inline result<extent> output_extent(std::size_t height, std::size_t width,
                                                   const filter_shape& filter,

@@ -1,7 +1,7 @@
 #pragma once
 // Depthwise convolution (one input and one output channel per group), NHWC: channels are the inner
 // loop, so that no gather is needed. Weights are unpacked once to 32-bit words, [tap][channel]:
-// there are only height·width of them per channel. The loops are plain; their trip count is a
+// there are only height·width of them per channel. The loops are plain and their trip count is a
 // constant, so that compilers turn them into vectors.
 
 #include <s3/pack/pack.hpp>
@@ -10,20 +10,20 @@
 
 namespace s3::kernel {
 
-/// Sums in Sum (int32 or float) of activations X; `Shift`: by shifting, not by multiplying.
+/// Sums in int32 (or float) of activations X; `Shift`: by shifting, not by multiplying.
 template <weight_format F, activation X, bool Shift>
-struct depthwise {
+requires(!Shift || F::is_shift) struct depthwise {
     using sum = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
-    static constexpr std::size_t chunk = 64;
+    static constexpr const char* name = Shift ? "shift_add/depthwise" : "dot/depthwise";
 
-    /// A weight as a kernel wants it: its value, or its exponent and its sign.
-    struct taps {
-        buffer<sum> value;          ///< dot: the weight; shift_add: 1, −1 or 0
-        buffer<std::int32_t> shift; ///< shift_add alone
+    struct filter {
+        filter_shape shape;
+        buffer<sum> value;          ///< the weight; with Shift its sign, or 0
+        buffer<std::int32_t> shift; ///< with Shift alone
     };
 
-    [[nodiscard]] static result<taps> prepare(const packed_filter<F>& filter) {
-        const auto& m = filter.matrix;
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from) {
+        const auto& m = from.matrix;
         auto value = buffer<sum>::make(m.size());
         auto shift = buffer<std::int32_t>::make(Shift ? m.size() : 0);
         if (!value)
@@ -41,32 +41,60 @@ struct depthwise {
                     (*value)[at] = static_cast<sum>(m.value(c, t));
                 }
             }
-        return taps{*std::move(value), *std::move(shift)};
+        return filter{from.shape, *std::move(value), *std::move(shift)};
     }
 
-    /// acc[0 … chunk) += x · weights of one tap. Reads `chunk` elements of each.
-    static void accumulate(sum* S3_RESTRICT acc, const X* S3_RESTRICT x,
-                           const sum* S3_RESTRICT value, const std::int32_t* S3_RESTRICT shift) {
-        for (std::size_t i = 0; i < chunk; ++i)
-            add(acc[i], x[i], value[i], Shift ? shift[i] : 0);
+    /// Work is counted in output pixels.
+    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+        return batch * out.height * out.width;
     }
-    /// The same for a remainder of channels.
-    static void accumulate(sum* acc, const X* x, const sum* value, const std::int32_t* shift,
-                           std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i)
-            add(acc[i], x[i], value[i], Shift ? shift[i] : 0);
-    }
-    /// The same outside the image, where every activation is `padding`.
-    static void pad(sum* acc, int padding, const sum* value, const std::int32_t* shift,
-                    std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i)
-            add(acc[i], static_cast<X>(padding), value[i], Shift ? shift[i] : 0);
+    [[nodiscard]] static constexpr std::size_t scratch_bytes(const filter&) noexcept { return 0; }
+
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp.
+    template <class Sink>
+    static void run(const filter& w, const image_view<const X>& x, const extent& out,
+                    const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                    std::byte*) {
+        for (std::size_t n = begin; n < end; ++n) {
+            const auto window = s3::detail::pixel_window::of(n, out, o);
+            for (std::size_t c = 0; c < x.channels; c += chunk) {
+                const std::size_t count = std::min(chunk, x.channels - c);
+                sum sums[chunk] = {};
+                for (std::size_t kh = 0, at = c; kh < w.shape.height; ++kh)
+                    for (std::size_t kw = 0; kw < w.shape.width; ++kw, at += x.channels) {
+                        const std::size_t h = window.row(kh, o), v = window.column(kw, o);
+                        const bool inside = h < x.height && v < x.width;
+                        tap(w, at,
+                            inside ? x.data.data() + x.index(window.image, h, v, c) : nullptr,
+                            static_cast<X>(o.padding_value), count, sums);
+                    }
+                sink(n, c, count, sums);
+            }
+        }
     }
 
 private:
-    static S3_INLINE void add(sum& acc, X x, sum value, std::int32_t shift) noexcept {
+    static constexpr std::size_t chunk = 64;
+
+    /// sums += weights from `at` on times x, or times `padding` where x is null.
+    static S3_INLINE void tap(const filter& w, std::size_t at, const X* x, X padding,
+                              std::size_t count, sum* sums) noexcept {
+        const sum* value = w.value.data() + at;
+        const std::int32_t* shift = Shift ? w.shift.data() + at : nullptr;
+        if (x == nullptr) {
+            for (std::size_t i = 0; padding != X{0} && i < count; ++i)
+                add(sums[i], padding, value[i], Shift ? shift[i] : 0);
+        } else if (count == chunk) {
+            for (std::size_t i = 0; i < chunk; ++i)
+                add(sums[i], x[i], value[i], Shift ? shift[i] : 0);
+        } else {
+            for (std::size_t i = 0; i < count; ++i)
+                add(sums[i], x[i], value[i], Shift ? shift[i] : 0);
+        }
+    }
+    static S3_INLINE void add(sum& to, X x, sum value, std::int32_t shift) noexcept {
         if constexpr (!Shift) {
-            acc += static_cast<sum>(x) * value;
+            to += static_cast<sum>(x) * value;
         } else {
             sum v = static_cast<sum>(x);
             if constexpr (std::is_same_v<sum, float>)
@@ -74,7 +102,7 @@ private:
                     v = s <= shift ? v + v : v;
             else
                 v = static_cast<sum>(static_cast<std::uint32_t>(v) << shift);
-            acc += value == 0 ? sum{0} : value > 0 ? v : -v;
+            to += value == 0 ? sum{0} : value > 0 ? v : -v;
         }
     }
 };

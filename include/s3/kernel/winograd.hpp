@@ -1,0 +1,220 @@
+#pragma once
+// Exact integer Winograd convolution F(2×2, 3×3), stride 1 (Lavin and Gray 2016, arXiv 1509.09308),
+// for weights of at most ±8 and unsigned activations of at most 6 bits, NHWC.
+//
+// A filter's transform, scaled by 4, is an integer of at most 9·max|w|, and a 4 × 4 patch of 6-bit
+// activations transforms to 8 bits; so 16 byte products of depth C stand for 36, and the sum,
+// divided by 4, is the direct sum bit for bit. Patches are staged as bytes: the component that is a
+// sum of four as it is, the others + 128, which `initial` undoes.
+//
+// Weights: [block of R panels][component][step of 4 channels][R] vectors, 16 bytes for 9 weights.
+
+#include <s3/kernel/dot/bytes.hpp>
+#include <s3/kernel/register_tile.hpp>
+#include <s3/pack/pack.hpp>
+
+namespace s3::kernel {
+
+/// Whether format and machine have it.
+template <weight_format F, class Arch>
+inline constexpr bool has_winograd = simd::has_bytes<Arch>&& F::is_shift && 9 * F::max_value <= 127;
+
+template <weight_format F, class Arch>
+requires has_winograd<F, Arch>
+struct winograd {
+    static constexpr int largest = 9 * F::max_value;
+    using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * largest)>;
+    using bytes = simd::lanes<std::uint8_t, Arch>;
+    using words = simd::lanes<std::int32_t, Arch>;
+
+    using sum = std::int32_t;
+    static constexpr const char* name = "dot/winograd";
+    static constexpr int activation_bits = 6;
+    static constexpr std::size_t components = 16;
+    static constexpr std::size_t panels = 4;
+    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t block_rows = panels * lanes;
+    static constexpr std::size_t tiles = 48; ///< 2 × 2 outputs each, transformed together
+
+    struct filter {
+        std::size_t rows = 0;
+        std::size_t channels = 0;
+        buffer<std::int8_t> weights;
+        buffer<std::int32_t> initial; ///< [block][component][block_rows]
+    };
+
+    /// Channels padded to whole vectors.
+    static constexpr std::size_t padded(std::size_t channels) {
+        return (channels + Arch::vector_bytes - 1) / Arch::vector_bytes * Arch::vector_bytes;
+    }
+    static constexpr std::size_t stride(std::size_t channels) { return padded(channels) + 64; }
+
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from) {
+        const std::size_t rows = from.shape.out_channels, channels = from.shape.in_channels;
+        const std::size_t blocks = (rows + block_rows - 1) / block_rows;
+        auto weights =
+            buffer<std::int8_t>::make(blocks * components * padded(channels) * block_rows);
+        auto initial = buffer<std::int32_t>::make(blocks * components * block_rows);
+        if (!weights)
+            return weights.error();
+        if (!initial)
+            return initial.error();
+        for (std::size_t m = 0; m < rows; ++m)
+            for (std::size_t c = 0; c < channels; ++c) {
+                int g[9], u[components];
+                for (std::size_t t = 0; t < 9; ++t)
+                    g[t] = from.matrix.value(m, t * channels + c);
+                transform_filter(g, u);
+                for (std::size_t i = 0; i < components; ++i) {
+                    const std::size_t tile = m / block_rows * components + i, row = m % block_rows;
+                    (*weights)[tile * padded(channels) * block_rows + c / 4 * 4 * block_rows +
+                               row * 4 + c % 4] = static_cast<std::int8_t>(u[i]);
+                    if (i != sum_component)
+                        (*initial)[tile * block_rows + row] -= 128 * u[i];
+                }
+            }
+        return filter{rows, channels, *std::move(weights), *std::move(initial)};
+    }
+
+    /// Work is counted in tiles of 2 × 2 output pixels.
+    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+        return batch * ((out.height + 1) / 2) * ((out.width + 1) / 2);
+    }
+    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+        return components * tiles * (stride(f.channels) + block_rows * sizeof(std::int32_t)) +
+               4 * block_rows * sizeof(std::int32_t) + stride(f.channels) + tiles * sizeof(void*);
+    }
+
+    /// Output tiles [begin, end) of x (NHWC), counted row by row, image by image. `sink` as in
+    /// tile.hpp, its columns being output pixels. `scratch` is 64-byte aligned.
+    template <class Sink>
+    static void run(const filter& f, const image_view<const std::uint8_t>& x, const extent& out,
+                    const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                    std::byte* scratch) {
+        const std::size_t width = padded(f.channels), step = stride(f.channels);
+        auto* v = reinterpret_cast<std::uint8_t*>(scratch);
+        auto* sums = reinterpret_cast<std::int32_t*>(v + components * tiles * step);
+        auto* pixels = sums + components * tiles * block_rows;
+        auto* outside = reinterpret_cast<std::uint8_t*>(pixels + 4 * block_rows);
+        auto* columns = reinterpret_cast<const std::uint8_t**>(outside + step);
+        std::fill_n(outside, step, static_cast<std::uint8_t>(o.padding_value));
+        const std::size_t across = (out.width + 1) / 2, down = (out.height + 1) / 2;
+        for (std::size_t first = begin; first < end; first += tiles) {
+            const std::size_t count = std::min(tiles, end - first);
+            for (std::size_t t = 0; t < count; ++t)
+                transform_patch(x, f.channels, o, (first + t) / across / down,
+                                (first + t) / across % down * 2, (first + t) % across * 2, outside,
+                                v + t * step, tiles * step);
+            for (std::size_t m = 0; m < f.rows; m += block_rows) {
+                for (std::size_t i = 0; i < components; ++i) {
+                    const std::size_t tile = m / block_rows * components + i;
+                    for (std::size_t t = 0; t < count; ++t)
+                        columns[t] = v + (i * tiles + t) * step;
+                    register_tile<engine, panels>::run(
+                        reinterpret_cast<const std::int32_t*>(f.weights.data() +
+                                                              tile * width * block_rows),
+                        width / 4, {columns, 0, width / 4}, 0, f.initial.data() + tile * block_rows,
+                        0, sums + i * tiles * block_rows, count);
+                }
+                const std::size_t rows = std::min(block_rows, f.rows - m);
+                for (std::size_t t = 0; t < count; ++t) {
+                    transform_sums(sums + t * block_rows, pixels);
+                    const std::size_t image = (first + t) / across / down;
+                    const std::size_t h = (first + t) / across % down * 2;
+                    const std::size_t w = (first + t) % across * 2;
+                    for (std::size_t p = 0; p < 4; ++p)
+                        if (h + p / 2 < out.height && w + p % 2 < out.width)
+                            sink((image * out.height + h + p / 2) * out.width + w + p % 2, m, rows,
+                                 pixels + p * block_rows);
+                }
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t sum_component = 5;
+
+    /// 4·G·g·Gᵀ
+    static void transform_filter(const int (&g)[9], int (&u)[components]) {
+        int e[4][3];
+        for (std::size_t j = 0; j < 3; ++j) {
+            e[0][j] = 2 * g[j];
+            e[1][j] = g[j] + g[3 + j] + g[6 + j];
+            e[2][j] = g[j] - g[3 + j] + g[6 + j];
+            e[3][j] = 2 * g[6 + j];
+        }
+        for (std::size_t i = 0; i < 4; ++i) {
+            u[4 * i] = 2 * e[i][0];
+            u[4 * i + 1] = e[i][0] + e[i][1] + e[i][2];
+            u[4 * i + 2] = e[i][0] - e[i][1] + e[i][2];
+            u[4 * i + 3] = 2 * e[i][2];
+        }
+    }
+
+    /// (a − c, b + c, c − b, b − d): one side of Bᵀ·d·B.
+    static S3_INLINE void transform_line(const bytes& a, const bytes& b, const bytes& c,
+                                         const bytes& d, bytes (&to)[4]) {
+        to[0] = a - c;
+        to[1] = b + c;
+        to[2] = c - b;
+        to[3] = b - d;
+    }
+
+    /// Bᵀ·d·B of one 4 × 4 patch, all channels; component i goes to v + i·component_stride.
+    static void transform_patch(const image_view<const std::uint8_t>& x, std::size_t channels,
+                                const conv_options& o, std::size_t image, std::size_t h,
+                                std::size_t w, const std::uint8_t* outside, std::uint8_t* v,
+                                std::size_t component_stride) {
+        const std::uint8_t* from[16];
+        for (std::size_t i = 0; i < 16; ++i) {
+            const std::size_t row = h + i / 4 - o.padding.height;
+            const std::size_t column = w + i % 4 - o.padding.width;
+            from[i] = row < x.height && column < x.width
+                          ? x.data.data() + x.index(image, row, column, 0)
+                          : outside;
+        }
+        const auto bias = simd::broadcast<std::uint8_t, Arch>(128);
+        for (std::size_t c = 0; c < channels; c += Arch::vector_bytes) {
+            const std::size_t valid = std::min<std::size_t>(channels - c, Arch::vector_bytes);
+            const auto load = [&](std::size_t i) {
+                if (valid == Arch::vector_bytes)
+                    return simd::load<std::uint8_t, Arch>(from[i] + c);
+                alignas(64) std::uint8_t part[Arch::vector_bytes] = {};
+                std::copy_n(from[i] + c, valid, part);
+                return simd::load<std::uint8_t, Arch>(part);
+            };
+            bytes line[4][4];
+            S3_UNROLL for (std::size_t i = 0; i < 4; ++i) transform_line(
+                load(4 * i), load(4 * i + 1), load(4 * i + 2), load(4 * i + 3), line[i]);
+            S3_UNROLL for (std::size_t j = 0; j < 4; ++j) {
+                bytes to[4];
+                transform_line(line[0][j], line[1][j], line[2][j], line[3][j], to);
+                S3_UNROLL for (std::size_t i = 0; i < 4; ++i)
+                    simd::store<Arch>(v + (4 * i + j) * component_stride + c,
+                                      4 * i + j == sum_component ? to[i] : bytes(to[i] ^ bias));
+            }
+        }
+    }
+
+    /// Aᵀ·m·A / 4 of one tile: [component][…] → four pixels of block_rows sums.
+    static void transform_sums(const std::int32_t* sums, std::int32_t* pixels) {
+        for (std::size_t r = 0; r < block_rows; r += lanes) {
+            words s[2][4];
+            S3_UNROLL for (std::size_t j = 0; j < 4; ++j) {
+                words m[4];
+                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) m[i] =
+                    simd::load<std::int32_t, Arch>(sums + (4 * i + j) * tiles * block_rows + r);
+                s[0][j] = m[0] + m[1] + m[2];
+                s[1][j] = m[1] - m[2] - m[3];
+            }
+            S3_UNROLL for (std::size_t i = 0; i < 2; ++i) {
+                simd::store<Arch>(pixels + 2 * i * block_rows + r,
+                                  words((s[i][0] + s[i][1] + s[i][2]) >> 2));
+                simd::store<Arch>(pixels + (2 * i + 1) * block_rows + r,
+                                  words((s[i][1] - s[i][2] - s[i][3]) >> 2));
+            }
+        }
+    }
+};
+
+} // namespace s3::kernel

@@ -1,0 +1,77 @@
+#pragma once
+// The columns of a convolution's matrix product: each output pixel's window, copied in the order of
+// the filter's taps, or pointed at where the image lies as a kernel would stage it.
+
+#include <s3/ops/run.hpp>
+
+namespace s3::detail {
+
+/// `first_channel` begins the channels of one group.
+template <int ZeroPoint, activation X>
+struct gather {
+    image_view<const X> x;
+    filter_shape f;
+    conv_options o;
+    extent out;
+    std::size_t first_channel;
+
+    template <class Staged>
+    void operator()(std::size_t n, std::size_t count, Staged* to, std::size_t stride) const {
+        const X pad_value = static_cast<X>(o.padding_value);
+        Staged pad;
+        stage<ZeroPoint>(&pad_value, 1, &pad);
+        for (std::size_t c = 0; c < count; ++c, to += stride) {
+            Staged* p = to;
+            each_tap(n + c, [&](const X* from) {
+                if (from == nullptr)
+                    std::fill_n(p, f.in_channels, pad);
+                else if (x.order == image_order::nhwc)
+                    stage<ZeroPoint>(from, f.in_channels, p);
+                else
+                    for (std::size_t i = 0; i < f.in_channels; ++i)
+                        stage<ZeroPoint>(from + i * x.height * x.width, 1, p + i);
+                p += f.in_channels;
+            });
+            std::fill(p, to + stride, Staged{0});
+        }
+    }
+
+    /// The taps, where the channels of a pixel are contiguous and whole steps; few channels are
+    /// sooner copied.
+    template <class Staged>
+    [[nodiscard]] std::size_t segments() const noexcept {
+        const bool readable = std::is_same_v<X, Staged> && x.order == image_order::nhwc &&
+                              f.in_channels >= 16 && f.in_channels % 4 == 0;
+        return readable ? f.height * f.width : 0;
+    }
+    template <class Staged>
+    void point(std::size_t n, std::size_t count, const Staged** table, Staged* outside) const {
+        if constexpr (std::is_same_v<X, Staged>) {
+            std::fill_n(outside, f.in_channels, static_cast<X>(o.padding_value));
+            for (std::size_t c = 0; c < count; ++c) {
+                const Staged** to = table + c;
+                each_tap(n + c, [&](const X* from) {
+                    *to = from == nullptr ? outside : from;
+                    to += count;
+                });
+            }
+        }
+    }
+
+private:
+    /// Calls f with the first channel under each tap of pixel n's window, or null outside the
+    /// image.
+    template <class Function>
+    S3_INLINE void each_tap(std::size_t n, Function&& function) const {
+        const auto window = pixel_window::of(n, out, o);
+        for (std::size_t kh = 0; kh < f.height; ++kh)
+            for (std::size_t kw = 0; kw < f.width; ++kw) {
+                const std::size_t h = window.row(kh, o), w = window.column(kw, o);
+                function(h < x.height && w < x.width
+                             ? x.data.data() + x.index(window.image, h, w, first_channel)
+                             : nullptr);
+            }
+    }
+};
+
+} // namespace s3::detail

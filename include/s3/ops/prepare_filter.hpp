@@ -1,0 +1,154 @@
+#pragma once
+// `prepare` for a convolution: one prepared matrix per group for the product behind the gather,
+// and, where one serves, a kernel that convolves NHWC images directly: depthwise loops, or Winograd
+// for 3 × 3 filters whose activations are promised to have at most 6 bits.
+
+#include <s3/kernel/depthwise.hpp>
+#include <s3/kernel/winograd.hpp>
+#include <s3/ops/prepare.hpp>
+
+#include <variant>
+#include <vector>
+
+namespace s3 {
+
+namespace detail {
+
+/// Stands for a kernel that a format, activation or machine does not have.
+template <int>
+struct no_kernel {
+    struct filter {};
+};
+
+template <weight_format F, activation X, architecture Arch>
+struct direct_kernels {
+    using dot = kernel::depthwise<F, X, false>;
+    template <class G>
+    static auto by_shifts() {
+        if constexpr (G::is_shift)
+            return type_tag<kernel::depthwise<G, X, true>>{};
+        else
+            return type_tag<no_kernel<0>>{};
+    }
+    template <class G>
+    static auto transformed() {
+        if constexpr (std::is_same_v<X, std::uint8_t> && kernel::has_winograd<G, Arch>)
+            return type_tag<kernel::winograd<G, Arch>>{};
+        else
+            return type_tag<no_kernel<1>>{};
+    }
+    using shift_add = typename decltype(by_shifts<F>())::type;
+    using winograd = typename decltype(transformed<F>())::type;
+
+    using filter = std::variant<std::monostate, typename dot::filter, typename shift_add::filter,
+                                typename winograd::filter>;
+
+    /// Calls f(type_tag<Kernel>{}, filter) for the kernel that was prepared, if any.
+    template <class Function>
+    static void visit(const filter& prepared, Function&& f) {
+        if (auto* w = std::get_if<1>(&prepared))
+            f(type_tag<dot>{}, *w);
+        if constexpr (F::is_shift)
+            if (auto* w = std::get_if<2>(&prepared))
+                f(type_tag<shift_add>{}, *w);
+        if constexpr (!std::is_same_v<winograd, no_kernel<1>>)
+            if (auto* w = std::get_if<3>(&prepared))
+                f(type_tag<winograd>{}, *w);
+    }
+};
+
+} // namespace detail
+
+template <weight_format F, activation X, architecture Arch = arch::native>
+class prepared_filter {
+public:
+    using format = F;
+    using direct_kernels = detail::direct_kernels<F, X, Arch>;
+
+    [[nodiscard]] const filter_shape& shape() const noexcept { return shape_; }
+    [[nodiscard]] const conv_options& options() const noexcept { return options_; }
+    [[nodiscard]] std::span<const prepared_matrix<F, X, Arch>> groups() const noexcept {
+        return groups_;
+    }
+    /// What convolves NHWC images without a gather, if anything.
+    [[nodiscard]] const typename direct_kernels::filter& direct() const noexcept { return direct_; }
+    [[nodiscard]] const char* kernel_name() const noexcept {
+        const char* name = groups_.empty() ? "none" : groups_[0].kernel_name();
+        direct_kernels::visit(direct_,
+                              [&](auto k, const auto&) { name = decltype(k)::type::name; });
+        return name;
+    }
+    /// Height and width of the output for an image of this size.
+    [[nodiscard]] result<extent> output_shape(std::size_t height, std::size_t width) const {
+        return output_extent(height, width, shape_, options_);
+    }
+
+private:
+    template <activation Y, architecture A, weight_format G>
+    friend result<prepared_filter<G, Y, A>> prepare(const packed_filter<G>&, const conv_options&,
+                                                    const geometry&);
+    [[nodiscard]] status prepare_direct(const packed_filter<F>& filter, const geometry& g) {
+        const auto keep = [&](auto kernel) -> status {
+            auto prepared = decltype(kernel)::type::prepare(filter);
+            if (!prepared)
+                return prepared.error();
+            direct_ = *std::move(prepared);
+            return {};
+        };
+        const bool depthwise = options_.groups > 1 && options_.groups == shape_.out_channels &&
+                               shape_.in_channels == 1;
+        if constexpr (F::is_shift)
+            if (depthwise && g.kernels == family::shift_add)
+                return keep(detail::type_tag<typename direct_kernels::shift_add>{});
+        if (depthwise)
+            return keep(detail::type_tag<typename direct_kernels::dot>{});
+        if constexpr (!std::is_same_v<typename direct_kernels::winograd, detail::no_kernel<1>>)
+            if (worth_transforming(g))
+                return keep(detail::type_tag<typename direct_kernels::winograd>{});
+        return {};
+    }
+    /// Winograd does 16 products for 36, but transforms; that pays from 64 channels on.
+    [[nodiscard]] bool worth_transforming(const geometry& g) const noexcept {
+        return g.activation_bits <= 6 && g.kernels != family::shift_add && shape_.height == 3 &&
+               shape_.width == 3 && options_.stride == extent(1) &&
+               options_.dilation == extent(1) && options_.groups == 1 &&
+               options_.padding_value < 64 && shape_.in_channels >= 64 && shape_.out_channels >= 64;
+    }
+
+    filter_shape shape_;
+    conv_options options_;
+    std::vector<prepared_matrix<F, X, Arch>> groups_;
+    typename direct_kernels::filter direct_;
+};
+
+/// Fixes kernel and layout for one convolution. Errors as for a matrix, and groups that do not
+/// divide the output channels.
+template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
+[[nodiscard]] result<prepared_filter<F, X, Arch>>
+prepare(const packed_filter<F>& filter, const conv_options& options, const geometry& g = {}) {
+    const filter_shape& shape = filter.shape;
+    if (options.groups == 0 || shape.out_channels % options.groups != 0)
+        return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
+    if constexpr (std::integral<X>)
+        if (options.padding_value < std::numeric_limits<X>::min() ||
+            options.padding_value > std::numeric_limits<X>::max())
+            return error(errc::bad_option, "padding_value").got(options.padding_value);
+    prepared_filter<F, X, Arch> p;
+    p.shape_ = shape;
+    p.options_ = options;
+    // A direct kernel leaves the groups in place: NCHW images go through the gather.
+    for (std::size_t i = 0, rows = shape.out_channels / options.groups; i < options.groups; ++i) {
+        auto part = filter.matrix.slice(i * rows, rows);
+        if (!part)
+            return part.error();
+        auto prepared = prepare<X, Arch>(*part, g);
+        if (!prepared)
+            return prepared.error();
+        p.groups_.push_back(*std::move(prepared));
+    }
+    if (auto s = p.prepare_direct(filter, g); !s)
+        return s.error();
+    return p;
+}
+
+} // namespace s3
