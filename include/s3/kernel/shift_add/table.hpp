@@ -11,14 +11,13 @@
 // widened to int32 once per segment), else uint32 (modulo 2^32), or float.
 //
 // Layout: per row the int32 constant that undoes the centring; then, per block of `groups` groups
-// and row, `words` 64-bit words of `per_word` fields, each the number of a table entry.
+// and row, `words` 64-bit words with a field for each group, the number of its table entry.
 
 #include <s3/kernel/shift_add/digits.hpp>
 #include <s3/kernel/shift_add/transpose.hpp>
 #include <s3/kernel/tile.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 
 namespace s3::kernel {
@@ -47,19 +46,16 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     static constexpr std::size_t entries = power(values, Group);
     static constexpr std::size_t table_bytes = entries * sizeof(vector);
 
-    static constexpr int field_bits = std::bit_width(entries - 1);
-    static constexpr std::size_t per_word = 64 / field_bits;
+    using numbers = entry_fields<entries, sizeof(vector)>;
+
     /// Groups whose sums fit a lane.
     static constexpr std::size_t groups_fit =
         narrow ? std::size_t{32767} / (128 * Group * F::max_value)
                : std::numeric_limits<std::size_t>::max();
     /// Groups of a block: their tables stay in the first-level cache.
-    static constexpr std::size_t groups = [] {
-        constexpr std::size_t cache = 38 * 1024;
-        const std::size_t fit = std::min({cache / table_bytes, groups_fit, 2 * per_word});
-        return std::max<std::size_t>(fit > per_word ? fit / per_word * per_word : fit, 1);
-    }();
-    static constexpr std::size_t words = (groups + per_word - 1) / per_word;
+    static constexpr std::size_t groups =
+        numbers::groups(std::min(38 * 1024 / table_bytes, groups_fit));
+    static constexpr std::size_t words = numbers::words(groups);
     static constexpr std::size_t block_weights = groups * Group;
     static constexpr std::size_t blocks_per_segment = groups_fit / groups;
 
@@ -83,7 +79,7 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
             std::uint32_t all = 0; // modulo 2^32, as the sums are
             for (std::size_t b = 0; b < blocks(k); ++b)
                 for (std::size_t g = 0; g < groups; ++g) {
-                    std::uint64_t entry = 0;
+                    std::size_t entry = 0;
                     for (std::size_t i = Group; i-- > 0;) {
                         const std::size_t column = b * block_weights + g * Group + i;
                         const unsigned code =
@@ -91,8 +87,7 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
                         entry = entry * values + digits<F>::of(code);
                         all += static_cast<std::uint32_t>(F::value(code));
                     }
-                    fields[(b * m + row) * words + g / per_word] |=
-                        entry << (g % per_word * std::size_t{field_bits});
+                    numbers::put(fields + (b * m + row) * words, g, entry);
                 }
             constants[row] = static_cast<std::int32_t>(std::uint32_t{center} * all);
         }
@@ -222,19 +217,15 @@ private:
     static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
                                      const Lane* S3_RESTRICT tables, Lane* S3_RESTRICT sums,
                                      std::size_t rows) {
-        constexpr int line = std::countr_zero(sizeof(vector));
-        constexpr std::uint64_t mask =
-            (std::uint64_t{1} << (field_bits + line)) - (std::uint64_t{1} << line);
         const auto* base = reinterpret_cast<const std::byte*>(tables);
         for (; rows > 0; --rows, fields += words, sums += lanes) {
             vector s = Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums);
             simd::unrolled<static_cast<int>(groups)>([&](
                 auto group) __attribute__((always_inline)) {
                 constexpr std::size_t g = group;
-                constexpr int shift = static_cast<int>(g % per_word) * field_bits - line;
-                const std::size_t offset = std::rotr(fields[g / per_word], shift) & mask;
-                s = static_cast<vector>(s + simd::load<Lane, Arch>(reinterpret_cast<const Lane*>(
-                                                base + g * table_bytes + offset)));
+                const auto* entry = base + g * table_bytes + numbers::template offset<g>(fields);
+                s = static_cast<vector>(
+                    s + simd::load<Lane, Arch>(reinterpret_cast<const Lane*>(entry)));
             });
             simd::store<Arch>(sums, s);
         }

@@ -1,0 +1,217 @@
+#pragma once
+// `shift_add` of ternary weights with activations of at most 4 bits, by tables of partial sums in
+// byte lanes: twice as many columns per addition as 16-bit lanes have. An entry is the signed sum
+// of G activations plus a bias that makes it unsigned; two entries fit a byte. Their sum s, seen as
+// 16-bit lanes, is added to one accumulator, and s >> 8 to another: the second holds the sums of
+// the odd lanes, and 2^8 times those taken from the first leaves those of the even ones.
+//
+// Staged activations are bytes of which the low four bits count, so that int8 activations of four
+// bits may be staged as x ^ 8. Layout: per block of `groups` groups and row, `words` 64-bit words
+// with a field for each group, the number of its table entry.
+
+#include <s3/kernel/shift_add/digits.hpp>
+#include <s3/kernel/shift_add/transpose.hpp>
+#include <s3/kernel/tile.hpp>
+
+namespace s3::kernel {
+
+#if S3_HAS_SIMD
+
+template <shift_weight_format F, class Arch, std::size_t Group = 4>
+requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
+         std::endian::native == std::endian::little) struct byte_table {
+    using arch = Arch;
+    using staged = std::uint8_t;
+    using sum = std::int32_t;
+    using vector = simd::lanes<std::uint8_t, Arch>;
+    using half_vector = simd::lanes<std::uint16_t, Arch>;
+
+    static constexpr const char* name = "shift_add/byte_table";
+    static constexpr int activation_bits = 4;
+    static constexpr int zero_point = 8;
+
+    static constexpr std::size_t lanes = sizeof(vector);
+    static constexpr std::size_t entries = power(3, Group);
+    static constexpr std::size_t table_bytes = entries * lanes;
+    using numbers = entry_fields<entries, lanes>;
+
+    static constexpr std::size_t largest = (1 << activation_bits) - 1;
+    static constexpr std::size_t bias = Group * largest;
+    static_assert(2 * 2 * bias <= 255);
+
+    /// Groups of a block: their tables stay in the first-level cache.
+    static constexpr std::size_t groups = numbers::groups(41 * 1024 / table_bytes);
+    static constexpr std::size_t words = numbers::words(groups);
+    static constexpr std::size_t block_weights = groups * Group;
+    /// Blocks whose sums fit 16 bits.
+    static constexpr std::size_t blocks_per_segment = 65535 / (2 * bias * groups);
+
+    /// Rows whose sums are kept at a time.
+    static constexpr std::size_t row_block = 2048;
+    static constexpr std::size_t panel_rows = 16;
+    static constexpr std::size_t emit_rows = 64;
+
+    static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
+    static constexpr std::size_t blocks(std::size_t k) {
+        return (k + block_weights - 1) / block_weights;
+    }
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+        return saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
+    }
+    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+        auto* fields = reinterpret_cast<std::uint64_t*>(to);
+        for (std::size_t b = 0; b < blocks(k); ++b)
+            for (std::size_t row = 0; row < m; ++row, fields += words)
+                for (std::size_t g = 0; g < groups; ++g) {
+                    std::size_t entry = 0;
+                    for (std::size_t i = Group; i-- > 0;) {
+                        const std::size_t column = b * block_weights + g * Group + i;
+                        const unsigned code =
+                            column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
+                        entry = entry * 3 + digits<F>::of(code);
+                    }
+                    numbers::put(fields, g, entry);
+                }
+    }
+
+    static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
+        return areas(k).bytes;
+    }
+
+    template <class Source, class Sink>
+    static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
+                    std::byte* scratch) {
+        const areas at(w.columns);
+        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
+        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
+        auto* sums = reinterpret_cast<sum*>(scratch + at.sums);
+        auto* turned = reinterpret_cast<sum*>(scratch + at.turned);
+        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
+        for (std::size_t n = range.n_begin; n < range.n_end; n += lanes) {
+            const std::size_t count = std::min(lanes, range.n_end - n);
+            source(n, count, columns, at.stride);
+            std::fill(columns + count * at.stride, columns + lanes * at.stride, staged{0});
+            transpose(columns, at.stride, x, lanes, lanes, at.stride);
+            for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
+                 row += row_block) {
+                const std::size_t rows = std::min(row_block, row_end - row);
+                multiply(w, row, rows, x, scratch, sums);
+                for (std::size_t r = 0; r < rows; r += emit_rows) {
+                    const std::size_t some = std::min(emit_rows, rows - r);
+                    transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
+                              lanes);
+                    // Sums lie in the order in which lanes were split: even ones first.
+                    for (std::size_t c = 0; c < count; ++c)
+                        sink(n + c, row + r, some,
+                             turned + (c / 2 + c % 2 * (lanes / 2)) * emit_rows);
+                }
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+    /// What the scratch memory holds, by offset: tables first.
+    struct areas {
+        std::size_t stride, columns, transposed, partial, sums, turned, bytes;
+        constexpr explicit areas(std::size_t k) {
+            // Whole blocks, whole tiles of the transposition, and no power of two.
+            stride = (blocks(k) * block_weights + 15) / 16 * 16 + 64;
+            columns = align(groups * table_bytes);
+            transposed = columns + align(lanes * stride);
+            partial = transposed + align(lanes * stride);
+            sums = partial + row_block * 2 * lanes;
+            turned = sums + row_block * lanes * sizeof(sum);
+            bytes = turned + emit_rows * lanes * sizeof(sum);
+        }
+    };
+
+    /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
+    static void multiply(const panel_view<sum>& w, std::size_t row, std::size_t rows,
+                         const staged* x, std::byte* scratch, sum* sums) {
+        const std::size_t all = blocks(w.columns);
+        const auto offset = static_cast<std::uint32_t>(all * groups * bias);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const auto initial = static_cast<std::uint32_t>(w.initial ? w.initial[row + r] : 0);
+            std::fill_n(sums + r * lanes, lanes, static_cast<sum>(initial - offset));
+        }
+        auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
+        auto* partial = reinterpret_cast<std::uint16_t*>(scratch + areas(w.columns).partial);
+        const auto* fields = reinterpret_cast<const std::uint64_t*>(w.data) + row * words;
+        for (std::size_t b = 0; b < all; ++b, fields += w.rows * words) {
+            build(x + b * block_weights * lanes, tables);
+            const std::size_t in_segment = b % blocks_per_segment;
+            if (in_segment == 0)
+                add_rows<true>(fields, tables, partial, rows);
+            else
+                add_rows<false>(fields, tables, partial, rows);
+            if (in_segment + 1 == blocks_per_segment || b + 1 == all)
+                widen(partial, sums, rows);
+        }
+    }
+
+    /// tables[g][entry] for one block, from x[k][lanes].
+    static S3_NOINLINE void build(const staged* S3_RESTRICT x, std::uint8_t* S3_RESTRICT tables) {
+        const auto low_bits = simd::broadcast<std::uint8_t, Arch>(largest);
+        for (std::size_t g = 0; g < groups; ++g, tables += table_bytes) {
+            std::size_t filled = 1;
+            simd::store<Arch>(tables, simd::broadcast<std::uint8_t, Arch>(bias));
+            for (std::size_t i = 0; i < Group; ++i, x += lanes, filled *= 3) {
+                const vector by = simd::load<std::uint8_t, Arch>(x) & low_bits;
+                for (std::size_t j = 0; j < filled; ++j) {
+                    const vector old = simd::load<std::uint8_t, Arch>(tables + j * lanes);
+                    simd::store<Arch>(tables + (filled + j) * lanes, vector(old + by));
+                    simd::store<Arch>(tables + (2 * filled + j) * lanes, vector(old - by));
+                }
+            }
+        }
+    }
+
+    /// partial[row][2] (+)= the entries that a block's fields name: all lanes, and the odd ones.
+    template <bool Fresh>
+    static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
+                                     const std::uint8_t* S3_RESTRICT tables,
+                                     std::uint16_t* S3_RESTRICT partial, std::size_t rows) {
+        for (; rows > 0; --rows, fields += words, partial += lanes) {
+            half_vector sums[2];
+            S3_UNROLL for (std::size_t i = 0; i < 2; ++i) sums[i] =
+                Fresh ? simd::broadcast<std::uint16_t, Arch>(0)
+                      : simd::load<std::uint16_t, Arch>(partial + i * (lanes / 2));
+            simd::unrolled<static_cast<int>((groups + 1) / 2)>([&](
+                auto half) __attribute__((always_inline)) {
+                constexpr std::size_t g = 2 * half;
+                vector s = entry<g>(fields, tables);
+                if constexpr (g + 1 < groups)
+                    s = s + entry<g + 1>(fields, tables);
+                const half_vector pairs = simd::as<std::uint16_t>(s);
+                sums[0] = sums[0] + pairs;
+                sums[1] = sums[1] + (pairs >> 8);
+            });
+            S3_UNROLL for (std::size_t i = 0; i < 2; ++i)
+                simd::store<Arch>(partial + i * (lanes / 2), sums[i]);
+        }
+    }
+    template <std::size_t G>
+    [[nodiscard]] static S3_INLINE vector entry(const std::uint64_t* fields,
+                                                const std::uint8_t* tables) noexcept {
+        return simd::load<std::uint8_t, Arch>(tables + G * table_bytes +
+                                              numbers::template offset<G>(fields));
+    }
+
+    /// sums[row][lanes] += partial[row][2], even lanes before odd ones.
+    static S3_NOINLINE void widen(const std::uint16_t* S3_RESTRICT partial, sum* S3_RESTRICT sums,
+                                  std::size_t rows) {
+        constexpr std::size_t half = lanes / 2;
+        for (; rows > 0; --rows, partial += lanes, sums += lanes)
+            for (std::size_t l = 0; l < half; ++l) {
+                const unsigned odd = partial[half + l];
+                sums[l] += static_cast<std::uint16_t>(partial[l] - (odd << 8));
+                sums[half + l] += static_cast<sum>(odd);
+            }
+    }
+};
+
+#endif
+
+} // namespace s3::kernel
