@@ -29,7 +29,9 @@
 #include <s3/ops/constant.hpp>
 
 #include <s3/train/reparam.hpp>
+#include <s3/train/absmean.hpp>
 #include <s3/train/regularize.hpp>
+#include <s3/train/optimizer.hpp>
 #include <s3/train/init.hpp>
 #include <s3/train/dynamics.hpp>
 // clang-format on
