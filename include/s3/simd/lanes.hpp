@@ -95,7 +95,8 @@ requires(sizeof(T) == 1) S3_INLINE
     void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
 #if defined(__AVX512F__) && defined(__AVX512BW__)
     if constexpr (Arch::vector_bytes == 64) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm512_maskz_cvtepi32_epi8(static_cast<__mmask16>(-1), v));
         return;
     }
 #endif
