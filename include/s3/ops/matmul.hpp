@@ -43,22 +43,17 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
         return error(errc::shape_mismatch, "y.columns").got(y.columns).needs(w.rows());
     if (y.rows != x.rows)
         return error(errc::shape_mismatch, "y.rows").got(y.rows).needs(x.rows);
-    if (auto s = detail::check_bias<X>(w.abs_sums(),
-                                       [&] {
-                                           if constexpr (std::integral<X>)
-                                               return e.bias;
-                                           else
-                                               return std::span<const std::int32_t>();
-                                       }());
-        !s)
-        return s;
     if constexpr (std::integral<X>) {
         if (auto s = check<Y>(e, w.rows(), y.data.size()); !s)
+            return s;
+        if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias); !s)
             return s;
     } else {
         if (auto s = check(e, w.rows()); !s)
             return s;
     }
+    if (w.rows() == 0)
+        return {};
     const std::size_t needed = scratch_bytes(w, x.rows, ex.concurrency());
     if (scratch.size() < needed)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
