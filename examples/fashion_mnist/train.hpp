@@ -14,7 +14,7 @@
 namespace fashion {
 
 struct training_options {
-    int epochs = 10;
+    int epochs = 12;
     std::int64_t batch = 128;
     double rate = 0.1;
     double latent_rate = 0.5;
