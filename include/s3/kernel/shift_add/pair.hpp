@@ -339,6 +339,11 @@ private:
     }
 };
 
+#else
+
+template <shift_weight_format F, class Arch>
+struct pair;
+
 #endif
 
 } // namespace s3::kernel
