@@ -1,0 +1,84 @@
+// The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
+// S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
+
+#include <s3/kernel/shift_add/pair.hpp>
+#include <s3/kernel/shift_add/table.hpp>
+#include <s3/kernel/shift_add/words.hpp>
+#include <s3/kernel/tile.hpp>
+
+#include <cstring>
+
+namespace {
+
+using arch = s3::arch::native;
+
+/// Rows of x in, rows of y out: nothing that could multiply.
+template <class Staged>
+struct copy_rows {
+    const Staged* x;
+    std::size_t k;
+
+    template <class S>
+    void operator()(std::size_t n, std::size_t count, S* to, std::size_t stride) const {
+        for (std::size_t c = 0; c < count; ++c, to += stride) {
+            std::memset(to, 0, stride * sizeof(S));
+            std::memcpy(to, x + (n + c) * k, k * sizeof(S));
+        }
+    }
+    template <class S>
+    std::size_t segments() const {
+        return 0;
+    }
+    template <class S>
+    void point(std::size_t, std::size_t, const S**, S*) const {}
+};
+
+template <class Kernel>
+void run(const void* w, const void* x, void* y, std::size_t m, std::size_t k, std::size_t n,
+         const void* initial, std::byte* scratch) {
+    using sum = typename Kernel::sum;
+    using staged = typename Kernel::staged;
+    const s3::kernel::panel_view<sum> view{static_cast<const std::uint8_t*>(w), m, k,
+                                           static_cast<const sum*>(initial)};
+    Kernel::run(
+        view, {0, n, 0, Kernel::panels(m)}, copy_rows<staged>{static_cast<const staged*>(x), k},
+        [&](std::size_t column, std::size_t row, std::size_t count, const sum* sums) {
+            std::memcpy(static_cast<sum*>(y) + column * m + row, sums, count * sizeof(sum));
+        },
+        scratch);
+}
+
+#if defined(S3_PLANT_MULTIPLICATION)
+struct planted_engine : s3::kernel::word_shift_engine<arch> {
+    static S3_INLINE word step(const word& p, const word& x, const word& w) noexcept {
+        return p + x * w;
+    }
+};
+struct planted : s3::kernel::word_shift_add<s3::shift3, arch> {
+    using engine = planted_engine;
+};
+using words3 = s3::kernel::tile<planted>;
+#else
+using words3 = s3::kernel::tile<s3::kernel::word_shift_add<s3::shift3, arch>>;
+#endif
+
+} // namespace
+
+using kernel_function = void (*)(const void*, const void*, void*, std::size_t, std::size_t,
+                                 std::size_t, const void*, std::byte*);
+
+extern const kernel_function shift_add_kernels[];
+const kernel_function shift_add_kernels[] = {
+    run<words3>,
+    run<s3::kernel::tile<s3::kernel::word_shift_add<s3::dense5, arch>>>,
+    run<s3::kernel::table<s3::shift2, arch, std::int16_t>>,
+    run<s3::kernel::table<s3::shift3, arch, std::int16_t>>,
+    run<s3::kernel::table<s3::dense3, arch, std::int16_t>>,
+    run<s3::kernel::table<s3::shift4, arch, std::uint32_t>>,
+    run<s3::kernel::table<s3::shift2, arch, float>>,
+    run<s3::kernel::table<s3::shift3, arch, float>>,
+#if defined(__AVX512BW__)
+    run<s3::kernel::pair<s3::shift2, arch>>,
+    run<s3::kernel::pair<s3::shift3, arch>>,
+#endif
+};
