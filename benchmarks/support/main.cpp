@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
     benchmark::AddCustomContext("compiler", bench::compiler());
     benchmark::AddCustomContext("isa", arch::native::name);
     benchmark::AddCustomContext(bench::integer_peak().name,
-                                std::to_string(bench::probe::peak_rate() * 1e-9) + " GMAC/s");
+                                std::to_string(bench::probe::of_bytes().peak_rate() * 1e-9) +
+                                    " GMAC/s");
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
 }

@@ -1,6 +1,7 @@
 #pragma once
 // The library's operations as contenders: weights prepared and scratch allocated beforehand, the
-// public functions called.
+// public functions called. Their common instances are compiled once, in operations.cpp and
+// operations_float.cpp.
 
 #include "data.hpp"
 #include "peers.hpp"
@@ -13,13 +14,21 @@ inline constexpr const char* activation_name = std::is_same_v<X, float>         
                                                : std::is_same_v<X, std::int8_t> ? "int8"
                                                                                 : "uint8";
 
-/// "dot shift3·int8"
+/// The build in which the targets for AVX2 are measured.
+inline constexpr bool avx2_build = std::is_same_v<arch::native, arch::avx2>;
+
+/// "shift3·uint8", "shift3·uint8 of 6 bits"
 template <weight_format F, activation X>
-[[nodiscard]] std::string operands(const char* kernel, int activation_bits) {
+[[nodiscard]] std::string operands(int activation_bits = 8) {
     const char* x = activation_name<X>;
-    if (activation_bits == 8)
-        return text("%s %s·%s", kernel, F::name, x);
-    return text("%s %s·%s of %d bits", kernel, F::name, x, activation_bits);
+    return activation_bits == 8 ? text("%s·%s", F::name, x)
+                                : text("%s·%s of %d bits", F::name, x, activation_bits);
+}
+
+/// "dot shift3·uint8"
+template <weight_format F, activation X>
+[[nodiscard]] std::string kernel_text(const char* kernel, int activation_bits = 8) {
+    return text("%s %s", kernel, operands<F, X>(activation_bits).c_str());
 }
 
 /// y[N][M] = x[N][K]·w[M][K]ᵀ, raw sums, the weights cycled through copies.
@@ -29,7 +38,7 @@ public:
     using Y = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
     product(std::size_t m, std::size_t k, std::size_t n, geometry g = {}, cache where = cache::warm,
-            Executor ex = {})
+            Executor ex = Executor())
         : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
           y_(n * m * sizeof(Y)), ex_(ex) {
         g.columns = n;
@@ -44,13 +53,25 @@ public:
     }
 
     void operator()() {
-        succeed(matmul(ring_[next_], matrix_view<const X>(x_.as<const X>(), n_, k_),
-                       matrix_view<Y>(y_.as<Y>(), n_, m_), {}, scratch_->span(), ex_));
+        succeed(matmul(ring_[next_], matrix_view<const X>(x_.template as<const X>(), n_, k_),
+                       matrix_view<Y>(y_.template as<Y>(), n_, m_), {}, scratch_->span(), ex_));
         next_ = (next_ + 1) % ring_.size();
     }
     [[nodiscard]] std::span<const std::byte> weights() const { return weights_->span(); }
     [[nodiscard]] const char* kernel_name() const { return ring_[0].kernel_name(); }
-    [[nodiscard]] std::string name() const { return operands<F, X>(kernel_name(), bits_); }
+    [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
+
+    /// Without rivals.
+    [[nodiscard]] static subject as_subject(std::string regime, const std::shared_ptr<product>& p) {
+        const double weights = static_cast<double>(p->m_ * p->k_);
+        return {.regime = std::move(regime),
+                .shape = product_shape(p->m_, p->k_, p->n_),
+                .kernel = p->name(),
+                .gmacs = weights * static_cast<double>(p->n_) * 1e-9,
+                .gbytes = weights * F::bits / 8 * 1e-9,
+                .run = [p] { (*p)(); },
+                .integer = std::integral<X>};
+    }
 
 private:
     std::size_t m_, k_, n_;
@@ -62,32 +83,26 @@ private:
     std::size_t next_ = 0;
 };
 
-/// The product as a subject without rivals.
-template <weight_format F, class Product>
-[[nodiscard]] subject subject_of(std::string regime, const std::shared_ptr<Product>& p,
-                                 std::size_t m, std::size_t k, std::size_t n) {
-    const double weights = static_cast<double>(m * k);
-    return {.regime = std::move(regime),
-            .shape = product_shape(m, k, n),
-            .kernel = p->name(),
-            .gmacs = weights * static_cast<double>(n) * 1e-9,
-            .gbytes = weights * F::bits / 8 * 1e-9,
-            .run = [p] { (*p)(); }};
+/// "64->128 3x3/2 56x56": channels, filter, stride, image; "depthwise" where it is.
+[[nodiscard]] inline std::string conv_text(const conv_problem& p) {
+    const auto& f = p.filter;
+    return text("%zu->%zu %zux%zu/%zu %zux%zu%s", p.channels(), f.out_channels, f.height, f.width,
+                std::max(p.options.stride.height, p.options.stride.width), p.height, p.width,
+                p.options.groups > 1 ? " depthwise" : "");
 }
 
-/// A convolution; bytes → bytes through scale and ReLU, or float → float through ReLU.
+/// A convolution; bytes → bytes through scale and ReLU, or float → float through the same.
 template <weight_format F, activation X, class Executor = inline_executor>
 class convolution {
 public:
-    convolution(const conv_problem& p, const geometry& g = {}, Executor ex = {})
+    explicit convolution(const conv_problem& p, geometry g = {}, Executor ex = Executor())
         : problem_(p), out_(p.output()), bits_(g.activation_bits),
           x_(random_activations<X>(p.height * p.width * p.channels(), bits_)),
           y_(p.pixels() * p.filter.out_channels * sizeof(X)), ex_(ex) {
-        geometry with_columns = g;
-        with_columns.columns = p.pixels();
+        g.columns = p.pixels();
         auto packed = random_weights<F>(p.filter.out_channels, p.filter.columns());
-        filter_ = std::make_unique<prepared_filter<F, X>>(require(
-            prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, with_columns)));
+        filter_ = std::make_unique<prepared_filter<F, X>>(
+            require(prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
         scratch_ = std::make_unique<memory>(scratch_bytes(*filter_, 1, out_, ex_.concurrency()));
     }
 
@@ -95,15 +110,29 @@ public:
         epilogue_for<X> e;
         e.scale = {&scale_, 1};
         e.activation = relu;
-        succeed(conv2d(
-            *filter_,
-            image_view<const X>{x_.as<const X>(), 1, problem_.height, problem_.width,
-                                problem_.channels()},
-            image_view<X>{y_.as<X>(), 1, out_.height, out_.width, problem_.filter.out_channels}, e,
-            scratch_->span(), ex_));
+        succeed(conv2d(*filter_,
+                       image_view<const X>{x_.template as<const X>(), 1, problem_.height,
+                                           problem_.width, problem_.channels()},
+                       image_view<X>{y_.template as<X>(), 1, out_.height, out_.width,
+                                     problem_.filter.out_channels},
+                       e, scratch_->span(), ex_));
     }
     [[nodiscard]] const char* kernel_name() const { return filter_->kernel_name(); }
-    [[nodiscard]] std::string name() const { return operands<F, X>(kernel_name(), bits_); }
+    [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
+
+    /// Without rivals.
+    [[nodiscard]] static subject as_subject(std::string regime,
+                                            const std::shared_ptr<convolution>& c) {
+        const conv_problem& p = c->problem_;
+        const std::size_t rows = p.filter.out_channels, columns = p.filter.columns();
+        return {.regime = std::move(regime),
+                .shape = conv_text(p) + " " + product_shape(rows, columns, p.pixels()),
+                .kernel = c->name(),
+                .gmacs = p.macs() * 1e-9,
+                .gbytes = static_cast<double>(rows * columns) * F::bits / 8 * 1e-9,
+                .run = [c] { (*c)(); },
+                .integer = std::integral<X>};
+    }
 
 private:
     conv_problem problem_;
@@ -116,24 +145,20 @@ private:
     std::unique_ptr<memory> scratch_;
 };
 
-/// "64->128 3x3/2 56x56": channels, filter, stride, image.
-[[nodiscard]] inline std::string conv_text(const conv_problem& p) {
-    const auto& f = p.filter;
-    return text("%zu->%zu %zux%zu/%zu %zux%zu", p.channels(), f.out_channels, f.height, f.width,
-                std::max(p.options.stride.height, p.options.stride.width), p.height, p.width);
+/// A square image and filter, padded so that stride 1 keeps the size.
+[[nodiscard]] inline conv_problem square(std::size_t in, std::size_t out, std::size_t size,
+                                         std::size_t kernel, std::size_t stride = 1) {
+    return {{out, kernel, kernel, in}, size, size, {.stride = stride, .padding = kernel / 2}};
 }
 
-template <weight_format F, class Convolution>
-[[nodiscard]] subject subject_of(std::string regime, const std::shared_ptr<Convolution>& c,
-                                 const conv_problem& p) {
-    return {.regime = std::move(regime),
-            .shape = conv_text(p) + " " +
-                     product_shape(p.filter.out_channels, p.filter.columns(), p.pixels()),
-            .kernel = c->name(),
-            .gmacs = p.macs() * 1e-9,
-            .gbytes = static_cast<double>(p.filter.out_channels * p.filter.columns()) * F::bits /
-                      8 * 1e-9,
-            .run = [c] { (*c)(); }};
-}
+extern template class product<shift2, std::int8_t>;
+extern template class product<shift2, std::uint8_t>;
+extern template class product<shift3, std::int8_t>;
+extern template class product<shift3, std::uint8_t>;
+extern template class product<shift2, float>;
+extern template class product<shift3, float>;
+extern template class convolution<shift3, std::uint8_t>;
+extern template class convolution<shift2, float>;
+extern template class convolution<shift3, float>;
 
 } // namespace s3::bench

@@ -16,9 +16,9 @@ struct rival {
     std::string name;
     double target; ///< the ratio wanted
     const char* unit;
-    double own_work; ///< of one call of the kernel
-    double work;     ///< of one call of the rival
-    std::function<void()> run;
+    double own_work;           ///< of one call of the kernel
+    double work;               ///< of one call of the rival
+    std::function<void()> run; ///< empty: `work` is the rate to reach, not a measured one
 };
 
 /// One kernel on one shape.
@@ -29,6 +29,7 @@ struct subject {
     double gmacs;       ///< 10^9 MACs of one call
     double gbytes;      ///< 10^9 bytes of packed weights of one call
     std::function<void()> run;
+    bool integer = true; ///< which peak bounds it
     std::vector<rival> rivals = {};
 
     /// Adds a rival that computes the same, compared in GMAC/s. Nothing to run: left out.
@@ -44,6 +45,11 @@ struct subject {
                               for (int i = 0; i < calls; ++i)
                                   p.run();
                           }});
+        return *this;
+    }
+    /// Adds a fixed rate, in bytes of packed weights.
+    subject& against_rate(std::string name, double gbytes_per_second) {
+        rivals.push_back({std::move(name), 1, "GB/s", gbytes, gbytes_per_second, {}});
         return *this;
     }
     /// Adds the sequential read of `memory` as a rival, compared in bytes of packed weights.
@@ -104,7 +110,8 @@ inline void write_row(const subject& s, const rival& r, double value, double bas
 inline void measure(benchmark::State& state, const subject& s) {
     std::vector<std::function<void()>> contenders{s.run};
     for (const rival& r : s.rivals)
-        contenders.push_back(r.run);
+        if (r.run)
+            contenders.push_back(r.run);
     timing t;
     for (auto _ : state) {
         t = compare(contenders);
@@ -113,12 +120,15 @@ inline void measure(benchmark::State& state, const subject& s) {
     const double gmacs = s.gmacs / t.seconds[0];
     state.counters["GMAC/s"] = gmacs;
     state.counters["GB/s"] = s.gbytes / t.seconds[0];
-    state.counters["of peak"] = gmacs / (probe::peak_rate() * 1e-9);
+    const probe& limit = s.integer ? probe::of_bytes() : probe::of_floats();
+    state.counters["of peak"] = gmacs / (limit.peak_rate() * 1e-9);
     std::string label = s.kernel;
-    for (std::size_t i = 0; i < s.rivals.size(); ++i) {
-        const rival& r = s.rivals[i];
-        const double ratio = t.seconds[i + 1] / t.seconds[0] * r.own_work / r.work;
-        write_row(s, r, r.own_work / t.seconds[0], r.work / t.seconds[i + 1], ratio, t.clean);
+    std::size_t measured = 1;
+    for (const rival& r : s.rivals) {
+        const double value = r.own_work / t.seconds[0];
+        const double baseline = r.run ? r.work / t.seconds[measured++] : r.work;
+        const double ratio = value / baseline;
+        write_row(s, r, value, baseline, ratio, t.clean);
         label += text("; %.2f of %s %s %g", ratio, r.name.c_str(), ratio >= r.target ? ">=" : "<",
                       r.target);
     }

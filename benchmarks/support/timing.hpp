@@ -3,7 +3,7 @@
 // after the other, with a probe of the core's peak between slices. A slice is clean if both probes
 // around it saw the whole core and nothing interrupted it. A contender's time is the median of its
 // clean slices; so neither a slow clock nor a neighbour favours one side. Where a contender has no
-// clean slice, all count, and the result says so.
+// clean slice, the least processor time of any slice stands in, and the result says so.
 
 #include "limits.hpp"
 
@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <limits>
 #include <vector>
 
 namespace s3::bench {
@@ -39,47 +40,54 @@ template <class Function>
     return *middle;
 }
 
-/// The core's peak, in MAC per second, and whether the core is ours.
+/// A peak's rate on this core, and whether the core is ours.
 class probe {
 public:
-    [[nodiscard]] static double peak_rate() { return once().best_; }
-
-    /// Whether one of a few short loops reached the peak.
-    [[nodiscard]] static bool clean() {
-        for (int i = 0; i < 3; ++i)
-            if (once().rate() > 0.9 * once().best_)
-                return true;
-        return false;
-    }
-
-private:
-    [[nodiscard]] static probe& once() {
-        static probe p;
-        return p;
-    }
-    probe() {
+    explicit probe(const peak& p) : peak_(p) {
         std::vector<double> rates(400);
         for (double& r : rates)
             r = rate();
         std::sort(rates.begin(), rates.end());
         best_ = rates[rates.size() * 9 / 10];
     }
+    [[nodiscard]] static const probe& of_bytes() {
+        static const probe p(integer_peak());
+        return p;
+    }
+    [[nodiscard]] static const probe& of_floats() {
+        static const probe p(float_peak());
+        return p;
+    }
+
+    /// MAC per second.
+    [[nodiscard]] double peak_rate() const { return best_; }
+    /// Whether one of a few short loops reached the peak.
+    [[nodiscard]] bool clean() const {
+        for (int i = 0; i < 3; ++i)
+            if (rate() > 0.9 * best_)
+                return true;
+        return false;
+    }
+
+private:
     [[nodiscard]] double rate() const { return peak_.macs / seconds(peak_.run); }
 
-    peak peak_ = integer_peak();
+    peak peak_;
     double best_ = 0;
 };
 
-/// Wall clock, and whether this thread had the processor all the time.
+/// Wall clock, this thread's processor time, and whether they agree: nothing interrupted it.
 struct slice_time {
-    double seconds;
-    bool undisturbed;
+    double wall;
+    double processor;
+
+    [[nodiscard]] bool undisturbed() const { return processor > 0.98 * wall - 5e-6; }
 
     template <class Function>
     [[nodiscard]] static slice_time of(Function&& f) {
         const double processor = thread_seconds();
         const double wall = bench::seconds(f);
-        return {wall, thread_seconds() - processor > 0.98 * wall - 5e-6};
+        return {wall, thread_seconds() - processor};
     }
 
 private:
@@ -103,7 +111,8 @@ struct timing {
     struct lane {
         int calls = 1;
         bool warm_up = false;
-        std::vector<double> all, good;
+        std::vector<double> good;
+        double least = std::numeric_limits<double>::infinity();
     };
     std::vector<lane> lanes(contenders.size());
     for (std::size_t i = 0; i < lanes.size(); ++i) {
@@ -117,8 +126,9 @@ struct timing {
         return std::all_of(lanes.begin(), lanes.end(),
                            [&](const lane& l) { return l.good.size() >= count; });
     };
+    const probe& core = probe::of_bytes();
     const double start = now();
-    bool before = probe::clean();
+    bool before = core.clean();
     for (int round = 0; round < 3 || !finished(wanted); ++round) {
         const double spent = now() - start;
         if (round >= 3 && (spent > 3 * patience || (spent > patience && finished(1))))
@@ -131,17 +141,17 @@ struct timing {
                 for (int c = 0; c < l.calls; ++c)
                     contenders[i]();
             });
-            const bool after = probe::clean();
-            l.all.push_back(t.seconds / l.calls);
-            if (before && after && t.undisturbed)
-                l.good.push_back(t.seconds / l.calls);
+            const bool after = core.clean();
+            l.least = std::min(l.least, t.processor / l.calls);
+            if (before && after && t.undisturbed())
+                l.good.push_back(t.wall / l.calls);
             before = after;
         }
     }
     timing t;
     for (lane& l : lanes) {
         t.clean = t.clean && !l.good.empty();
-        t.seconds.push_back(median(l.good.empty() ? std::move(l.all) : std::move(l.good)));
+        t.seconds.push_back(l.good.empty() ? l.least : median(std::move(l.good)));
     }
     return t;
 }
