@@ -70,7 +70,8 @@ public:
                 .gmacs = weights * static_cast<double>(p->n_) * 1e-9,
                 .gbytes = weights * F::bits / 8 * 1e-9,
                 .run = [p] { (*p)(); },
-                .integer = std::integral<X>};
+                .integer = std::integral<X>,
+                .weight_bits = F::bits};
     }
 
 private:
@@ -131,7 +132,8 @@ public:
                 .gmacs = p.macs() * 1e-9,
                 .gbytes = static_cast<double>(rows * columns) * F::bits / 8 * 1e-9,
                 .run = [c] { (*c)(); },
-                .integer = std::integral<X>};
+                .integer = std::integral<X>,
+                .weight_bits = F::bits};
     }
 
 private:

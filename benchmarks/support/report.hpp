@@ -30,6 +30,7 @@ struct subject {
     double gbytes;      ///< 10^9 bytes of packed weights of one call
     std::function<void()> run;
     bool integer = true; ///< which peak bounds it
+    int weight_bits = 8;
     std::vector<rival> rivals = {};
 
     /// Adds a rival that computes the same, compared in GMAC/s. Nothing to run: left out.
@@ -86,28 +87,52 @@ template <class... Arguments>
 #endif
 }
 
-/// Writes one row as a line of JSON. No string in it needs escaping.
-inline void write_row(const subject& s, const rival& r, double value, double baseline, double ratio,
-                      bool clean) {
-    static std::FILE* file = [] {
+/// Appends a line to the report, if one is wanted. No string in it needs escaping.
+inline void write_line(const std::string& line) {
+    static std::FILE* const file = [] {
         const char* path = std::getenv("S3_BENCHMARK_REPORT");
         return path == nullptr ? nullptr : std::fopen(path, "a");
     }();
-    if (file == nullptr)
-        return;
-    std::fprintf(file,
-                 "{\"regime\": \"%s, vs %s\", \"shape\": \"%s\", \"kernel\": \"%s (%s)\", "
-                 "\"isa\": \"%s\", \"value\": %.4g, \"baseline\": %.4g, \"unit\": \"%s\", "
-                 "\"ratio\": %.4f, \"target\": %g, \"met\": %s, \"clean\": %s, \"gmacs\": %.6g, "
-                 "\"gbytes\": %.6g}\n",
-                 s.regime.c_str(), r.name.c_str(), s.shape.c_str(), s.kernel.c_str(),
-                 compiler().c_str(), arch::native::name, value, baseline, r.unit, ratio, r.target,
-                 ratio >= r.target ? "true" : "false", clean ? "true" : "false", s.gmacs, s.gbytes);
-    std::fflush(file);
+    if (file != nullptr) {
+        std::fprintf(file, "%s\n", line.c_str());
+        std::fflush(file);
+    }
+}
+
+/// The limits of this build on this machine.
+inline void write_machine() {
+    constexpr std::size_t bytes = std::size_t{256} << 20;
+    const std::vector<std::byte> memory(bytes, std::byte{1});
+    double best = seconds([&] { stream_read(memory.data(), bytes); });
+    for (int i = 0; i < 9; ++i)
+        best = std::min(best, seconds([&] { stream_read(memory.data(), bytes); }));
+    write_line(text("{\"machine\": \"%s\", \"compiler\": \"%s\", \"arch\": \"%s\", "
+                    "\"integer_peak_name\": \"%s\", \"integer_peak\": %.1f, ",
+                    arch::native::name, compiler().c_str(), S3_BENCHMARK_ARCH, integer_peak().name,
+                    probe::of_bytes().peak_rate() * 1e-9) +
+               text("\"float_peak_name\": \"%s\", \"float_peak\": %.1f, \"stream\": %.2f}",
+                    float_peak().name, probe::of_floats().peak_rate() * 1e-9,
+                    static_cast<double>(bytes) / best * 1e-9));
+}
+
+inline void write_row(const subject& s, const rival& r, const timing& t, double value,
+                      double baseline, double ratio) {
+    write_line(text("{\"regime\": \"%s, vs %s\", \"shape\": \"%s\", ", s.regime.c_str(),
+                    r.name.c_str(), s.shape.c_str()) +
+               text("\"kernel\": \"%s (%s)\", \"isa\": \"%s\", ", s.kernel.c_str(),
+                    compiler().c_str(), arch::native::name) +
+               text("\"value\": %.4g, \"baseline\": %.4g, \"unit\": \"%s\", \"ratio\": %.4f, "
+                    "\"target\": %g, \"met\": %s, ",
+                    value, baseline, r.unit, ratio, r.target,
+                    ratio >= r.target ? "true" : "false") +
+               text("\"clean\": %s, \"gmacs\": %.6g, \"gbytes\": %.6g, \"weight_bits\": %d, "
+                    "\"seconds\": %.6g}",
+                    t.clean ? "true" : "false", s.gmacs, s.gbytes, s.weight_bits, t.seconds[0]));
 }
 
 /// Measures a kernel beside its rivals and reports a row for each.
 inline void measure(benchmark::State& state, const subject& s) {
+    [[maybe_unused]] static const bool introduced = (write_machine(), true);
     std::vector<std::function<void()>> contenders{s.run};
     for (const rival& r : s.rivals)
         if (r.run)
@@ -128,7 +153,7 @@ inline void measure(benchmark::State& state, const subject& s) {
         const double value = r.own_work / t.seconds[0];
         const double baseline = r.run ? r.work / t.seconds[measured++] : r.work;
         const double ratio = value / baseline;
-        write_row(s, r, value, baseline, ratio, t.clean);
+        write_row(s, r, t, value, baseline, ratio);
         label += text("; %.2f of %s %s %g", ratio, r.name.c_str(), ratio >= r.target ? ">=" : "<",
                       r.target);
     }

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Measures the kernels beside the machine's limits and other libraries, from nothing but Debian 12.
+#
+#   benchmarks/run.sh [--quick]      --quick: fewer shapes and rounds, less than 5 minutes
+#
+# Builds for this machine and, for the rows that say so, for AVX2 alone. Writes
+#
+#   build/report/kernels.json    one row per kernel, shape and rival
+#   build/report/kernels.html    the same as a page, with a roofline plot
+#
+# Let the machine rest meanwhile: rounds that were disturbed are dropped, and marked if none is left.
+# ONNX Runtime is measured apart, by benchmarks/onnxruntime.sh; its figures join the report if that
+# ran before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+--quick) export S3_BENCHMARK_QUICK=1 ;;
+'') ;;
+*)
+    echo "unknown argument: $1 (try --help)" >&2
+    exit 2
+    ;;
+esac
+
+packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
+
+report=build/report
+rows=$report/rows.jsonl
+mkdir -p "$report"
+rm -f "$rows"
+export S3_BENCHMARK_REPORT=$PWD/$rows
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+has() { grep -qw "$1" /proc/cpuinfo; }
+
+# build <folder> <architecture> <file>…: configures and builds the benchmarks of these files.
+build() {
+    local folder=build/benchmarks/$1 architecture=$2 targets=() file
+    shift 2
+    for file; do
+        targets+=("$(target "$file")")
+    done
+    echo "Building for $architecture"
+    cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DS3_ARCH="$architecture" \
+        -DS3_BUILD_TESTS=OFF -DS3_BUILD_EXAMPLES=OFF >"$folder.log" 2>&1 &&
+        cmake --build "$folder" --parallel "$(nproc)" --target "${targets[@]}" >>"$folder.log" 2>&1 ||
+        {
+            cat "$folder.log" >&2
+            exit 1
+        }
+}
+
+# measure <folder> <file>…: runs them, one line per benchmark.
+measure() {
+    local folder=$1 file
+    shift
+    for file; do
+        local binary
+        binary=build/benchmarks/$folder/benchmarks/$(target "$file")
+        local total
+        total=$("$binary" --benchmark_list_tests 2>/dev/null | wc -l)
+        echo "$file ($folder), $total benchmarks"
+        "$binary" 2>/dev/null | awk -v total="$total" '
+            /manual_time/ {
+                name = result = $0
+                sub(/\/iterations:.*/, "", name)
+                sub(/.*\/manual_time/, "", result)
+                sub(/.*of peak=[^ ]* /, "", result)
+                printf "  [%d/%d] %s: %s\n", ++n, total, name, result
+            }'
+    done
+}
+
+target() {
+    local name=${1#benchmarks/}
+    name=${name%.cpp}
+    echo "bench_${name//\//_}"
+}
+
+mkdir -p build/benchmarks
+native=(benchmarks/ops/*.cpp benchmarks/exec/*.cpp)
+avx2=(benchmarks/ops/matmul.cpp)
+[ -n "${S3_BENCHMARK_QUICK:-}" ] || avx2+=(benchmarks/ops/dispatch.cpp)
+has avx2 && has fma || avx2=()
+
+build native native "${native[@]}"
+[ ${#avx2[@]} -eq 0 ] || build avx2 haswell "${avx2[@]}"
+
+# By itself OpenBLAS takes its AVX2 kernels on some AVX-512 machines.
+if has avx512vl; then export OPENBLAS_CORETYPE=SkylakeX; fi
+measure native "${native[@]}"
+export OPENBLAS_CORETYPE=Haswell
+[ ${#avx2[@]} -eq 0 ] || measure avx2 "${avx2[@]}"
+
+python3 benchmarks/report.py "$report"
