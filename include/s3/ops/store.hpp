@@ -120,7 +120,7 @@ private:
     }
 };
 
-/// float sums → float, times the rows' real scale (empty for one).
+/// float sums → float, times the rows' real scale (empty for one; a group's begins with its row 0).
 template <class Arch>
 struct float_store {
     float* y;
@@ -134,7 +134,7 @@ struct float_store {
             const std::size_t m = map.first + row + i;
             float v = sums[i];
             if (!real_scale.empty())
-                v *= real_scale[m];
+                v *= real_scale[row + i];
             if (!e.scale.empty())
                 v *= channel(e.scale, m);
             if (!e.bias.empty())
