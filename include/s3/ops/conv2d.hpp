@@ -18,7 +18,9 @@ template <weight_format F, activation X, architecture Arch>
 [[nodiscard]] std::size_t scratch_bytes(const prepared_filter<F, X, Arch>& w, std::size_t batch,
                                         const extent& out, std::size_t workers = 1) {
     const std::size_t pixels = saturating_mul(batch, saturating_mul(out.height, out.width));
-    std::size_t bytes = w.groups().empty() ? 0 : scratch_bytes(w.groups()[0], pixels, workers);
+    if (pixels == 0 || w.shape().out_channels == 0)
+        return 0;
+    std::size_t bytes = scratch_bytes(w.groups()[0], pixels, workers);
     prepared_filter<F, X, Arch>::direct_kernels::visit(w.direct(), [&](auto k, const auto& filter) {
         const std::size_t each = decltype(k)::type::scratch_bytes(filter) + 63;
         bytes = std::max(bytes, saturating_mul(workers, each / 64 * 64) + 63);
@@ -65,6 +67,8 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
         if (auto s = check(e, f.out_channels); !s)
             return s;
     }
+    if (y.size() == 0)
+        return {};
     const std::size_t needed = scratch_bytes(w, x.batch, *out, ex.concurrency());
     if (scratch.size() < needed)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);

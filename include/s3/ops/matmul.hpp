@@ -23,6 +23,8 @@ concept output = std::same_as<Y, float> ||
 template <weight_format F, activation X, architecture Arch>
 [[nodiscard]] std::size_t scratch_bytes(const prepared_matrix<F, X, Arch>& w, std::size_t columns,
                                         std::size_t workers = 1) {
+    if (w.rows() == 0)
+        return 0;
     return 63 + saturating_mul(workers, w.visit([&](auto k) {
                return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
            }));

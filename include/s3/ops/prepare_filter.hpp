@@ -111,8 +111,8 @@ private:
     [[nodiscard]] bool worth_transforming(const geometry& g) const noexcept {
         return g.activation_bits <= 6 && g.kernels != family::shift_add && shape_.height == 3 &&
                shape_.width == 3 && options_.stride == extent(1) &&
-               options_.dilation == extent(1) && options_.groups == 1 &&
-               options_.padding_value < 64 && shape_.in_channels >= 64 && shape_.out_channels >= 64;
+               options_.dilation == extent(1) && options_.groups == 1 && shape_.in_channels >= 64 &&
+               shape_.out_channels >= 64;
     }
 
     filter_shape shape_;
@@ -127,12 +127,18 @@ template <activation X = std::uint8_t, architecture Arch = arch::native, weight_
 [[nodiscard]] result<prepared_filter<F, X, Arch>>
 prepare(const packed_filter<F>& filter, const conv_options& options, const geometry& g = {}) {
     const filter_shape& shape = filter.shape;
-    if (options.groups == 0 || shape.out_channels % options.groups != 0)
+    if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
+        shape.out_channels % options.groups != 0)
         return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
-    if constexpr (std::integral<X>)
-        if (options.padding_value < std::numeric_limits<X>::min() ||
-            options.padding_value > std::numeric_limits<X>::max())
-            return error(errc::bad_option, "padding_value").got(options.padding_value);
+    if (const auto id = detail::choose<F, X, Arch>(g); !id)
+        return id.error();
+    if constexpr (std::integral<X>) {
+        // Padding is an activation too, and kept to what was promised of them.
+        const int least = std::numeric_limits<X>::min() / (1 << (8 - g.activation_bits));
+        const int most = std::numeric_limits<X>::max() >> (8 - g.activation_bits);
+        if (options.padding_value < least || options.padding_value > most)
+            return error(errc::bad_option, "padding_value").got(options.padding_value).needs(most);
+    }
     prepared_filter<F, X, Arch> p;
     p.shape_ = shape;
     p.options_ = options;
