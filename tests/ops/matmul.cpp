@@ -7,15 +7,14 @@
 
 #include "../support/archs.hpp"
 #include "../support/guarded.hpp"
+#include "../support/threads.hpp"
 #include "../support/weights.hpp"
 
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace s3;
@@ -32,25 +31,6 @@ std::vector<X> random_activations(test::random& r, std::size_t count) {
         v = static_cast<X>(std::is_unsigned_v<X> ? r.between(0, 255) : r.between(-128, 127));
     return x;
 }
-
-/// Tasks in any order on as many threads as are asked for.
-struct thread_executor {
-    std::size_t workers = 1;
-    [[nodiscard]] std::size_t concurrency() const noexcept { return workers; }
-    template <class Function>
-    void run(std::size_t tasks, Function&& f) {
-        std::atomic<std::size_t> next{0};
-        std::vector<std::thread> threads;
-        for (std::size_t worker = 0; worker < workers; ++worker)
-            threads.emplace_back([&, worker] {
-                for (std::size_t t = next++; t < tasks; t = next++)
-                    f(t, worker);
-            });
-        for (auto& t : threads)
-            t.join();
-    }
-};
-static_assert(executor<thread_executor>);
 
 /// A product that works, of which each error is one change away.
 struct fixture {
@@ -232,7 +212,7 @@ TEST_CASE("threads of the host give the same bits, however many") {
             for (const family f : {family::dot, family::shift_add})
                 for (const std::size_t workers : {1u, 2u, 3u, 5u}) {
                     const auto w = *prepare<std::int8_t>(packed, {.columns = n, .kernels = f});
-                    const thread_executor threads{workers};
+                    const test::thread_executor threads{workers};
                     std::vector<std::int8_t> y(n * m);
                     auto scratch = *buffer<std::byte>::make(scratch_bytes(w, n, workers));
                     REQUIRE(matmul(w, matrix_view<const std::int8_t>(x, n, k),
