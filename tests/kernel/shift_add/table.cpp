@@ -10,7 +10,8 @@ template <class Arch>
 static void every_format() {
     using kernel::table;
     using test::check_shapes;
-    check_shapes<table<shift2, Arch, std::int16_t>, shift2>();
+    check_shapes<table<shift2, Arch, std::int16_t, 3>, shift2>();
+    check_shapes<table<shift2, Arch, std::int16_t, 4>, shift2>();
     check_shapes<table<shift3, Arch, std::int16_t>, shift3>();
     check_shapes<table<dense2, Arch, std::int16_t>, dense2>();
     check_shapes<table<dense3, Arch, std::int16_t>, dense3>();

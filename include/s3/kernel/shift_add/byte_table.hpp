@@ -17,7 +17,7 @@ namespace s3::kernel {
 
 #if S3_HAS_SIMD
 
-template <shift_weight_format F, class Arch, std::size_t Group = 4>
+template <shift_weight_format F, class Arch, std::size_t Group = Arch::vector_bytes<64 ? 4 : 3>
 requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
          std::endian::native == std::endian::little) struct byte_table {
     using arch = Arch;
@@ -53,7 +53,7 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
     static constexpr std::size_t blocks(std::size_t k) {
-        return (k + block_weights - 1) / block_weights;
+        return std::max<std::size_t>((k + block_weights - 1) / block_weights, 1);
     }
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
@@ -95,7 +95,7 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
             for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
                  row += row_block) {
                 const std::size_t rows = std::min(row_block, row_end - row);
-                multiply(w, row, rows, x, scratch, sums);
+                accumulate(w, row, rows, x, scratch, sums);
                 for (std::size_t r = 0; r < rows; r += emit_rows) {
                     const std::size_t some = std::min(emit_rows, rows - r);
                     transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
@@ -128,14 +128,10 @@ private:
     };
 
     /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
-    static void multiply(const panel_view<sum>& w, std::size_t row, std::size_t rows,
-                         const staged* x, std::byte* scratch, sum* sums) {
+    static void accumulate(const panel_view<sum>& w, std::size_t row, std::size_t rows,
+                           const staged* x, std::byte* scratch, sum* sums) {
         const std::size_t all = blocks(w.columns);
         const auto offset = static_cast<std::uint32_t>(all * groups * bias);
-        for (std::size_t r = 0; r < rows; ++r) {
-            const auto initial = static_cast<std::uint32_t>(w.initial ? w.initial[row + r] : 0);
-            std::fill_n(sums + r * lanes, lanes, static_cast<sum>(initial - offset));
-        }
         auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
         auto* partial = reinterpret_cast<std::uint16_t*>(scratch + areas(w.columns).partial);
         const auto* fields = reinterpret_cast<const std::uint64_t*>(w.data) + row * words;
@@ -147,7 +143,11 @@ private:
             else
                 add_rows<false>(fields, tables, partial, rows);
             if (in_segment + 1 == blocks_per_segment || b + 1 == all)
-                widen(partial, sums, rows);
+                for (std::size_t r = 0; r < rows; ++r) {
+                    const sum initial = w.initial ? w.initial[row + r] : 0;
+                    widen(partial + r * lanes, sums + r * lanes, b < blocks_per_segment,
+                          static_cast<sum>(static_cast<std::uint32_t>(initial) - offset));
+                }
         }
     }
 
@@ -199,16 +199,16 @@ private:
                                               numbers::template offset<G>(fields));
     }
 
-    /// sums[row][lanes] += partial[row][2], even lanes before odd ones.
-    static S3_NOINLINE void widen(const std::uint16_t* S3_RESTRICT partial, sum* S3_RESTRICT sums,
-                                  std::size_t rows) {
+    /// sums += partial, or start + partial; even lanes before odd ones.
+    static S3_INLINE void widen(const std::uint16_t* S3_RESTRICT partial, sum* S3_RESTRICT sums,
+                                bool fresh, sum start) {
         constexpr std::size_t half = lanes / 2;
-        for (; rows > 0; --rows, partial += lanes, sums += lanes)
-            for (std::size_t l = 0; l < half; ++l) {
-                const unsigned odd = partial[half + l];
-                sums[l] += static_cast<std::uint16_t>(partial[l] - (odd << 8));
-                sums[half + l] += static_cast<sum>(odd);
-            }
+        for (std::size_t l = 0; l < half; ++l) {
+            const unsigned odd = partial[half + l];
+            const auto even = static_cast<std::uint16_t>(partial[l] - (odd << 8));
+            sums[l] = (fresh ? start : sums[l]) + even;
+            sums[half + l] = (fresh ? start : sums[half + l]) + static_cast<sum>(odd);
+        }
     }
 };
 

@@ -138,9 +138,9 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair {
                         build(x + c * at.stride + b * block_weights, now,
                               tables + c * column_tables);
                     for (std::size_t q = p; q < end; ++q)
-                        tile<panel_vectors, columns>(w.data + block_offset(w.rows, w.columns, q, b),
-                                                     now, tables, panel_width(w.rows, q), count,
-                                                     sums + (q - p) * panel_rows * count);
+                        add_tile<panel_vectors, columns>(
+                            w.data + block_offset(w.rows, w.columns, q, b), now, tables,
+                            panel_width(w.rows, q), count, sums + (q - p) * panel_rows * count);
                 }
                 for (std::size_t q = p; q < end; ++q) {
                     const std::size_t rows = std::min(panel_rows, w.rows - q * panel_rows);
@@ -253,16 +253,16 @@ private:
 
     /// Finds the instance for `width` vectors of rows and `count` columns.
     template <std::size_t R, std::size_t C>
-    static S3_INLINE void tile(const std::uint8_t* data, std::size_t blocks,
-                               const std::int16_t* tables, std::size_t width, std::size_t count,
-                               sum* sums) {
+    static S3_INLINE void add_tile(const std::uint8_t* data, std::size_t blocks,
+                                   const std::int16_t* tables, std::size_t width, std::size_t count,
+                                   sum* sums) {
         if constexpr (R > 1)
             if (width < R)
-                return tile<R - 1, C>(data, blocks, tables, width, count, sums);
+                return add_tile<R - 1, C>(data, blocks, tables, width, count, sums);
         if constexpr (C > 1)
             if (count < C)
-                return tile<R, C - 1>(data, blocks, tables, width, count, sums);
-        multiply<R, C>(data, blocks, tables, sums);
+                return add_tile<R, C - 1>(data, blocks, tables, width, count, sums);
+        add_rows<R, C>(data, blocks, tables, sums);
     }
 
     /// partial[c][r] += the entry of column c's table that index[r] names.
@@ -298,7 +298,7 @@ private:
 
     /// sums[C][R] += the entries that `blocks` blocks of R vectors of rows name.
     template <std::size_t R, std::size_t C>
-    static S3_NOINLINE void multiply(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
+    static S3_NOINLINE void add_rows(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
                                      const std::int16_t* S3_RESTRICT tables,
                                      sum* S3_RESTRICT sums) {
         constexpr std::size_t prefetch = 8192;

@@ -4,8 +4,8 @@
 // adding (Dⁿ entries, D the number of values of the format); then one addition per row and group
 // takes the right entry. No multiplication anywhere.
 //
-//   ternary  G = 4, 81 entries       shift3  G = 2, 49 entries       4 and 5 bits  G = 1
-//   dense2   G = 3, 64 entries       dense3  G = 2, 64 entries
+//   ternary  G = 3 or 4, 27 or 81 entries      shift3  G = 2, 49 entries
+//   dense2   G = 3, 64 entries                 dense3  G = 2, 64 entries      4, 5 bits  G = 1
 //
 // Lanes are int16 where sums of many groups fit it (activations are centred at 128 for that, and
 // widened to int32 once per segment), else uint32 (modulo 2^32), or float.
@@ -22,13 +22,15 @@
 
 namespace s3::kernel {
 
-/// The largest group whose table has at most 81 entries.
-template <shift_weight_format F>
-inline constexpr std::size_t group_size = F::bits == 2   ? (F::has_zero ? 4 : 3)
+/// Weights of a group: more of them save additions, but their table costs Dⁿ to build. The wider
+/// the vectors, the fewer groups' tables fit the cache.
+template <shift_weight_format F, class Arch>
+inline constexpr std::size_t group_size = F::bits == 2
+                                              ? (F::has_zero&& Arch::vector_bytes < 64 ? 4 : 3)
                                           : F::bits == 3 ? 2
                                                          : 1;
 
-template <shift_weight_format F, class Arch, class Lane, std::size_t Group = group_size<F>>
+template <shift_weight_format F, class Arch, class Lane, std::size_t Group = group_size<F, Arch>>
 requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     std::same_as<Lane, std::uint32_t> || std::same_as<Lane, float> struct table {
     using arch = Arch;
@@ -66,7 +68,7 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
     static constexpr std::size_t blocks(std::size_t k) {
-        return (k + block_weights - 1) / block_weights;
+        return std::max<std::size_t>((k + block_weights - 1) / block_weights, 1);
     }
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return align(saturating_mul(m, sizeof(std::int32_t))) +
@@ -114,7 +116,7 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
             for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
                  row += row_block) {
                 const std::size_t rows = std::min(row_block, row_end - row);
-                multiply(w, row, rows, x, scratch, sums);
+                accumulate(w, row, rows, x, scratch, sums);
                 for (std::size_t r = 0; r < rows; r += emit_rows) {
                     const std::size_t some = std::min(emit_rows, rows - r);
                     transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
@@ -151,20 +153,21 @@ private:
     };
 
     /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
-    static void multiply(const panel_view<sum>& w, std::size_t row, std::size_t rows,
-                         const staged* x, std::byte* scratch, lane_sum* sums) {
+    static void accumulate(const panel_view<sum>& w, std::size_t row, std::size_t rows,
+                           const staged* x, std::byte* scratch, lane_sum* sums) {
         const auto* constants = reinterpret_cast<const std::int32_t*>(w.data);
         const auto* fields =
             reinterpret_cast<const std::uint64_t*>(w.data + align(w.rows * sizeof(std::int32_t))) +
             row * words;
-        for (std::size_t r = 0; r < rows; ++r) {
-            auto start = static_cast<lane_sum>(w.initial ? w.initial[row + r] : sum(0));
-            if constexpr (narrow)
-                start += static_cast<lane_sum>(constants[row + r]);
-            std::fill_n(sums + r * lanes, lanes, start);
-        }
         auto* tables = reinterpret_cast<Lane*>(scratch);
         auto* partial = reinterpret_cast<Lane*>(scratch + areas(w.columns).partial);
+        const auto start = [&](std::size_t r) {
+            const auto initial = static_cast<lane_sum>(w.initial ? w.initial[row + r] : sum(0));
+            return narrow ? initial + static_cast<lane_sum>(constants[row + r]) : initial;
+        };
+        if constexpr (!narrow)
+            for (std::size_t r = 0; r < rows; ++r)
+                std::fill_n(sums + r * lanes, lanes, start(r));
         const std::size_t all = blocks(w.columns);
         for (std::size_t b = 0; b < all; ++b) {
             build(x + b * block_weights * lanes, tables);
@@ -176,7 +179,9 @@ private:
                 else
                     add_rows<false>(now, tables, partial, rows);
                 if (in_segment + 1 == blocks_per_segment || b + 1 == all)
-                    widen(partial, sums, rows * lanes);
+                    for (std::size_t r = 0; r < rows; ++r)
+                        widen(partial + r * lanes, sums + r * lanes, b < blocks_per_segment,
+                              start(r));
             } else {
                 add_rows<false>(now, tables, sums, rows);
             }
@@ -231,11 +236,15 @@ private:
         }
     }
 
-    static S3_NOINLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
-                                  std::size_t count) {
-        for (std::size_t i = 0; i < count; i += lanes)
+    /// sums += partial, or start + partial.
+    static S3_INLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
+                                bool fresh, lane_sum start) {
+        if (fresh)
             for (std::size_t l = 0; l < lanes; ++l)
-                sums[i + l] += static_cast<lane_sum>(std::int32_t{partial[i + l]});
+                sums[l] = start + static_cast<lane_sum>(std::int32_t{partial[l]});
+        else
+            for (std::size_t l = 0; l < lanes; ++l)
+                sums[l] += static_cast<lane_sum>(std::int32_t{partial[l]});
     }
 };
 
