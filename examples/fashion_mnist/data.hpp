@@ -7,6 +7,8 @@
 //
 // Everything that can be wrong with a file is thrown as std::runtime_error, with the file's name.
 
+#include "architecture.hpp"
+
 #include <torch/torch.h>
 #include <zlib.h>
 
@@ -15,16 +17,18 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 
 namespace fashion {
 
 inline constexpr const char* debian_folder = "/usr/share/datasets/fashion-mnist";
-inline constexpr int image_size = 28;
-inline constexpr int classes = 10;
-inline constexpr std::array class_names = {"T-shirt", "trouser", "pullover", "dress", "coat",
-                                           "sandal",  "shirt",   "sneaker",  "bag",   "boot"};
+
+template <class T>
+[[nodiscard]] std::span<const T> span_of(const torch::Tensor& t) {
+    return {t.data_ptr<T>(), static_cast<std::size_t>(t.numel())};
+}
 
 struct labelled_images {
     torch::Tensor images;
@@ -90,13 +94,14 @@ private:
 };
 
 inline labelled_images read_part(const std::filesystem::path& folder, const std::string& part) {
+    constexpr auto size = static_cast<std::int64_t>(image_size);
     idx_file images(folder / (part + "-images-idx3-ubyte.gz"));
     images.expect(0x803, "the magic number of an image file");
     const auto count = images.read_count();
-    images.expect(image_size, "the height");
-    images.expect(image_size, "the width");
+    images.expect(size, "the height");
+    images.expect(size, "the width");
     labelled_images data;
-    data.images = torch::empty({count, 1, image_size, image_size}, torch::kUInt8);
+    data.images = torch::empty({count, 1, size, size}, torch::kUInt8);
     images.read(data.images.data_ptr(), data.images.nbytes());
 
     idx_file labels(folder / (part + "-labels-idx1-ubyte.gz"));
@@ -104,7 +109,7 @@ inline labelled_images read_part(const std::filesystem::path& folder, const std:
     labels.expect(count, "the number of labels");
     auto bytes = torch::empty({count}, torch::kUInt8);
     labels.read(bytes.data_ptr(), bytes.nbytes());
-    if (const auto largest = bytes.max().item<int>(); largest >= classes)
+    if (const auto largest = bytes.max().item<int>(); largest >= static_cast<int>(classes))
         labels.fail("a label is " + std::to_string(largest) + ", the largest should be 9");
     data.labels = bytes.to(torch::kInt64);
     return data;

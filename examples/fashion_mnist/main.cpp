@@ -1,10 +1,10 @@
 // The main example: one shift network's whole life.
 //
-//   train     the same CNN in fp32 and with 3-bit S3 weights                  train.hpp,
-//   network.hpp convert   pack the weights, fold the norms, calibrate uint8 activations integer.hpp
-//   run       classify the test images in exact integers                      run.hpp
-//   keep      the packed model in one file, to be run again                   model_file.hpp
-//   show      tables, curves, and a file for machines                         report.hpp
+//   train     the same CNN in fp32 and with 3-bit S3 weights     network.hpp, train.hpp
+//   convert   pack, fold the norms, calibrate uint8 activations  convert.hpp
+//   run       classify the test images in exact integers         integer.hpp, integer.cpp
+//   keep      the packed model in a file, to be run again        model_file.hpp
+//   show      tables, curves, and a file for machines            speed.hpp, report.hpp
 
 #include "model_file.hpp"
 #include "report.hpp"
@@ -68,10 +68,21 @@ void train_both(network<full_conv>& fp32, network<shift_conv>& s3, const dataset
     r.s3 = second.get();
 }
 
+/// In percent.
+[[nodiscard]] double accuracy(std::span<const std::int32_t> logits, const torch::Tensor& labels) {
+    const auto truth = span_of<std::int64_t>(labels);
+    std::size_t right = 0;
+    for (std::size_t n = 0; n < truth.size(); ++n) {
+        const auto* first = logits.data() + n * classes;
+        right += std::max_element(first, first + classes) - first == truth[n];
+    }
+    return 100.0 * static_cast<double>(right) / static_cast<double>(truth.size());
+}
+
 /// All test images through both kernel families.
 void run_integers(const integer_network& net, const labelled_images& test, results& r) {
     const auto pixels = span_of<std::uint8_t>(test.images);
-    const auto outputs = static_cast<std::size_t>(test.size() * classes);
+    const auto outputs = static_cast<std::size_t>(test.size()) * classes;
     std::vector<std::int32_t> by_shifts(outputs), by_products(outputs);
     integer_runner shift_add(net, s3::family::shift_add), dot(net, s3::family::dot);
     r.shift_add_speed = images_per_second(test.size(), [&] { shift_add.run(pixels, by_shifts); });
@@ -79,6 +90,8 @@ void run_integers(const integer_network& net, const labelled_images& test, resul
     r.s3_shift_add = accuracy(by_shifts, test.labels);
     r.s3_dot = accuracy(by_products, test.labels);
     r.logits_identical = by_shifts == by_products;
+    for (std::size_t i = 0; i < net.inner.size(); ++i)
+        r.layer_weights[i] = net.inner[i].filter.matrix.size();
     r.weights = net.weights();
     r.weight_bytes = net.weight_bytes();
 }
@@ -112,8 +125,6 @@ int train_and_run(const options& o) {
 
     torch::set_num_threads(1);
     const auto net = to_integer(s3, data.train.first(500).images);
-    for (std::size_t i = 0; i < s3.inner.size(); ++i)
-        r.layer_weights[i] = weights_of(s3.inner[i]).numel();
     save_model(net, model);
     run_integers(load_model(model), data.test, r);
     r.fp32_speed = measure_float(fp32, data.test.first(2000).images);

@@ -75,7 +75,7 @@ inline void save_model(const integer_network& net, const std::string& path) {
     integer_network net;
     net.first = conv(byte_format{}, "first", first_layer);
     for (std::size_t i = 0; i < inner_layers.size(); ++i)
-        net.inner.push_back(conv(format{}, "inner" + std::to_string(i + 1), inner_layers[i]));
+        net.inner.push_back(conv(shift_format{}, "inner" + std::to_string(i + 1), inner_layers[i]));
     net.linear = checked(s3::deserialize<byte_format>(tensor("linear.weight").data),
                          path + ": linear.weight");
     require(net.linear.rows() == classes && net.linear.columns() == features, "linear.weight");

@@ -1,9 +1,8 @@
 #pragma once
-// The network: five 3×3 convolutions (16, 32/2, 32, 64/2, 64 channels, "/2" = stride 2), each with
-// batch norm and ReLU, then the mean over the image and one linear layer. 5.5 million products an
-// image. The first convolution and the linear layer are ordinary; the four between them, with 99%
-// of the weights, are what the two arms differ in: torch::nn::Conv2d or s3::libtorch::ShiftConv2d.
+// The network in libtorch. What the two arms differ in is the `Conv` of the inner layers:
+// torch::nn::Conv2d or s3::libtorch::ShiftConv2d.
 
+#include "architecture.hpp"
 #include "data.hpp"
 
 #include <s3/interop/torch.hpp>
@@ -12,23 +11,18 @@
 
 namespace fashion {
 
-struct layer_shape {
-    std::int64_t in_channels;
-    std::int64_t out_channels;
-    std::int64_t stride;
-};
-inline constexpr layer_shape first_layer{1, 16, 1};
-inline constexpr std::array<layer_shape, 4> inner_layers{
-    {{16, 32, 2}, {32, 32, 1}, {32, 64, 2}, {64, 64, 1}}};
-inline constexpr int features = 64;
+/// libtorch counts in signed numbers.
+[[nodiscard]] constexpr std::int64_t to_int64(std::size_t n) {
+    return static_cast<std::int64_t>(n);
+}
 
-using format = s3::shift3;
 using full_conv = torch::nn::Conv2d;
-using shift_conv = s3::libtorch::ShiftConv2d<format>;
+using shift_conv = s3::libtorch::ShiftConv2d<shift_format>;
 
 [[nodiscard]] inline torch::nn::Conv2dOptions conv_options(const layer_shape& layer) {
-    return torch::nn::Conv2dOptions(layer.in_channels, layer.out_channels, 3)
-        .stride(layer.stride)
+    const auto [in, out, stride] = layer;
+    return torch::nn::Conv2dOptions(to_int64(in), to_int64(out), 3)
+        .stride(to_int64(stride))
         .padding(1)
         .bias(false);
 }
@@ -68,11 +62,11 @@ public:
     std::vector<Conv> inner;
     /// After `first` and after each of `inner`.
     std::vector<torch::nn::BatchNorm2d> norms;
-    torch::nn::Linear linear{features, classes};
+    torch::nn::Linear linear{to_int64(features), to_int64(classes)};
 
 private:
     void add_norm(const layer_shape& layer) {
-        norms.emplace_back(layer.out_channels);
+        norms.emplace_back(to_int64(layer.out_channels));
         register_module("norm" + std::to_string(norms.size() - 1), norms.back());
     }
 };

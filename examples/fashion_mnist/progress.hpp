@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -62,12 +63,13 @@ private:
         std::fflush(stdout);
         since_drawn_ = {};
     }
-    /// Until the slowest training ends, at its own pace so far.
+    /// For all trainings, at their pace so far.
     [[nodiscard]] std::string time_left() const {
-        const double slowest = *std::min_element(done_.begin(), done_.end());
-        if (slowest <= 0)
+        const double done = std::accumulate(done_.begin(), done_.end(), 0.0);
+        if (done <= 0)
             return "?:??";
-        const double left = since_start_.seconds() / slowest * (epochs_ - slowest);
+        const double all = static_cast<double>(done_.size()) * epochs_;
+        const double left = since_start_.seconds() / done * (all - done);
         const int whole = static_cast<int>(left + 0.5);
         char text[32];
         std::snprintf(text, sizeof text, "%d:%02d", whole / 60, whole % 60);

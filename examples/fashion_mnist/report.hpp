@@ -18,7 +18,7 @@ struct results {
     bool logits_identical = false;
     std::size_t weights = 0;
     std::size_t weight_bytes = 0;
-    std::array<std::int64_t, inner_layers.size()> layer_weights{};
+    std::array<std::size_t, inner_layers.size()> layer_weights{};
     double shift_add_speed = 0; ///< images per second
     double dot_speed = 0;
     float_speed fp32_speed;

@@ -2,8 +2,7 @@
 // Images per second, on one thread: the integer network, and the fp32 network in libtorch as it
 // runs best there, with its norms folded into weights and biases.
 
-#include "run.hpp"
-
+#include "convert.hpp"
 #include "progress.hpp"
 
 namespace fashion {
