@@ -110,7 +110,7 @@ requires requires(const XRange& x, YRange& y) {
 template <activation X, architecture Arch = arch::native, weight_format F>
 [[nodiscard]] result<std::size_t>
 packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns, const geometry& g = {}) {
-    const auto id = detail::choose<F, X, Arch>(g);
+    const auto id = detail::choose<F, X, Arch>(w.rows(), g);
     const auto layout = prepared_bytes<X, Arch>(w, g);
     if (!layout)
         return layout.error();

@@ -90,7 +90,7 @@ struct arena {
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
 [[nodiscard]] result<std::size_t> prepared_bytes(const packed_matrix<F>& packed,
                                                  const geometry& g = {}) {
-    const auto id = detail::choose<F, X, Arch>(g);
+    const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
     detail::arena count;
@@ -113,7 +113,7 @@ prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::b
                     .at(m)
                     .got(packed.abs_sums()[m])
                     .needs(std::numeric_limits<std::int32_t>::max() / max_abs_activation<X>);
-    const auto id = detail::choose<F, X, Arch>(g);
+    const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
     const auto bytes = prepared_bytes<X, Arch>(packed, g);

@@ -130,7 +130,7 @@ prepare(const packed_filter<F>& filter, const conv_options& options, const geome
     if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
         shape.out_channels % options.groups != 0)
         return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
-    if (const auto id = detail::choose<F, X, Arch>(g); !id)
+    if (const auto id = detail::choose<F, X, Arch>(shape.out_channels, g); !id)
         return id.error();
     if constexpr (std::integral<X>) {
         // Padding is an activation too, and kept to what was promised of them.
