@@ -40,9 +40,8 @@ def beside(peer, rows):
             row["regime"].startswith(peer["regime"] + ", vs ")
             and row["shape"] == peer["shape"]
             and peer["kernel"] in row["kernel"]
-            and "sse" not in row["isa"]
         ):
-            value = row["gmacs"] and row["gmacs"] / row["seconds"]
+            value = row["gmacs"] / row["seconds"]
             made[row["kernel"]] = {
                 **row,
                 "regime": f"{peer['regime']}, vs {peer['name']}",
