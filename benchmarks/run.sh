@@ -33,8 +33,8 @@ report=build/report
 rows=$report/rows.jsonl
 mkdir -p "$report"
 rm -f "$rows"
+processors=$(nproc)
 export S3_BENCHMARK_REPORT=$PWD/$rows
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 has() { grep -qw "$1" /proc/cpuinfo; }
 
@@ -48,7 +48,7 @@ build() {
     echo "Building for $architecture"
     cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DS3_ARCH="$architecture" \
         -DS3_BUILD_TESTS=OFF -DS3_BUILD_EXAMPLES=OFF >"$folder.log" 2>&1 &&
-        cmake --build "$folder" --parallel "$(nproc)" --target "${targets[@]}" >>"$folder.log" 2>&1 ||
+        cmake --build "$folder" --parallel "$processors" --target "${targets[@]}" >>"$folder.log" 2>&1 ||
         {
             cat "$folder.log" >&2
             exit 1
@@ -91,6 +91,7 @@ has avx2 && has fma || avx2=()
 build native native "${native[@]}"
 [ ${#avx2[@]} -eq 0 ] || build avx2 haswell "${avx2[@]}"
 
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # By itself OpenBLAS takes its AVX2 kernels on some AVX-512 machines.
 if has avx512vl; then export OPENBLAS_CORETYPE=SkylakeX; fi
 measure native "${native[@]}"
