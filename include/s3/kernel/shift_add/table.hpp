@@ -64,7 +64,7 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     /// Rows whose sums are kept at a time.
     static constexpr std::size_t row_block = 2048;
     static constexpr std::size_t panel_rows = 16;
-    static constexpr std::size_t emit_rows = 64;
+    static constexpr std::size_t emit_rows = 128;
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
     static constexpr std::size_t blocks(std::size_t k) {
