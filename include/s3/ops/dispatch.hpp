@@ -94,26 +94,29 @@ template <weight_format F, activation X, architecture Arch>
         return kernel_id::shift_add_table;
     if (has_byte_table<F, X, Arch> && g.activation_bits <= 4 && g.columns >= Arch::vector_bytes / 2)
         return kernel_id::shift_add_bytes;
-    return g.columns >= 16 ? kernel_id::shift_add_table : kernel_id::shift_add_rows;
+    // Permutations look sums up without either cost.
+    constexpr bool permutes = F::bits <= 3 && kernel::has_pair<Arch>;
+    return g.columns >= 16 && !permutes ? kernel_id::shift_add_table : kernel_id::shift_add_rows;
 }
 
 /// Whether additions beat the multiplier for a matrix of this many rows: the measured rule.
 ///   ternary, activations of ≤ 4 bits   from 64 rows on, at any vector width
-///   ternary, 8 bits                    from 256 rows on, where bytes have no four-way dot product
-///   ternary, float                     from 512 rows on (AVX2: 256)
-///   3 bits with zero, float            from 1024 rows on with AVX2
+///   ternary, 8 bits                    from 256 rows on, where bytes have no four-way dot product;
+///                                      where they have, from 2048 on, by permutations
+///   ternary, float                     from 128 rows on
+///   3 bits with zero, float            from 1024 rows on
 template <weight_format F, activation X, architecture Arch>
 [[nodiscard]] constexpr bool shift_add_is_faster(std::size_t rows, const geometry& g) noexcept {
     constexpr bool is_ternary = std::is_same_v<F, ternary>;
-    constexpr bool wide = Arch::vector_bytes == 64;
     if (!F::is_shift || !simd::has_bytes<Arch> || g.columns < Arch::vector_bytes / 2)
         return false;
     if constexpr (std::is_same_v<X, float>)
-        return is_ternary ? rows >= (wide ? 512 : 256)
-                          : !wide && std::is_same_v<F, shift3> && rows >= 1024;
+        return is_ternary ? rows >= 128 : std::is_same_v<F, shift3> && rows >= 1024;
     if (has_byte_table<F, X, Arch> && g.activation_bits <= 4)
         return rows >= 64;
-    return is_ternary && !simd::has_quad_dot<Arch> && !wide && rows >= 256;
+    if (simd::has_quad_dot<Arch>)
+        return is_ternary && kernel::has_pair<Arch> && rows >= 2048;
+    return is_ternary && rows >= 256;
 }
 
 /// The kernel for `rows` rows, or what of the geometry cannot be served.
