@@ -1,0 +1,225 @@
+#pragma once
+// What the kernels that look sums up by permutation share: lanes are rows, the signed sums of a
+// group of activations fill a register or two, and a permutation of them finds the sums of as many
+// rows as it has lanes. A unit says how a vector of weights is laid out, how tables are built, and
+// how a tile of rows and columns is added up:
+//
+//   lanes, panel_vectors, columns        rows of a vector; vectors and columns of a tile
+//   group, block_weights                 weights of a field, and of a block, at most 64 bits of
+//   them block_vectors, vector_bytes          what a block of `lanes` rows takes segment_blocks,
+//   table_bytes          blocks between two widenings, and all their tables' bytes lane_of(row),
+//   encode(fields, to)     where a row lies; one row's bytes in the block's vectors build(x,
+//   blocks, table)              the tables of one column add_rows<R, C>(…)                    sums
+//   += what the blocks name, for R vectors × C columns
+//
+// Layout: per row the int32 constant that undoes the centring of activations at 128; then
+// [segment][panel][block][vector of the block][vector of rows].
+
+#include <s3/kernel/shift_add/digits.hpp>
+#include <s3/kernel/tile.hpp>
+
+#include <algorithm>
+#include <limits>
+
+namespace s3::kernel {
+
+template <class Unit>
+struct permuted {
+    using arch = typename Unit::arch;
+    using format = typename Unit::format;
+    using staged = std::uint8_t;
+    using sum = std::int32_t;
+
+    static constexpr const char* name = Unit::name;
+    static constexpr int zero_point = 128;
+    static constexpr int center = 128;
+
+    static constexpr std::size_t lanes = Unit::lanes;
+    static constexpr std::size_t panel_vectors = Unit::panel_vectors;
+    static constexpr std::size_t panel_rows = panel_vectors * lanes;
+    static constexpr std::size_t columns = Unit::columns;
+    static constexpr std::size_t block_weights = Unit::block_weights;
+    static constexpr std::size_t block_bytes = Unit::block_vectors * Unit::vector_bytes;
+    static constexpr std::size_t segment_blocks = Unit::segment_blocks;
+
+    /// Rows whose sums are kept at a time.
+    static constexpr std::size_t row_block = 4096;
+
+    static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+        return constants_bytes(m) +
+               saturating_mul(saturating_mul(vectors(m), blocks(k)), block_bytes);
+    }
+    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+        constexpr std::size_t bits = format::bits, width = Unit::group * bits;
+        constexpr std::size_t element = Unit::vector_bytes / lanes;
+        const std::size_t end = s3::layout::stream_bytes(m * k, format::bits);
+        auto* constants = reinterpret_cast<std::int32_t*>(to);
+        for (std::size_t row = 0; row < m; ++row) {
+            const std::size_t panel = row / panel_rows, in_panel = row % panel_rows;
+            const std::size_t next = panel_width(m, panel) * Unit::vector_bytes;
+            std::int32_t all = 0;
+            for (std::size_t b = 0; b < blocks(k); ++b) {
+                const std::size_t column = b * block_weights;
+                const std::uint64_t codes = take(stream, end, (row * k + column) * bits,
+                                                 std::min(block_weights, k - column) * bits);
+                std::size_t fields[block_weights / Unit::group];
+                std::size_t f = 0;
+                for (auto& field : fields) {
+                    const auto& g = groups.of[codes >> (f++ * width) & (groups.count - 1)];
+                    field = g.number;
+                    all += g.sum;
+                }
+                std::uint8_t bytes[Unit::block_vectors * element];
+                Unit::encode(fields, bytes);
+                std::uint8_t* at = to + block_offset(m, k, panel, b) +
+                                   in_panel / lanes * Unit::vector_bytes +
+                                   Unit::lane_of(in_panel % lanes) * element;
+                for (std::size_t v = 0; v < Unit::block_vectors; ++v)
+                    std::memcpy(at + v * next, bytes + v * element, element);
+            }
+            constants[row] = center * all;
+        }
+    }
+
+    static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
+        return areas(k).bytes;
+    }
+
+    template <class Source, class Sink>
+    static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
+                    std::byte* scratch) {
+        const areas at(w.columns);
+        auto* x = reinterpret_cast<staged*>(scratch + at.x);
+        auto* sums = reinterpret_cast<sum*>(scratch + at.sums);
+        constexpr std::size_t most = row_block / panel_rows;
+        const std::size_t all = blocks(w.columns);
+        for (std::size_t n = range.n_begin; n < range.n_end; n += columns) {
+            const std::size_t count = std::min(columns, range.n_end - n);
+            source(n, count, x, at.stride);
+            for (std::size_t p = range.panel_begin; p < range.panel_end; p += most) {
+                const std::size_t end = std::min(p + most, range.panel_end);
+                begin(w, p, end, count, sums);
+                for (std::size_t b = 0; b < all; b += segment_blocks) {
+                    const std::size_t now = std::min(all - b, segment_blocks);
+                    for (std::size_t c = 0; c < count; ++c)
+                        Unit::build(x + c * at.stride + b * block_weights, now,
+                                    scratch + c * Unit::table_bytes);
+                    for (std::size_t q = p; q < end; ++q)
+                        add_tile<panel_vectors, columns>(
+                            w.data + block_offset(w.rows, w.columns, q, b), now, scratch,
+                            panel_width(w.rows, q), count, sums + (q - p) * panel_rows * count);
+                }
+                for (std::size_t q = p; q < end; ++q) {
+                    const std::size_t rows = std::min(panel_rows, w.rows - q * panel_rows);
+                    for (std::size_t c = 0; c < count; ++c)
+                        sink(n + c, q * panel_rows, rows,
+                             sums + ((q - p) * count + c) * panel_rows);
+                }
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t align(std::size_t bytes) {
+        return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes
+                                                                    : (bytes + 63) / 64 * 64;
+    }
+    static constexpr std::size_t constants_bytes(std::size_t m) {
+        return align(saturating_mul(m, sizeof(std::int32_t)));
+    }
+    static constexpr std::size_t vectors(std::size_t m) { return (m + lanes - 1) / lanes; }
+    static constexpr std::size_t blocks(std::size_t k) {
+        return (k + block_weights - 1) / block_weights;
+    }
+    /// Vectors across panel p: fewer in the last.
+    static constexpr std::size_t panel_width(std::size_t m, std::size_t p) {
+        return std::min(panel_vectors, vectors(m) - p * panel_vectors);
+    }
+    /// Where block b of panel p begins: segments lie one after the other.
+    static constexpr std::size_t block_offset(std::size_t m, std::size_t k, std::size_t p,
+                                              std::size_t b) {
+        const std::size_t segment = b / segment_blocks * segment_blocks;
+        const std::size_t in_segment = std::min(segment_blocks, blocks(k) - segment);
+        return constants_bytes(m) +
+               block_bytes * (segment * vectors(m) + p * panel_vectors * in_segment +
+                              (b - segment) * panel_width(m, p));
+    }
+
+    /// What the codes of a group say: its table entry, and the sum of its weights.
+    struct group_numbers {
+        static constexpr std::size_t count = std::size_t{1} << (Unit::group * format::bits);
+        struct {
+            std::uint16_t number;
+            std::int16_t sum;
+        } of[count] = {};
+        constexpr group_numbers() {
+            using numbers = typename Unit::numbers;
+            for (std::size_t codes = 0; codes < count; ++codes) {
+                std::size_t number = 0;
+                int all = 0;
+                for (std::size_t i = Unit::group; i-- > 0;) {
+                    const unsigned code = static_cast<unsigned>(codes >> (i * format::bits)) &
+                                          unsigned{format::codes - 1};
+                    number = number * numbers::count + numbers::of(code);
+                    all += format::valid(code) ? format::value(code) : 0;
+                }
+                of[codes].number = static_cast<std::uint16_t>(number);
+                of[codes].sum = static_cast<std::int16_t>(all);
+            }
+        }
+    };
+    static constexpr group_numbers groups{};
+
+    /// `count` ≤ 56 bits of a stream of `end` bytes.
+    static std::uint64_t take(const std::uint8_t* stream, std::size_t end, std::size_t bit,
+                              std::size_t count) noexcept {
+        std::uint64_t word = 0;
+        if (std::endian::native == std::endian::little && bit / 8 + 8 <= end)
+            std::memcpy(&word, stream + bit / 8, 8);
+        else
+            for (std::size_t i = 0; i < std::min<std::size_t>(8, end - bit / 8); ++i)
+                word |= std::uint64_t{stream[bit / 8 + i]} << (8 * i);
+        return word >> (bit % 8) & ((std::uint64_t{1} << count) - 1);
+    }
+
+    /// What the scratch memory holds, by offset: the columns' tables first.
+    struct areas {
+        std::size_t stride, x, sums, bytes;
+        constexpr explicit areas(std::size_t k) {
+            stride = blocks(k) * block_weights + 64;
+            x = align(columns * Unit::table_bytes);
+            sums = x + align(columns * stride);
+            bytes = sums + row_block * columns * sizeof(sum);
+        }
+    };
+
+    /// sums[panel][column][row] start from what does not depend on the activations.
+    static void begin(const panel_view<sum>& w, std::size_t p, std::size_t end, std::size_t count,
+                      sum* sums) {
+        const auto* constants = reinterpret_cast<const std::int32_t*>(w.data);
+        for (; p < end; ++p)
+            for (std::size_t c = 0; c < count; ++c, sums += panel_rows) {
+                const std::size_t row = p * panel_rows;
+                const std::size_t rows = std::min(panel_rows, w.rows - row);
+                for (std::size_t r = 0; r < rows; ++r)
+                    sums[r] = constants[row + r] + (w.initial ? w.initial[row + r] : 0);
+            }
+    }
+
+    /// Finds the instance for `width` vectors of rows and `count` columns.
+    template <std::size_t R, std::size_t C>
+    static S3_INLINE void add_tile(const std::uint8_t* data, std::size_t blocks,
+                                   const std::byte* tables, std::size_t width, std::size_t count,
+                                   sum* sums) {
+        if constexpr (R > 1)
+            if (width < R)
+                return add_tile<R - 1, C>(data, blocks, tables, width, count, sums);
+        if constexpr (C > 1)
+            if (count < C)
+                return add_tile<R, C - 1>(data, blocks, tables, width, count, sums);
+        Unit::template add_rows<R, C>(data, blocks, tables, sums);
+    }
+};
+
+} // namespace s3::kernel
