@@ -1,0 +1,177 @@
+#pragma once
+// `shift_add` by permutation of bytes, for few columns, wherever 16 bytes can be looked up at once
+// (pshufb, tbl): four bits of codes (two 2-bit weights, or one of 3 or 4 bits) name one of 16
+// signed sums, kept as a table of low and one of high bytes. Tables are made by doubling and
+// adding; there is no multiplication anywhere.
+//
+// Bytes are summed as 16-bit lanes p: Σp and Σ(p >> 8), the sums of the odd bytes, from which the
+// even ones follow. Within a segment the whole sums fit int16, where modulo 2^16 suffices and high
+// bytes add up among themselves; for 4-bit weights both halves of a sum are kept apart. A byte of
+// the layout has two fields; rows of the first half of a vector lie in its even bytes.
+
+#include <s3/kernel/shift_add/permute.hpp>
+#include <s3/simd/bytes.hpp>
+
+#include <bit>
+
+namespace s3::kernel {
+
+/// Whether `nibble` exists for this machine.
+template <class Arch>
+inline constexpr bool has_nibble =
+    simd::has_bytes<Arch>&& std::endian::native == std::endian::little;
+
+#if defined(__SSE4_1__) || defined(__aarch64__)
+
+template <shift_weight_format F, class Arch>
+requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
+    using arch = Arch;
+    using format = F;
+    using numbers = raw_digits<F>;
+    using bytes = simd::lanes<std::uint8_t, Arch>;
+    using pairs = simd::lanes<std::uint16_t, Arch>;
+
+    static constexpr const char* name = "shift_add/nibble";
+    static constexpr int center = 128;
+
+    static constexpr std::size_t vector_bytes = Arch::vector_bytes;
+    static constexpr std::size_t lanes = vector_bytes;
+    static constexpr std::size_t half = lanes / 2;
+    static constexpr std::size_t panel_vectors = 2;
+    static constexpr std::size_t columns = 1;
+
+    static constexpr std::size_t group = F::bits == 2 ? 2 : 1;
+    static constexpr std::size_t block_vectors = 1;
+    static constexpr std::size_t block_weights = 2 * group;
+    /// Whether low and high bytes are widened separately.
+    static constexpr bool wide = F::bits == 4;
+    /// What makes a high byte unsigned.
+    static constexpr std::size_t high_bias = wide ? 128 : 0;
+    static constexpr std::size_t segment_blocks =
+        (wide ? 65535 / 255 : 32767 / (center * group * F::max_value)) / 2;
+    static constexpr std::size_t table_bytes = segment_blocks * 2 * 2 * vector_bytes;
+
+    static constexpr std::size_t lane_of(std::size_t row) { return row % half * 2 + row / half; }
+    static void encode(const std::size_t (&field)[2], std::uint8_t* to) {
+        *to = static_cast<std::uint8_t>(field[0] | field[1] << 4);
+    }
+
+    /// Per field a vector of low bytes and one of high bytes; every 16 bytes repeat.
+    static S3_NOINLINE void build(const std::uint8_t* S3_RESTRICT x, std::size_t count,
+                                  std::byte* S3_RESTRICT table) {
+        for (std::size_t f = 0; f < 2 * count; ++f, x += group, table += 2 * vector_bytes) {
+            unsigned sum[16] = {};
+            std::size_t filled = 1;
+            for (std::size_t i = 0; i < group; ++i, filled *= F::codes) {
+                unsigned shifted[F::exponents] = {x[i] - unsigned{center}};
+                for (std::size_t e = 1; e < F::exponents; ++e)
+                    shifted[e] = shifted[e - 1] + shifted[e - 1];
+                for (unsigned code = F::codes; code-- > 0;) {
+                    const triple t = numbers::value(code);
+                    const unsigned by =
+                        t.sparse != 0 ? shifted[static_cast<std::size_t>(t.shift)] : 0;
+                    for (std::size_t j = 0; j < filled; ++j)
+                        sum[code * filled + j] = t.sign < 0 ? sum[j] - by : sum[j] + by;
+                }
+            }
+            std::uint8_t low[16], high[16];
+            for (std::size_t i = 0; i < 16; ++i) {
+                low[i] = static_cast<std::uint8_t>(sum[i]);
+                high[i] = static_cast<std::uint8_t>((sum[i] >> 8) + high_bias);
+            }
+            for (std::size_t i = 0; i < vector_bytes; i += 16) {
+                std::memcpy(table + i, low, 16);
+                std::memcpy(table + vector_bytes + i, high, 16);
+            }
+        }
+    }
+
+    /// sums[R] += the entries that `blocks` blocks of R vectors of rows name.
+    template <std::size_t R, std::size_t C>
+    static S3_NOINLINE void add_rows(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
+                                     const std::byte* S3_RESTRICT tables,
+                                     std::int32_t* S3_RESTRICT sums) {
+        constexpr std::size_t prefetch = 8192;
+        const auto field = simd::broadcast<std::uint8_t, Arch>(15);
+        const auto* table = reinterpret_cast<const std::uint8_t*>(tables);
+        const std::size_t bias = 2 * blocks * high_bias;
+        byte_sum low[R];
+        high_sum high[R];
+        for (; blocks > 0; --blocks, data += R * vector_bytes, table += 4 * vector_bytes)
+            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+                __builtin_prefetch(data + prefetch + r * vector_bytes);
+                const bytes codes = simd::load<std::uint8_t, Arch>(data + r * vector_bytes);
+                const bytes first = codes & field;
+                const bytes second =
+                    simd::as<std::uint8_t>(pairs(simd::as<std::uint16_t>(codes) >> 4)) & field;
+                low[r].add(look_up(table, first));
+                high[r].add(look_up(table + vector_bytes, first));
+                low[r].add(look_up(table + 2 * vector_bytes, second));
+                high[r].add(look_up(table + 3 * vector_bytes, second));
+            }
+        S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            std::uint16_t l[2][half], h[2][half];
+            low[r].store(l);
+            high[r].store(h);
+            for (std::size_t odd = 0; odd < 2; ++odd)
+                for (std::size_t i = 0; i < half; ++i) {
+                    std::int32_t& to = sums[r * lanes + odd * half + i];
+                    if constexpr (wide)
+                        to += l[odd][i] + ((h[odd][i] - static_cast<std::int32_t>(bias)) << 8);
+                    else
+                        to += static_cast<std::int16_t>(l[odd][i] + (h[odd][i] << 8));
+                }
+        }
+    }
+
+private:
+    /// Sums of bytes in 16 bits; store() separates those of even and odd bytes.
+    struct byte_sum {
+        pairs all = simd::broadcast<std::uint16_t, Arch>(0);
+        pairs odd = simd::broadcast<std::uint16_t, Arch>(0);
+
+        S3_INLINE void add(const bytes& v) noexcept {
+            const pairs p = simd::as<std::uint16_t>(v);
+            all = all + p;
+            odd = odd + (p >> 8);
+        }
+        S3_INLINE void store(std::uint16_t (&to)[2][half]) const noexcept {
+            simd::store<Arch>(to[0], pairs(all - (odd << 8)));
+            simd::store<Arch>(to[1], odd);
+        }
+    };
+    /// Sums of bytes modulo 256.
+    struct wrapped_sum {
+        bytes all = simd::broadcast<std::uint8_t, Arch>(0);
+
+        S3_INLINE void add(const bytes& v) noexcept { all = all + v; }
+        S3_INLINE void store(std::uint16_t (&to)[2][half]) const noexcept {
+            const pairs p = simd::as<std::uint16_t>(all);
+            simd::store<Arch>(to[0], p);
+            simd::store<Arch>(to[1], pairs(p >> 8));
+        }
+    };
+    using high_sum = std::conditional_t<wide, byte_sum, wrapped_sum>;
+
+    [[nodiscard]] static S3_INLINE bytes look_up(const std::uint8_t* table,
+                                                 const bytes& index) noexcept {
+        const bytes entries = simd::load<std::uint8_t, Arch>(table);
+#if defined(__aarch64__)
+        return vqtbl1q_u8(uint8x16_t(entries), uint8x16_t(index));
+#else
+        return simd::detail::shuffle(simd::raw<Arch>(entries), simd::raw<Arch>(index));
+#endif
+    }
+};
+
+#else
+
+template <shift_weight_format F, class Arch>
+struct nibble_unit;
+
+#endif
+
+template <shift_weight_format F, class Arch>
+using nibble = permuted<nibble_unit<F, Arch>>;
+
+} // namespace s3::kernel
