@@ -1,8 +1,8 @@
 #pragma once
 // How a host lends its threads. An executor runs `tasks` independent calls f(task, worker) and
-// returns when all are done; `worker` < concurrency() is unique among calls that run at the same
-// time, so that each may own a piece of the scratch memory. The library never starts a thread
-// itself.
+// returns when all are done; `worker` < concurrency(), which is at least 1, is unique among calls
+// that run at the same time, so that each may own a piece of the scratch memory. The library never
+// starts a thread itself.
 
 #include <concepts>
 #include <cstddef>
