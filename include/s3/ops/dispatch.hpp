@@ -5,6 +5,7 @@
 #include <s3/kernel/dot/bytes.hpp>
 #include <s3/kernel/dot/words.hpp>
 #include <s3/kernel/shift_add/byte_table.hpp>
+#include <s3/kernel/shift_add/nibble.hpp>
 #include <s3/kernel/shift_add/pair.hpp>
 #include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
@@ -56,6 +57,11 @@ struct rows_kernel {
 template <weight_format F, architecture Arch>
 requires(kernel::has_pair<Arch>&& F::bits <= 3) struct rows_kernel<F, Arch> {
     using type = kernel::pair<F, Arch>;
+};
+template <weight_format F, architecture Arch>
+requires(kernel::has_nibble<Arch> &&
+         (F::bits == 4 || (F::bits < 4 && !kernel::has_pair<Arch>))) struct rows_kernel<F, Arch> {
+    using type = kernel::nibble<F, Arch>;
 };
 
 /// Lanes of the tables of partial sums: 16 bits where some groups' sums fit them.

@@ -165,9 +165,8 @@ private:
             const auto initial = static_cast<lane_sum>(w.initial ? w.initial[row + r] : sum(0));
             return narrow ? initial + static_cast<lane_sum>(constants[row + r]) : initial;
         };
-        if constexpr (!narrow)
-            for (std::size_t r = 0; r < rows; ++r)
-                std::fill_n(sums + r * lanes, lanes, start(r));
+        for (std::size_t r = 0; r < rows; ++r)
+            std::fill_n(sums + r * lanes, lanes, start(r));
         const std::size_t all = blocks(w.columns);
         for (std::size_t b = 0; b < all; ++b) {
             build(x + b * block_weights * lanes, tables);
@@ -179,9 +178,7 @@ private:
                 else
                     add_rows<false>(now, tables, partial, rows);
                 if (in_segment + 1 == blocks_per_segment || b + 1 == all)
-                    for (std::size_t r = 0; r < rows; ++r)
-                        widen(partial + r * lanes, sums + r * lanes, b < blocks_per_segment,
-                              start(r));
+                    widen(partial, sums, rows * lanes);
             } else {
                 add_rows<false>(now, tables, sums, rows);
             }
@@ -236,15 +233,12 @@ private:
         }
     }
 
-    /// sums += partial, or start + partial.
-    static S3_INLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
-                                bool fresh, lane_sum start) {
-        if (fresh)
+    /// sums += partial. A call of its own: inlined, compilers do not make vectors of it.
+    static S3_NOINLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
+                                  std::size_t count) {
+        for (std::size_t i = 0; i < count; i += lanes)
             for (std::size_t l = 0; l < lanes; ++l)
-                sums[l] = start + static_cast<lane_sum>(std::int32_t{partial[l]});
-        else
-            for (std::size_t l = 0; l < lanes; ++l)
-                sums[l] += static_cast<lane_sum>(std::int32_t{partial[l]});
+                sums[i + l] += static_cast<lane_sum>(std::int32_t{partial[i + l]});
     }
 };
 
