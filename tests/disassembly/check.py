@@ -38,7 +38,7 @@ def functions(text):
 def innermost_loops(body):
     loops = []
     for address, mnemonic, operands in body:
-        target = re.search(r"\b([0-9a-f]+) <", operands)
+        target = re.search(r"\b(?:0x)?([0-9a-f]+) <", operands)
         if JUMP.match(mnemonic) and target and int(target.group(1), 16) <= address:
             loops.append((int(target.group(1), 16), address))
     for start, end in loops:
