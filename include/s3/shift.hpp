@@ -19,6 +19,7 @@
 #include <s3/pack/record.hpp>
 
 #include <s3/simd/arch.hpp>
+#include <s3/simd/isa.hpp>
 #include <s3/kernel/reference.hpp>
 
 #include <s3/exec/executor.hpp>
