@@ -7,6 +7,7 @@
 // Images are bytes, NHWC, batch 1. Plain scalar loops: the exporter has proved every size and sum.
 
 #include <s3/core/bitstream.hpp>
+#include <s3/core/constant.hpp>
 #include <s3/core/format.hpp>
 #include <s3/core/requantize.hpp>
 
@@ -53,14 +54,11 @@ template <weight_format F>
 using unpacked =
     std::conditional_t<F::min_value >= -128 && F::max_value <= 127, std::int8_t, std::int32_t>;
 
-/// A packed filter and its epilogue. `scale` is unused for int32 output; `bias` may be null.
-template <weight_format F>
-struct convolution {
-    const std::uint8_t* stream; ///< [out channel][height][width][channel of a group], F::bits each
-    const float* scale;
-    const std::int32_t* bias;
-    std::size_t groups;
-    std::uint8_t padding_value;
+/// What turns sums into outputs. `scale` is unused for int32 output; `bias` may be null.
+struct epilogue {
+    const float* scale = nullptr;
+    const std::int32_t* bias = nullptr;
+    std::uint8_t padding_value = 0; ///< of the input: its zero point
     byte_range range;
 };
 
@@ -76,24 +74,36 @@ constexpr void each_tap(const window_shape& f, std::size_t oh, std::size_t ow,
                      ow * f.stride_width + kw * f.dilation_width - f.padding_width, tap);
 }
 
+template <class Y>
+constexpr void finish(std::int32_t sum, std::size_t m, std::size_t at, const epilogue& e,
+                      const residual& added, Y* y) noexcept {
+    const std::int32_t v = e.bias == nullptr ? sum : sum + e.bias[m];
+    if constexpr (std::is_same_v<Y, std::uint8_t>)
+        y[at] = e.range.clamp(scale_round(v, e.scale[m]) + added[at]);
+    else
+        y[at] = v;
+}
+
 } // namespace detail
 
-/// Y: std::uint8_t through scale and range, or std::int32_t for sums plus bias. `row` has room for
-/// the weights of one output channel.
+/// A convolution with packed weights, [out channel][height][width][channel of a group]. Y:
+/// std::uint8_t through scale and range, or std::int32_t for sums plus bias. `row` has room for the
+/// weights of one output channel.
 template <weight_format F, class Y>
-constexpr void conv2d(const convolution<F>& c, const window_shape& f, const image_shape& in,
-                      const image_shape& out, const std::uint8_t* x, unpacked<F>* row, Y* y,
+constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const window_shape& f,
+                      std::size_t groups, const image_shape& in, const image_shape& out,
+                      const std::uint8_t* x, unpacked<F>* row, Y* y,
                       const residual& added = {}) noexcept {
-    const std::size_t channels = in.channels / c.groups;
+    const std::size_t channels = in.channels / groups;
     const std::size_t columns = f.height * f.width * channels;
     for (std::size_t m = 0; m < out.channels; ++m) {
         for (std::size_t k = 0; k < columns; ++k)
             row[k] =
-                static_cast<unpacked<F>>(F::value(layout::get<F::bits>(c.stream, m * columns + k)));
-        const std::size_t first = m / (out.channels / c.groups) * channels;
+                static_cast<unpacked<F>>(F::value(layout::get<F::bits>(stream, m * columns + k)));
+        const std::size_t first = m / (out.channels / groups) * channels;
         for (std::size_t oh = 0; oh < out.height; ++oh)
             for (std::size_t ow = 0; ow < out.width; ++ow) {
-                std::int32_t sum = c.bias == nullptr ? 0 : c.bias[m];
+                std::int32_t sum = 0;
                 detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
                     const bool inside = h < in.height && w < in.width;
                     const std::uint8_t* from = x + (h * in.width + w) * in.channels + first;
@@ -101,13 +111,30 @@ constexpr void conv2d(const convolution<F>& c, const window_shape& f, const imag
                     for (std::size_t i = 0; i < channels; ++i)
                         sum += weight[i] * (inside ? from[i] : c.padding_value);
                 });
-                const std::size_t at = (oh * out.width + ow) * out.channels + m;
-                if constexpr (std::is_same_v<Y, std::uint8_t>)
-                    y[at] = c.range.clamp(scale_round(sum, c.scale[m]) + added[at]);
-                else
-                    y[at] = sum;
+                detail::finish(sum, m, (oh * out.width + ow) * out.channels + m, c, added, y);
             }
     }
+}
+
+/// The same with weights as template constants, [out channel][height·width·channel], of one group:
+/// no multiplication, and no memory for weights. `c.stream` and `c.groups` are unused.
+template <constant_matrix W, class Y>
+constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shape& in,
+                      const image_shape& out, const std::uint8_t* x, Y* y,
+                      const residual& added = {}) noexcept {
+    for (std::size_t oh = 0; oh < out.height; ++oh)
+        for (std::size_t ow = 0; ow < out.width; ++ow) {
+            std::array<std::uint8_t, W.columns> window;
+            detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
+                const bool inside = h < in.height && w < in.width;
+                const std::uint8_t* from = x + (h * in.width + w) * in.channels;
+                for (std::size_t i = 0; i < in.channels; ++i)
+                    window[tap * in.channels + i] = inside ? from[i] : c.padding_value;
+            });
+            const auto sums = apply<W>(window);
+            for (std::size_t m = 0; m < W.rows; ++m)
+                detail::finish(sums[m], m, (oh * out.width + ow) * out.channels + m, c, added, y);
+        }
 }
 
 /// The largest byte under each window; padding never wins.
