@@ -25,9 +25,9 @@ namespace detail {
 /// Writes the header line by line.
 class exporter {
 public:
-    exporter(const model& m, const export_options& o)
-        : model_(m), options_(o), plan_(plan_memory(m, 1, 4)) {}
+    exporter(const model& m, const export_options& o) : model_(m), options_(o), plan_(plan(m)) {}
 
+    /// The whole header.
     [[nodiscard]] std::string text() {
         for (std::size_t i = 0; i < model_.layers.size(); ++i)
             std::visit([&](const auto& operation) { write(i, operation); },
@@ -48,14 +48,16 @@ public:
 
 private:
     [[nodiscard]] std::string sizes() const {
-        const bool raw = is_raw(model_.layers.size() - 1);
+        const output_kind kind = output_of(model_);
         return constant("input_size", model_.input().size()) +
                constant("output_size", model_.output().size()) +
                constant("arena_bytes", plan_.bytes + row_bytes_) +
                "inline constexpr float output_scale = " + real(model_.output_scale) +
                "; ///< of an output's real number\n"
                "using output_type = " +
-               (raw ? "std::int32_t" : "std::uint8_t") +
+               (kind == output_kind::sums    ? "std::int32_t"
+                : kind == output_kind::bytes ? "std::uint8_t"
+                                             : "float") +
                ";\n\nstruct arena_type {\n    alignas(4) std::uint8_t bytes[arena_bytes == 0 ? 1 : "
                "arena_bytes];\n};\n\n";
     }
@@ -121,14 +123,26 @@ private:
         else
             line(i, "s3::embedded::mean_pool(" + start +
                         std::to_string(model_.values[p.input].zero_point) + ", " + real(p.scale) +
-                        ",\n        " + range(out, 0, (1 << out.bits) - 1) + ", " + result(i) +
-                        ");");
+                        ",\n        " + range(out, 0, out.top()) + ", " + result(i) + ");");
     }
     void write(std::size_t i, const addition& a) {
         const auto& out = model_.values[i + 1];
         line(i, "s3::embedded::add(" + std::to_string(out.size()) + ", " +
                     residual(a.a, a.a_scale) + ", " + residual(a.b, a.b_scale) + ",\n        " +
                     range(out, a.low, a.high) + ", " + result(i) + ");");
+    }
+
+    void write(std::size_t i, const float_linear& l) {
+        const auto& in = model_.values[l.input];
+        const std::string id = std::to_string(i);
+        data_ += array("float", "weights_" + id, l.weights, real);
+        if (!l.bias.empty())
+            data_ += array("float", "bias_" + id, l.bias, real);
+        line(i, "s3::embedded::float_linear(data::weights_" + id + ", " +
+                    (l.bias.empty() ? std::string("nullptr") : "data::bias_" + id) + ", " +
+                    std::to_string(in.size()) + ", " + std::to_string(model_.output().channels) +
+                    ", " + value(l.input) + ",\n        " + real(in.step) + ", " +
+                    std::to_string(in.zero_point) + ", output);");
     }
 
     void line(std::size_t i, const std::string& call) {
@@ -150,10 +164,6 @@ private:
     [[nodiscard]] std::string residual(std::size_t v, float scale) const {
         return "{" + value(v) + ", " + real(scale) + ", " +
                std::to_string(model_.values[v].zero_point) + "}";
-    }
-    [[nodiscard]] bool is_raw(std::size_t layer) const {
-        const auto* c = std::get_if<convolution>(&model_.layers[layer].operation);
-        return c != nullptr && c->raw;
     }
     [[nodiscard]] static std::string range(const value_info& v, int low, int high) {
         return "{" + std::to_string(v.zero_point) + ", " + std::to_string(low) + ", " +
