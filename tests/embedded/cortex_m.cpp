@@ -9,8 +9,8 @@ extern std::uint32_t stack_top, data_from, data_begin, data_end, bss_begin, bss_
 int main();
 [[noreturn]] void start();
 
-__attribute__((section(".vectors"), used)) const void* const vectors[] = {
-    &stack_top, reinterpret_cast<const void*>(&start)};
+__attribute__((section(".vectors"), used))
+const void* const vectors[] = {&stack_top, reinterpret_cast<const void*>(&start)};
 
 /// The compiler calls these of its own accord.
 void* memcpy(void* to, const void* from, std::size_t size) {
