@@ -12,6 +12,7 @@
 #include <s3/core/view.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/core/buffer.hpp>
+#include <s3/core/constant.hpp>
 
 #include <s3/pack/layout.hpp>
 #include <s3/pack/pack.hpp>
