@@ -21,8 +21,8 @@ using used_formats = net::formats<shift3, int8_weights>;
     using namespace bench::detail;
     auto c = std::make_shared<onednn_call>();
     const auto desc = [](const net::value_info& v) {
-        return dnnl_memory::desc({1, dim(v.channels), dim(v.height), dim(v.width)}, type::u8,
-                                 tag::nhwc);
+        return dnnl::memory::desc({1, dim(v.channels), dim(v.height), dim(v.width)}, type::u8,
+                                  tag::nhwc);
     };
     const auto x = desc(in), y = desc(out);
     const auto algorithm = l.kind == net::pooling_kind::max
