@@ -1,7 +1,6 @@
 #pragma once
 // The library's operations as contenders: weights prepared and scratch allocated beforehand, the
-// public functions called. Their common instances are compiled once, in operations.cpp and
-// operations_float.cpp.
+// public functions called. Their common instances are compiled once, in operations_….cpp.
 
 #include "data.hpp"
 #include "peers.hpp"
@@ -16,6 +15,12 @@ inline constexpr const char* activation_name = std::is_same_v<X, float>         
 
 /// The build in which the targets for AVX2 are measured.
 inline constexpr bool avx2_build = std::is_same_v<arch::native, arch::avx2>;
+
+/// The same for a number of columns.
+[[nodiscard]] constexpr geometry for_columns(std::size_t columns, geometry g = {}) {
+    g.columns = columns;
+    return g;
+}
 
 /// "shift3·uint8", "shift3·uint8 of 6 bits"
 template <weight_format F, activation X>
@@ -37,11 +42,10 @@ class product {
 public:
     using Y = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
-    product(std::size_t m, std::size_t k, std::size_t n, geometry g = {}, cache where = cache::warm,
-            Executor ex = Executor())
+    product(std::size_t m, std::size_t k, std::size_t n, const geometry& g,
+            cache where = cache::warm, Executor ex = Executor())
         : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
           y_(n * m * sizeof(Y)), ex_(ex) {
-        g.columns = n;
         const auto packed = random_weights<F>(m, k);
         const std::size_t bytes = (require(prepared_bytes<X>(packed, g)) + 63) / 64 * 64;
         const std::size_t count = copies(where, bytes);
@@ -56,6 +60,10 @@ public:
         succeed(matmul(ring_[next_], matrix_view<const X>(x_.template as<const X>(), n_, k_),
                        matrix_view<Y>(y_.template as<Y>(), n_, m_), {}, scratch_->span(), ex_));
         next_ = (next_ + 1) % ring_.size();
+    }
+    /// The kernel that would serve, found without the memory for it.
+    [[nodiscard]] static const char* kernel_for(std::size_t m, const geometry& g) {
+        return require(prepare<X>(random_weights<F>(m, 1), g)).kernel_name();
     }
     [[nodiscard]] std::span<const std::byte> weights() const { return weights_->span(); }
     [[nodiscard]] const char* kernel_name() const { return ring_[0].kernel_name(); }
@@ -96,11 +104,10 @@ private:
 template <weight_format F, activation X, class Executor = inline_executor>
 class convolution {
 public:
-    explicit convolution(const conv_problem& p, geometry g = {}, Executor ex = Executor())
+    convolution(const conv_problem& p, const geometry& g, Executor ex = Executor())
         : problem_(p), out_(p.output()), bits_(g.activation_bits),
           x_(random_activations<X>(p.height * p.width * p.channels(), bits_)),
           y_(p.pixels() * p.filter.out_channels * sizeof(X)), ex_(ex) {
-        g.columns = p.pixels();
         auto packed = random_weights<F>(p.filter.out_channels, p.filter.columns());
         filter_ = std::make_unique<prepared_filter<F, X>>(
             require(prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
@@ -157,6 +164,8 @@ extern template class product<shift2, std::int8_t>;
 extern template class product<shift2, std::uint8_t>;
 extern template class product<shift3, std::int8_t>;
 extern template class product<shift3, std::uint8_t>;
+extern template class product<shift4, std::int8_t>;
+extern template class product<shift4, std::uint8_t>;
 extern template class product<shift2, float>;
 extern template class product<shift3, float>;
 extern template class convolution<shift3, std::uint8_t>;
