@@ -30,6 +30,11 @@
 #include <s3/ops/conv2d.hpp>
 #include <s3/ops/constant.hpp>
 
+#include <s3/net/model.hpp>
+#include <s3/net/check.hpp>
+#include <s3/net/plan.hpp>
+#include <s3/net/program.hpp>
+
 #include <s3/train/reparam.hpp>
 #include <s3/train/absmean.hpp>
 #include <s3/train/regularize.hpp>
