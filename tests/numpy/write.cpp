@@ -1,0 +1,61 @@
+// Runs random residual networks and writes what an independent computation needs to check it: for
+// each network a model file, images, and the outputs of net/program.hpp.
+//
+//   write <folder>
+
+#include "../../benchmarks/support/resnet.hpp"
+
+#include <s3/io/model_file.hpp>
+#include <s3/net/program.hpp>
+
+#include "../support/random.hpp"
+
+#include <cstdio>
+#include <string>
+
+namespace {
+
+using namespace s3;
+
+template <class Bytes>
+bool write_file(const std::string& path, const Bytes& bytes) {
+    std::FILE* to = std::fopen(path.c_str(), "wb");
+    if (to == nullptr)
+        return false;
+    const bool whole = std::fwrite(bytes.data(), 1, bytes.size(), to) == bytes.size();
+    return std::fclose(to) == 0 && whole;
+}
+
+bool write_network(const std::string& path, const net::model& m, std::size_t batch) {
+    using used = net::formats<shift3, int8_weights>;
+    const auto program = net::prepare<used>(m, {.batch = batch});
+    const auto file = model_file::write(m);
+    if (!program || !file)
+        return false;
+    test::random random(1);
+    const net::value_info& in = m.input();
+    std::vector<std::uint8_t> x(batch * in.size());
+    for (auto& v : x)
+        v = static_cast<std::uint8_t>(random());
+    std::vector<std::int32_t> y(batch * m.output().size());
+    const image_view<const std::uint8_t> images{x, batch, in.height, in.width, in.channels};
+    return net::run(*program, images, std::span(y)) && write_file(path + ".safetensors", *file) &&
+           write_file(path + ".images", x) &&
+           write_file(path + ".outputs", std::as_bytes(std::span(y)));
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2)
+        return 2;
+    const std::string folder = argv[1];
+    const auto resnet = [](int depth, int bits) {
+        return bench::resnet<shift3>({.depth = depth, .bits = bits});
+    };
+    return write_network(folder + "/resnet20", resnet(20, 8), 4) &&
+                   write_network(folder + "/resnet20_6bit", resnet(20, 6), 4) &&
+                   write_network(folder + "/resnet18", resnet(18, 8), 1)
+               ? 0
+               : 1;
+}
