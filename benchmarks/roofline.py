@@ -127,43 +127,40 @@ class Plot:
             corners = [(start, start * stream), (ridge, peak), (high, peak)]
             path = " ".join("{:.1f},{:.1f}".format(*self.at(*corner)) for corner in corners)
             yield f'<polyline class="roof" points="{path}"/>'
-            x, y = self.at(ridge, peak)
-            text = f"{self.machine[kind + '_peak_name']}, {peak:.0f} GMAC/s"
-            if kind == "integer":
-                yield self.text(x - 6, y - 6, text, "end", "small")
-            else:
-                yield self.text(x + 6, y + 16, text, style="small")
-        # Along the slope, below it.
+        # Along the slope, above it.
         load = start * 1.25
         x, y = self.at(load, load * stream)
         x2, y2 = self.at(load * 10, load * 10 * stream)
         angle = math.degrees(math.atan2(y2 - y, x2 - x))
         yield (
-            f'<text class="small" transform="translate({x + 10:.1f} {y + 16:.1f}) rotate({angle:.1f})">'
+            f'<text class="small" transform="translate({x - 7:.1f} {y - 7:.1f}) rotate({angle:.1f})">'
             f"streaming read, {stream:.1f} GB/s</text>"
         )
 
     def labels(self):
-        """Names of points: of few columns beside them, of many in the right margin with a line."""
+        """Names: of points of few columns beside them, others and the peaks in the right margin."""
         margin = []
         for load, rate, _, _, name in self.points:
             if name is None:
                 continue
             x, y = self.at(load, rate)
             if "N = 1" in name:
-                yield self.text(x + 9, y + 14, name, style="small")
+                yield self.text(x + 9, y + 4, name, style="small")
             else:
-                margin.append([y, x, y, name])
+                margin.append([y, x + 5, y, name])
+        for kind in ("integer", "float"):
+            peak = self.machine[f"{kind}_peak"]
+            x, y = self.at(10 ** self.x[1], peak)
+            margin.append([y, x, y, f"{self.machine[kind + '_peak_name']}, {peak:.0f} GMAC/s"])
         margin.sort()
         gap = 17
         for i in range(1, len(margin)):
             margin[i][0] = max(margin[i][0], margin[i - 1][0] + gap)
-        overflow = margin[-1][0] - (self.HEIGHT - self.BOTTOM) if margin else 0
-        shift = max(overflow, sum(m[0] - m[2] for m in margin) / max(len(margin), 1))
+        shift = sum(m[0] - m[2] for m in margin) / len(margin)
         left = self.WIDTH - self.RIGHT + 14
         for at, x, y, name in margin:
             at = at - shift
-            yield self.line((x + 5, y), (left - 3, at), "leader")
+            yield self.line((x, y), (left - 3, at), "leader")
             yield self.text(left, at + 4, name)
 
     def dots(self):
