@@ -9,12 +9,14 @@
 
 namespace s3::kernel {
 
-/// Where activations lie: segment s of column c is the `steps` steps from at[s·stride + c] on.
+/// Where activations lie: segment s of column c is the `steps` steps from at[s·stride + c] on. A
+/// segment that is at `nothing` adds nothing to any sum.
 template <class Staged>
 struct column_table {
     const Staged* const* at = nullptr;
     std::size_t stride = 0;
     std::size_t steps = 0;
+    const Staged* nothing = nullptr;
 };
 
 template <class Engine, std::size_t R>
@@ -26,9 +28,12 @@ struct register_tile {
     static constexpr std::size_t lanes = simd::width32<arch>;
     /// As many columns as leave registers for the weights and an activation.
     static constexpr std::size_t columns = (arch::vector_bytes == 64 ? 24 : 8) / R;
+    /// Whether there is code for every number of columns, so that work can be cut evenly.
+    static constexpr bool any_count = columns <= 6;
 
-    /// sums[c][R] = from[c·from_stride …][R] + w[steps][R] · x, for `count` columns c, from step
-    /// `begin` of the columns on. `from` is `sums` itself to go on with it, or one start for all.
+    /// sums[c][R] = from[c·from_stride …][R] + w[steps][R] · x, for `count` ≤ `columns` columns c,
+    /// from step `begin` of the columns on. `from` is `sums` itself to go on with it, or one start
+    /// for all.
     template <std::size_t C = columns>
     static void run(const element* w, std::size_t steps, table x, std::size_t begin,
                     const element* from, std::size_t from_stride, element* sums,
@@ -40,10 +45,12 @@ struct register_tile {
             sums += C * R * lanes;
         }
         if constexpr (C > 1)
-            run<C == 3 ? 1 : C / 2>(w, steps, x, begin, from, from_stride, sums, count);
+            run<any_count ? C - 1 : fewer(C)>(w, steps, x, begin, from, from_stride, sums, count);
     }
 
 private:
+    static constexpr std::size_t fewer(std::size_t c) { return c == 3 ? 1 : c / 2; }
+
     template <std::size_t C>
     static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t steps, const table& x,
                                     std::size_t begin, const element* from, std::size_t from_stride,
@@ -60,10 +67,18 @@ private:
                 const std::size_t at = begin % x.steps;
                 const std::size_t now = std::min(room, x.steps - at);
                 const typename Engine::staged* column[C];
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) column[c] =
-                    x.at[begin / x.steps * x.stride + c] + at * Engine::columns_per_step;
+                const auto* segment = x.at + begin / x.steps * x.stride;
                 begin += now;
                 room -= now;
+                bool nothing = true;
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    column[c] = segment[c] + at * Engine::columns_per_step;
+                    nothing = nothing && segment[c] == x.nothing;
+                }
+                if (nothing) {
+                    w += now * R * lanes;
+                    continue;
+                }
                 for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
                     typename Engine::weights v[R];
                     S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] =
