@@ -1,6 +1,7 @@
 // The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
 // S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
 
+#include <s3/kernel/shift_add/depthwise.hpp>
 #include <s3/kernel/shift_add/pair.hpp>
 #include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
@@ -82,3 +83,32 @@ const kernel_function shift_add_kernels[] = {
     run<s3::kernel::pair<s3::shift3, arch>>,
 #endif
 };
+
+#if defined(__AVX2__) || defined(__aarch64__)
+using depthwise = s3::kernel::depthwise_shift<s3::shift3, std::uint8_t, arch>;
+
+/// Sums in rows of `channels`.
+struct sums_sink {
+    std::int32_t* y;
+    std::size_t channels;
+
+    void place(std::size_t n, std::size_t count, std::size_t* at) const {
+        for (std::size_t c = 0; c < count; ++c)
+            at[c] = (n + c) * channels;
+    }
+    void operator()(const std::size_t* at, std::size_t columns, std::size_t row, std::size_t count,
+                    const std::int32_t* sums, std::size_t stride) const {
+        for (std::size_t c = 0; c < columns; ++c)
+            std::memcpy(y + at[c] + row, sums + c * stride, count * sizeof *y);
+    }
+};
+
+extern void shift_add_depthwise(const depthwise::filter&, const s3::image_view<const std::uint8_t>&,
+                                const s3::extent&, const s3::conv_options&, const sums_sink&,
+                                std::byte*);
+void shift_add_depthwise(const depthwise::filter& w, const s3::image_view<const std::uint8_t>& x,
+                         const s3::extent& out, const s3::conv_options& o, const sums_sink& sink,
+                         std::byte* scratch) {
+    depthwise::run(w, x, out, o, 0, out.height * out.width, sink, scratch);
+}
+#endif

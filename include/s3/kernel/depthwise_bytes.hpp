@@ -40,7 +40,7 @@ struct depthwise_bytes {
 
         /// Output pixels of a stretch: what is interleaved for them stays in the nearest cache.
         [[nodiscard]] std::size_t stretch() const noexcept {
-            return std::max<std::size_t>(28 / (stride * groups) / pixels, 1) * pixels;
+            return std::clamp<std::size_t>(56 / (stride * groups) / pixels, 1, 4) * pixels;
         }
         [[nodiscard]] std::size_t column_bytes() const noexcept { return groups * block * 4; }
         [[nodiscard]] std::size_t columns() const noexcept {
@@ -126,26 +126,47 @@ private:
                            const s3::detail::pixel_window& window, std::size_t c,
                            std::size_t channels, std::size_t count, const std::uint8_t* outside,
                            std::uint8_t* to) {
+        // Numbers below zero wrap: columns left of the image are larger than any in it.
+        const std::size_t before =
+            window.left > x.width ? std::min(count, std::size_t{0} - window.left) : 0;
+        const std::size_t first = window.left > x.width ? 0 : window.left;
+        const std::size_t inside = std::min(count - before, x.width - std::min(first, x.width));
+        const auto each = channels == 64   ? &interleave_columns<64>
+                          : channels == 32 ? &interleave_columns<32>
+                          : channels == 16 ? &interleave_columns<16>
+                                           : &interleave_columns<0>;
         for (std::size_t g = 0; g < f.groups; ++g, to += block * 4) {
-            // Where the filter has fewer rows, weights are zero and any row serves.
-            const std::uint8_t* rows[4];
+            row_pointers padding{}, image{};
             for (std::size_t r = 0; r < 4; ++r) {
+                // Where the filter has fewer rows, weights are zero and any row serves.
                 const std::size_t h = window.row(std::min(4 * g + r, f.shape.height - 1), o);
-                rows[r] = h < x.height ? reinterpret_cast<const std::uint8_t*>(x.data.data()) +
-                                             x.index(window.image, h, 0, c)
-                                       : nullptr;
+                const bool exists = h < x.height && inside != 0;
+                padding.at[r] = image.at[r] = outside;
+                if (exists)
+                    image.at[r] = reinterpret_cast<const std::uint8_t*>(x.data.data()) +
+                                  x.index(window.image, h, first, c);
+                image.step[r] = exists ? x.channels : 0;
             }
-            for (std::size_t i = 0; i < count; ++i) {
-                const std::size_t v = window.left + i;
-                const std::uint8_t* from[4];
-                S3_UNROLL for (std::size_t r = 0; r < 4; ++r) from[r] =
-                    v < x.width && rows[r] != nullptr ? rows[r] + v * x.channels : outside;
-                std::uint8_t* at = to + i * f.column_bytes();
-                if (channels == block)
-                    simd::interleave<Arch, std::is_signed_v<X>>(from, block, at);
-                else
-                    simd::interleave<Arch, std::is_signed_v<X>>(from, channels, at);
-            }
+            const std::size_t column = f.column_bytes();
+            each(padding, before, channels, to, column);
+            each(image, inside, channels, to + before * column, column);
+            each(padding, count - before - inside, channels, to + (before + inside) * column,
+                 column);
+        }
+    }
+
+    struct row_pointers {
+        const std::uint8_t* at[4];
+        std::size_t step[4];
+    };
+    /// `Channels` of them, or `channels` for 0.
+    template <std::size_t Channels>
+    static void interleave_columns(row_pointers rows, std::size_t count, std::size_t channels,
+                                   std::uint8_t* to, std::size_t column) {
+        for (std::size_t i = 0; i < count; ++i, to += column) {
+            simd::interleave<Arch, std::is_signed_v<X>>(rows.at,
+                                                        Channels == 0 ? channels : Channels, to);
+            S3_UNROLL for (std::size_t r = 0; r < 4; ++r) rows.at[r] += rows.step[r];
         }
     }
 

@@ -11,22 +11,16 @@
 
 namespace s3::kernel {
 
-/// Hands the sums of `columns` adjacent columns, `stride` apart, to a sink: at once where it can
-/// place them.
+/// Hands the sums of `columns` adjacent columns, `stride` apart, to a sink.
 template <class Sink>
 S3_INLINE void store_columns(const Sink& sink, std::size_t n, std::size_t columns, std::size_t row,
                              std::size_t rows, const std::int32_t* sums, std::size_t stride) {
-    if constexpr (requires(std::size_t * at) { sink.place(n, columns, at); }) {
-        constexpr std::size_t most = 64;
-        std::size_t at[most];
-        for (std::size_t c = 0; c < columns; c += most) {
-            const std::size_t some = std::min(most, columns - c);
-            sink.place(n + c, some, at);
-            sink(at, some, row, rows, sums + c * stride, stride);
-        }
-    } else {
-        for (std::size_t c = 0; c < columns; ++c)
-            sink(n + c, row, rows, sums + c * stride);
+    constexpr std::size_t most = 64;
+    std::size_t at[most];
+    for (std::size_t c = 0; c < columns; c += most) {
+        const std::size_t some = std::min(most, columns - c);
+        sink.place(n + c, some, at);
+        sink(at, some, row, rows, sums + c * stride, stride);
     }
 }
 
@@ -43,9 +37,9 @@ struct pixel_sink {
     }
 };
 
-/// Pixels that together have whole vectors of rows on any machine.
+/// Pixels that together have whole vectors of rows on any machine; one, where rows are many.
 [[nodiscard]] constexpr std::size_t pixel_group(std::size_t rows) noexcept {
-    return std::lcm(std::size_t{16}, rows) / rows;
+    return rows > 64 ? 1 : std::lcm(std::size_t{16}, rows) / rows;
 }
 /// Room for a scale, a bias and a shift per row of a group.
 [[nodiscard]] constexpr std::size_t pixel_sink_bytes(std::size_t rows) noexcept {

@@ -46,7 +46,9 @@ struct window_tile {
         do {
             partial p[C][R];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t i = 0; i < R; ++i) p[c][i] = partial(0);
+                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
+                    p[c][i] = partial(0);
+            else p[c][i] = simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
             // A stretch of steps ends with its run, or where the partial sums must widen.
             std::size_t room = std::min<std::size_t>(left, Engine::widen_every);
             left -= room;
@@ -74,9 +76,11 @@ struct window_tile {
             }
             typename Engine::sums total[C][R];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t i = 0; i < R; ++i) total[c][i] =
-                    Engine::widen(p[c][i]) +
-                    simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
+                    total[c][i] =
+                        Engine::widen(p[c][i]) +
+                        simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+            else total[c][i] = p[c][i];
             // In order: what a vector writes beyond the rows is the next pixel's to overwrite.
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
                 S3_UNROLL for (std::size_t i = 0; i < R; ++i)
@@ -190,12 +194,20 @@ struct window {
                     stage(f, x, o, wanted, staged + slot * f.row_bytes());
                 held[slot] = wanted;
             }
-            const window_runs at{runs, height, f.steps(), f.distance};
+            // Rows of zeros at either end need no products.
+            std::size_t above = 0, below = height;
+            if (!std::is_signed_v<X> && o.padding_value == 0) {
+                while (above < below && window.row(above, o) >= x.height)
+                    ++above;
+                while (above < below && window.row(below - 1, o) >= x.height)
+                    --below;
+            }
+            const window_runs at{runs + above, below - above, f.steps(), f.distance};
             const std::size_t together = f.strip();
             for (std::size_t c = 0; c < count; c += together) {
                 const std::size_t some = std::min(together, count - c);
                 for (std::size_t i = 0; i < some; i += columns)
-                    multiply(f, at, c + i, std::min(columns, some - i), sums + i * rows);
+                    multiply(f, at, above, c + i, std::min(columns, some - i), sums + i * rows);
                 store(n + c, some, sums);
             }
             n += count;
@@ -216,9 +228,9 @@ private:
     }
 
     /// sums[pixel][row] of `count` pixels from `first` on, and maybe of some more.
-    static void multiply(const filter& f, const window_runs& x, std::size_t first,
-                         std::size_t count, std::int32_t* sums) {
-        const std::size_t rows = f.shape.out_channels, depth = x.count * x.steps;
+    static void multiply(const filter& f, const window_runs& x, std::size_t first_run,
+                         std::size_t first, std::size_t count, std::int32_t* sums) {
+        const std::size_t rows = f.shape.out_channels, depth = f.shape.height * x.steps;
         // From the last panels on: what these write beyond the rows is the first ones' to
         // overwrite.
         for (std::size_t m = (rows - 1) / (panels * lanes) * (panels * lanes) + panels * lanes;
@@ -226,10 +238,11 @@ private:
             m -= panels * lanes;
             const auto* w = f.weights.data() + m * depth;
             const auto* initial = f.initial.data() + m;
+            const std::size_t skipped = first_run * x.steps * lanes;
             if (rows - m > lanes)
-                pass<panels>(w, x, first, count, initial, sums + m, rows);
+                pass<panels>(w + panels * skipped, x, first, count, initial, sums + m, rows);
             else
-                pass<1>(w, x, first, count, initial, sums + m, rows);
+                pass<1>(w + skipped, x, first, count, initial, sums + m, rows);
         }
     }
     template <std::size_t R>

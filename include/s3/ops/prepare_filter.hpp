@@ -1,10 +1,12 @@
 #pragma once
 // `prepare` for a convolution: one prepared matrix per group for the product behind the gather,
-// and, where one serves, a kernel that convolves NHWC images directly: depthwise loops, or Winograd
-// for 3 × 3 filters whose activations are promised to have at most 6 bits.
+// and, where one serves, a kernel that convolves NHWC images directly: depthwise loops, windows of
+// few channels, or Winograd for 3 × 3 filters whose activations are promised to have at most 6
+// bits.
 
 #include <s3/kernel/depthwise.hpp>
 #include <s3/kernel/depthwise_bytes.hpp>
+#include <s3/kernel/shift_add/depthwise.hpp>
 #include <s3/kernel/window.hpp>
 #include <s3/kernel/winograd.hpp>
 #include <s3/ops/prepare.hpp>
@@ -28,7 +30,9 @@ struct direct_kernels {
     using dot = kernel::depthwise<F, X, false>;
     template <class G>
     static auto by_shifts() {
-        if constexpr (G::is_shift)
+        if constexpr (kernel::has_depthwise_shift<G, X, Arch>)
+            return type_tag<kernel::depthwise_shift<G, X, Arch>>{};
+        else if constexpr (G::is_shift)
             return type_tag<kernel::depthwise<G, X, true>>{};
         else
             return type_tag<no_kernel<0>>{};
@@ -156,12 +160,13 @@ private:
                shape_.out_channels >= 64;
     }
 
-    /// Weights that are decoded once and stay in the cache.
+    /// Where decoded weights and a staged band stay in the cache.
     [[nodiscard]] bool worth_windows(const geometry& g) const noexcept {
         return *detail::choose<F, X, Arch>(shape_.out_channels, g) == detail::kernel_id::dot &&
                options_.groups == 1 && (options_.dilation.width == 1 || shape_.width == 1) &&
                shape_.columns() != 0 && shape_.out_channels != 0 &&
-               shape_.columns() * shape_.out_channels <= (std::size_t{1} << 18);
+               shape_.columns() <= (std::size_t{1} << 18) / shape_.out_channels &&
+               saturating_mul(options_.stride.width, shape_.height * shape_.in_channels) <= 2048;
     }
 
     filter_shape shape_;

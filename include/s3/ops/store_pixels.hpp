@@ -17,7 +17,7 @@ struct pixel_sink<s3::detail::integer_store<Arch, Y>> {
         contiguous_ = s.map.channel == 1 && s.map.pixel == rows;
         if (!contiguous_)
             return;
-        whole_.map = {std::numeric_limits<std::size_t>::max(), 0, 1, 1, 0}; // by outputs
+        whole_.map = {.plane = 1, .image = 1}; // outputs are placed one by one
         repeated_.scale = repeat(s.e.scale, memory);
         repeated_.bias = repeat(s.e.bias, memory);
         repeated_.shift = repeat(s.e.shift, memory);
@@ -38,18 +38,13 @@ private:
     /// `groups` of `size` outputs each, from output `first` on.
     void finish(std::size_t first, std::size_t groups, std::size_t size,
                 const std::int32_t* sums) const {
-        if constexpr (requires(std::size_t * at) { whole_.place(first, groups, at); }) {
-            constexpr std::size_t most = 64;
-            std::size_t at[most];
-            for (std::size_t g = 0; g < groups; g += most) {
-                const std::size_t some = std::min(most, groups - g);
-                for (std::size_t i = 0; i < some; ++i)
-                    at[i] = first + (g + i) * size;
-                whole_(at, some, 0, size, sums + g * size, size);
-            }
-        } else {
-            for (std::size_t g = 0; g < groups; ++g)
-                whole_(first + g * size, 0, size, sums + g * size);
+        constexpr std::size_t most = 64;
+        std::size_t at[most];
+        for (std::size_t g = 0; g < groups; g += most) {
+            const std::size_t some = std::min(most, groups - g);
+            for (std::size_t i = 0; i < some; ++i)
+                at[i] = first + (g + i) * size;
+            whole_(at, some, 0, size, sums + g * size, size);
         }
     }
 
