@@ -3,7 +3,7 @@
 // dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
 //
 //   few columns    stream: load a block, decode it in registers, accumulate, store. Bound by
-//   memory. many columns   multiply: a tile of R panels × 128 steps is decoded once into cache,
+//   memory. many columns   multiply: a tile of R panels × 192 steps is decoded once into cache,
 //   then R × C
 //                  sums live in registers while it meets every column.
 //
@@ -19,6 +19,7 @@
 #include <s3/kernel/register_tile.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <limits>
 #include <type_traits>
@@ -54,7 +55,7 @@ struct tile {
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t rows = 4; ///< panels of a decoded tile
     /// Blocks of a decoded tile: with a few columns' activations it stays in the first-level cache.
-    static constexpr std::size_t most_blocks = 144 / layout::steps;
+    static constexpr std::size_t most_blocks = 192 / layout::steps;
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
@@ -181,6 +182,14 @@ private:
                                      1);
     }
 
+    template <std::size_t Count>
+    static constexpr std::array<std::size_t, Count> places(std::size_t apart) {
+        std::array<std::size_t, Count> at{};
+        for (std::size_t c = 0; c < Count; ++c)
+            at[c] = c * apart;
+        return at;
+    }
+
     template <std::size_t R, class Sink>
     static S3_INLINE void emit(const panel_view<sum>& w, std::size_t panel, std::size_t n,
                                std::size_t count, const sum* sums, const Sink& sink) {
@@ -204,13 +213,17 @@ private:
         const std::size_t bytes = panel_bytes(w.columns);
         const std::size_t row = panel * lanes, valid = std::min(height, w.rows - row);
         sum* const finished = m.sums + x.count * rows * lanes;
+        // Where nothing follows the accumulation, sums are finished in place.
+        sum* const straight = valid == height ? sink.straight(row) : nullptr;
+        constexpr auto in_a_row = places<product::columns>(height);
+        constexpr auto nowhere = places<product::columns>(0);
         for (std::size_t t = 0; t < tiles; ++t) {
             const bool first = t == 0, last = t + 1 == tiles;
             const std::size_t b = t * each, now = std::min(each, blocks - b);
-            const std::size_t from = panel * bytes + b * block_bytes;
-            const std::size_t next = last ? (panel + R) * bytes : from + each * block_bytes;
+            const std::size_t here = panel * bytes + b * block_bytes;
+            const std::size_t next = last ? (panel + R) * bytes : here + each * block_bytes;
             if (m.holds != panel)
-                decode<R>(w.data + from, bytes, now, next - from, m.decoded);
+                decode<R>(w.data + here, bytes, now, next - here, m.decoded);
             m.holds = tiles == 1 ? panel : std::numeric_limits<std::size_t>::max();
             const std::size_t begin = b * layout::steps;
             const std::size_t steps =
@@ -221,13 +234,14 @@ private:
                 for (std::size_t left = x.alike[s]; left > 0; --pieces) {
                     const std::size_t some = product::any_count ? (left + pieces - 1) / pieces
                                                                 : std::min(left, product::columns);
-                    sum* const sums = m.sums + c * height;
-                    sum* const to = last ? finished : sums;
-                    product::run(m.decoded, steps, {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing},
-                                 begin,
-                                 reinterpret_cast<const lane*>(first ? w.initial + row : sums),
-                                 first ? 0 : height, reinterpret_cast<lane*>(to), some);
-                    if (last)
+                    const lane* from = reinterpret_cast<const lane*>(first ? w.initial + row
+                                                                           : m.sums + c * height);
+                    sum* const to = !last ? m.sums + c * height : straight ? straight : finished;
+                    product::template run<>(
+                        m.decoded, steps, {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing}, begin,
+                        from, first ? nowhere.data() : in_a_row.data(), reinterpret_cast<lane*>(to),
+                        last && straight ? x.at + c : in_a_row.data(), some);
+                    if (last && !straight)
                         sink(x.at + c, some, row, valid, to, height);
                     c += some;
                     left -= some;

@@ -4,7 +4,8 @@
 //
 // A sink takes sums of one column, sink(n, row, count, sums); or of several at once, so that what
 // belongs to a channel is read once for all of them: sink.place(n, count, at) tells once where
-// columns lie, sink(at, columns, row, count, sums, stride) stores `count` rows of each.
+// columns lie, sink(at, columns, row, count, sums, stride) stores `count` rows of each, and
+// sink.straight(row) is not null where sums can be accumulated in the outputs themselves.
 
 #include <s3/ops/epilogue.hpp>
 #include <s3/ops/pixel_order.hpp>
@@ -82,48 +83,83 @@ struct integer_store {
             }
     }
 
+    /// Where the sums of `row` of the first column go if they are the outputs: channels contiguous,
+    /// no epilogue. Column c's are at[c] from there.
+    [[nodiscard]] std::int32_t* straight([[maybe_unused]] std::size_t row) const noexcept {
+        if constexpr (std::is_same_v<Y, std::int32_t>)
+            if (map.channel == 1 && e.bias.empty() && e.activation == nonlinearity::none)
+                return y + row;
+        return nullptr;
+    }
+
 private:
+    using ints = simd::lanes<std::int32_t, Arch>;
+    using reals = simd::lanes<float, Arch>;
+
     /// Whole vectors of channels, contiguous in the output.
     template <bool Residual>
     S3_NOINLINE void finish_vectors(const std::size_t* at, std::size_t columns, std::size_t row,
                                     std::size_t count, const std::int32_t* sums,
                                     std::size_t stride) const {
-        using ints = simd::lanes<std::int32_t, Arch>;
-        using reals = simd::lanes<float, Arch>;
+        constexpr std::size_t width = simd::width32<Arch>;
+        std::size_t i = 0;
+        for (; i + 4 * width <= count; i += 4 * width)
+            finish_group<4, Residual>(at, columns, row + i, sums + i, stride);
+        for (; i < count; i += width)
+            finish_group<1, Residual>(at, columns, row + i, sums + i, stride);
+    }
+    template <std::size_t V, bool Residual>
+    S3_INLINE void finish_group(const std::size_t* at, std::size_t columns, std::size_t row,
+                                const std::int32_t* sums, std::size_t stride) const {
+        constexpr std::size_t width = simd::width32<Arch>;
         [[maybe_unused]] const bool clips = e.activation == relu;
-        // Without a residual, clamping first is the same, since the limits are whole.
         [[maybe_unused]] const std::int32_t zero = e.zero_point;
+        // Without a residual, clamping first is the same, since the limits are whole.
         [[maybe_unused]] std::int32_t least = -limit, most = limit;
         if constexpr (sizeof(Y) == 1 && !Residual) {
             least = std::max(low() - zero, least);
             most = std::min(high() - zero, most);
         }
-        for (std::size_t i = 0; i < count; i += simd::width32<Arch>) {
-            const std::size_t m = map.first + row + i;
-            const ints bias = e.bias.empty() ? integer(0) : values(e.bias, m);
-            const reals scale = e.scale.empty() ? real(1) : values(e.scale, m);
-            for (std::size_t c = 0; c < columns; ++c) {
-                const std::size_t index = at[c] + row + i;
-                ints v = simd::load<std::int32_t, Arch>(sums + c * stride + i) + bias;
+        const bool biased = !e.bias.empty();
+        ints bias[V];
+        reals scale[V];
+        S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+            const std::size_t m = map.first + row + k * width;
+            bias[k] = biased ? values(e.bias, m) : integer(0);
+            scale[k] = e.scale.empty() ? real(1) : values(e.scale, m);
+        }
+        for (std::size_t c = 0; c < columns; ++c) {
+            const std::size_t index = at[c] + row;
+            ints q[V];
+            S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+                ints v = simd::load<std::int32_t, Arch>(sums + c * stride + k * width);
+                if (biased)
+                    v = v + bias[k];
                 if constexpr (std::is_same_v<Y, std::int32_t>) {
                     if (clips)
                         v = xsimd::max(v, integer(0));
-                    simd::store<Arch>(y + index, v);
+                    simd::store<Arch>(y + index + k * width, v);
                 } else {
-                    reals f = simd::to_float(v) * scale;
+                    reals f = simd::to_float(v) * scale[k];
                     if constexpr (std::is_same_v<Y, float>) {
                         if (clips)
                             f = xsimd::max(f, real(0));
-                        simd::store<Arch>(y + index, f);
+                        simd::store<Arch>(y + index + k * width, f);
                     } else {
-                        ints q = rounded(f, real(least), real(most)) + integer(zero);
+                        q[k] = rounded(f, real(least), real(most));
+                        if (Residual || zero != 0)
+                            q[k] = q[k] + integer(zero);
                         if constexpr (Residual)
-                            q = xsimd::min(xsimd::max(q + residual(index), integer(low())),
-                                           integer(high()));
-                        simd::store_bytes<Arch>(y + index, q);
+                            q[k] = xsimd::min(
+                                xsimd::max(q[k] + residual(index + k * width), integer(low())),
+                                integer(high()));
                     }
                 }
             }
+            if constexpr (sizeof(Y) == 1 && V == 4)
+                simd::store_bytes<Arch>(y + index, q);
+            else if constexpr (sizeof(Y) == 1)
+                simd::store_bytes<Arch>(y + index, q[0]);
         }
     }
 
@@ -185,6 +221,11 @@ struct float_store {
     }
     void operator()(std::size_t n, std::size_t row, std::size_t count, const float* sums) const {
         finish_column(map.index(n, 0), row, count, sums);
+    }
+    [[nodiscard]] float* straight(std::size_t row) const noexcept {
+        const bool plain = real_scale.empty() && e.scale.empty() && e.bias.empty() &&
+                           e.activation == nonlinearity::none;
+        return map.channel == 1 && plain ? y + row : nullptr;
     }
 
 private:
