@@ -1,6 +1,7 @@
 // The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
 // S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
 
+#include <s3/kernel/shift_add/depthwise.hpp>
 #include <s3/kernel/shift_add/pair.hpp>
 #include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
@@ -31,6 +32,29 @@ struct copy_rows {
     }
     template <class S>
     void point(std::size_t, std::size_t, const S**, S*) const {}
+    static bool ignores_padding() { return false; }
+    std::size_t alike(std::size_t) const { return 1; }
+};
+
+/// Rows of y, `m` sums each.
+template <class Sum>
+struct copy_sums {
+    Sum* y;
+    std::size_t m;
+
+    void place(std::size_t n, std::size_t count, std::size_t* at) const {
+        for (std::size_t c = 0; c < count; ++c)
+            at[c] = (n + c) * m;
+    }
+    void operator()(const std::size_t* at, std::size_t columns, std::size_t row, std::size_t count,
+                    const Sum* sums, std::size_t stride) const {
+        for (std::size_t c = 0; c < columns; ++c)
+            std::memcpy(y + at[c] + row, sums + c * stride, count * sizeof(Sum));
+    }
+    void operator()(std::size_t n, std::size_t row, std::size_t count, const Sum* sums) const {
+        std::memcpy(y + n * m + row, sums, count * sizeof(Sum));
+    }
+    Sum* straight(std::size_t) const { return nullptr; }
 };
 
 template <class Kernel>
@@ -40,12 +64,9 @@ void run(const void* w, const void* x, void* y, std::size_t m, std::size_t k, st
     using staged = typename Kernel::staged;
     const s3::kernel::panel_view<sum> view{static_cast<const std::uint8_t*>(w), m, k,
                                            static_cast<const sum*>(initial)};
-    Kernel::run(
-        view, {0, n, 0, Kernel::panels(m)}, copy_rows<staged>{static_cast<const staged*>(x), k},
-        [&](std::size_t column, std::size_t row, std::size_t count, const sum* sums) {
-            std::memcpy(static_cast<sum*>(y) + column * m + row, sums, count * sizeof(sum));
-        },
-        scratch);
+    Kernel::run(view, {0, n, 0, Kernel::panels(m)},
+                copy_rows<staged>{static_cast<const staged*>(x), k},
+                copy_sums<sum>{static_cast<sum*>(y), m}, scratch);
 }
 
 #if defined(S3_PLANT_MULTIPLICATION)
@@ -82,3 +103,17 @@ const kernel_function shift_add_kernels[] = {
     run<s3::kernel::pair<s3::shift3, arch>>,
 #endif
 };
+
+#if defined(__AVX2__) || defined(__aarch64__)
+using depthwise = s3::kernel::depthwise_shift<s3::shift3, std::uint8_t, arch>;
+
+extern void shift_add_depthwise(const depthwise::filter&, const s3::image_view<const std::uint8_t>&,
+                                const s3::extent&, const s3::conv_options&, std::int32_t*,
+                                std::byte*);
+void shift_add_depthwise(const depthwise::filter& w, const s3::image_view<const std::uint8_t>& x,
+                         const s3::extent& out, const s3::conv_options& o, std::int32_t* y,
+                         std::byte* scratch) {
+    depthwise::run(w, x, out, o, 0, out.height * out.width, copy_sums<std::int32_t>{y, x.channels},
+                   scratch);
+}
+#endif

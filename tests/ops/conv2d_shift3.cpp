@@ -16,6 +16,7 @@ void check_all_kinds(std::uint64_t seed) {
     suite.run(conv_kind::depthwise, 60);
     suite.run(conv_kind::line, 40);
     suite.run(conv_kind::square, 25);
+    suite.run(conv_kind::deep, 12);
 }
 
 } // namespace

@@ -38,7 +38,7 @@ inline std::string describe(const conv_case& c) {
     return s.str();
 }
 
-enum class conv_kind : unsigned char { any, pointwise, depthwise, line, square };
+enum class conv_kind : unsigned char { any, pointwise, depthwise, line, square, deep };
 
 /// Draws until the filter fits the image.
 template <activation X>
@@ -76,6 +76,12 @@ template <activation X>
             o.groups = o.stride.height = o.stride.width = 1;
             o.dilation = 1;
             c.activation_bits = 6 - 2 * static_cast<int>(r.below(2));
+        }
+        if (kind == conv_kind::deep) { // several tiles of weights, with taps that see padding alone
+            f = {1 + r.below(80), 3, 1 + r.below(3), 4 * (30 + r.below(20))};
+            o.groups = 1;
+            o.padding = {1 + r.below(2), 1 + r.below(2)};
+            c.height = 1 + r.below(9);
         }
         if (r.below(2) == 0)
             o.padding_value =

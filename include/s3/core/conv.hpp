@@ -71,8 +71,12 @@ struct pixel_window {
     [[nodiscard]] static constexpr pixel_window of(std::size_t n, const extent& out,
                                                    const conv_options& o) noexcept {
         const std::size_t plane = out.height * out.width;
-        return {n / plane, n % plane / out.width * o.stride.height - o.padding.height,
-                n % out.width * o.stride.width - o.padding.width};
+        return of(n / plane, n % plane / out.width, n % out.width, o);
+    }
+    [[nodiscard]] static constexpr pixel_window
+    of(std::size_t image, std::size_t row, std::size_t column, const conv_options& o) noexcept {
+        return {image, row * o.stride.height - o.padding.height,
+                column * o.stride.width - o.padding.width};
     }
     [[nodiscard]] constexpr std::size_t row(std::size_t tap, const conv_options& o) const noexcept {
         return top + tap * o.dilation.height;

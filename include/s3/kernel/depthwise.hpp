@@ -22,7 +22,7 @@ requires(!Shift || F::is_shift) struct depthwise {
         buffer<std::int32_t> shift; ///< with Shift alone
     };
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from) {
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const auto& m = from.matrix;
         auto value = buffer<sum>::make(m.size());
         auto shift = buffer<std::int32_t>::make(Shift ? m.size() : 0);

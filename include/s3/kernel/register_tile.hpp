@@ -6,15 +6,18 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 namespace s3::kernel {
 
-/// Where activations lie: segment s of column c is the `steps` steps from at[s·stride + c] on.
+/// Where activations lie: segment s of column c is the `steps` steps from at[s·stride + c] on. A
+/// segment that is at `nothing` adds nothing to any sum.
 template <class Staged>
 struct column_table {
     const Staged* const* at = nullptr;
     std::size_t stride = 0;
     std::size_t steps = 0;
+    const Staged* nothing = nullptr;
 };
 
 template <class Engine, std::size_t R>
@@ -26,33 +29,63 @@ struct register_tile {
     static constexpr std::size_t lanes = simd::width32<arch>;
     /// As many columns as leave registers for the weights and an activation.
     static constexpr std::size_t columns = (arch::vector_bytes == 64 ? 24 : 8) / R;
+    /// Whether there is code for every number of columns, so that work can be cut evenly.
+    static constexpr bool any_count = columns <= 6;
 
-    /// sums[c][R] = from[c·from_stride …][R] + w[steps][R] · x, for `count` columns c, from step
-    /// `begin` of the columns on. `from` is `sums` itself to go on with it, or one start for all.
+    /// to[to_at[c] …][R] = from[from_at[c] …][R] + w[steps][R] · x, for `count` ≤ `columns` columns
+    /// c, from step `begin` of the columns on.
     template <std::size_t C = columns>
+    static void run(const element* w, std::size_t steps, table x, std::size_t begin,
+                    const element* from, const std::size_t* from_at, element* to,
+                    const std::size_t* to_at, std::size_t count) {
+        for (; count >= C; count -= C) {
+            exactly<C>(w, steps, x, begin, from, from_at, to, to_at);
+            x.at += C;
+            from_at += C;
+            to_at += C;
+        }
+        if constexpr (C > 1)
+            run<any_count ? C - 1 : fewer(C)>(w, steps, x, begin, from, from_at, to, to_at, count);
+    }
+
+    /// The same for any number of columns, their starts `from_stride` apart and their sums in a
+    /// row.
     static void run(const element* w, std::size_t steps, table x, std::size_t begin,
                     const element* from, std::size_t from_stride, element* sums,
                     std::size_t count) {
-        for (; count >= C; count -= C) {
-            exactly<C>(w, steps, x, begin, from, from_stride, sums);
-            x.at += C;
-            from += C * from_stride;
-            sums += C * R * lanes;
+        std::size_t from_at[columns], to_at[columns];
+        for (std::size_t c = 0; c < columns; ++c) {
+            from_at[c] = c * from_stride;
+            to_at[c] = c * R * lanes;
         }
-        if constexpr (C > 1)
-            run<C == 3 ? 1 : C / 2>(w, steps, x, begin, from, from_stride, sums, count);
+        for (std::size_t c = 0; c < count; c += columns) {
+            const std::size_t some = std::min(columns, count - c);
+            run<columns>(w, steps, {x.at + c, x.stride, x.steps, x.nothing}, begin,
+                         from + c * from_stride, from_at, sums + c * R * lanes, to_at, some);
+        }
     }
 
 private:
+    static constexpr std::size_t fewer(std::size_t c) { return c == 3 ? 1 : c / 2; }
+
     template <std::size_t C>
     static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t steps, const table& x,
-                                    std::size_t begin, const element* from, std::size_t from_stride,
-                                    element* sums) {
+                                    std::size_t begin, const element* from,
+                                    const std::size_t* from_at, element* to,
+                                    const std::size_t* to_at) {
         using partial = typename Engine::partial;
+        // Whole integers go on from where they were; others are added up apart, and then to it.
+        constexpr bool keeps =
+            std::is_same_v<partial, typename Engine::sums> && std::is_integral_v<element>;
         do {
             partial p[C][R];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] = partial(0);
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+                if constexpr (keeps)
+                    p[c][r] = simd::load<element, arch>(from + from_at[c] + r * lanes);
+                else
+                    p[c][r] = partial(0);
+            }
             // A stretch of steps ends with its segment, or where the partial sums must widen.
             std::size_t room = std::min<std::size_t>(steps, Engine::widen_every);
             steps -= room;
@@ -60,10 +93,18 @@ private:
                 const std::size_t at = begin % x.steps;
                 const std::size_t now = std::min(room, x.steps - at);
                 const typename Engine::staged* column[C];
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) column[c] =
-                    x.at[begin / x.steps * x.stride + c] + at * Engine::columns_per_step;
+                const auto* segment = x.at + begin / x.steps * x.stride;
                 begin += now;
                 room -= now;
+                bool nothing = true;
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    column[c] = segment[c] + at * Engine::columns_per_step;
+                    nothing = nothing && segment[c] == x.nothing;
+                }
+                if (nothing) {
+                    w += now * R * lanes;
+                    continue;
+                }
                 for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
                     typename Engine::weights v[R];
                     S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] =
@@ -76,12 +117,14 @@ private:
                 }
             }
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) simd::store<arch>(
-                    sums + (c * R + r) * lanes,
-                    Engine::widen(p[c][r]) +
-                        simd::load<element, arch>(from + c * from_stride + r * lanes));
-            from = sums;
-            from_stride = R * lanes;
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+                auto sums = Engine::widen(p[c][r]);
+                if constexpr (!keeps)
+                    sums = sums + simd::load<element, arch>(from + from_at[c] + r * lanes);
+                simd::store<arch>(to + to_at[c] + r * lanes, sums);
+            }
+            from = to;
+            from_at = to_at;
         } while (steps > 0);
     }
 };

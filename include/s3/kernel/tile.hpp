@@ -3,22 +3,26 @@
 // dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
 //
 //   few columns    stream: load a block, decode it in registers, accumulate, store. Bound by
-//   memory. many columns   multiply: a tile of R panels × 128 steps is decoded once into cache,
+//   memory. many columns   multiply: a tile of R panels × 192 steps is decoded once into cache,
 //   then R × C
 //                  sums live in registers while it meets every column.
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
 // zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
 // source.segments<staged>() is not 0, and source.point(n, count, table, outside) tells where the
-// segments are, without a copy (`outside` has room for one segment of padding). `sink` takes
-// finished sums: sink(n, row, count, sums). The caller proves that no sum overflows. Nothing is
-// read outside the panels and the staged columns.
+// segments are, without a copy (`outside` has room for one segment of padding).
+// source.ignores_padding() tells whether that adds nothing, source.alike(n) how many columns from n
+// on see it in the same segments. `sink` takes finished sums: see ops/store.hpp. The caller proves
+// that no sum overflows. Nothing is read outside the panels and the staged columns.
 
 #include <s3/kernel/planes.hpp>
 #include <s3/kernel/register_tile.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <limits>
+#include <type_traits>
 
 namespace s3::kernel {
 
@@ -51,24 +55,25 @@ struct tile {
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t rows = 4; ///< panels of a decoded tile
     /// Blocks of a decoded tile: with a few columns' activations it stays in the first-level cache.
-    static constexpr std::size_t most_blocks = 144 / layout::steps;
+    static constexpr std::size_t most_blocks = 192 / layout::steps;
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
     static constexpr std::size_t stage_stride(std::size_t k) {
         return layout::blocks(k) * block_columns + 64 / sizeof(staged);
     }
-    /// Columns staged together. More of them share the cost of decoding a tile of weights; their
-    /// activations should stay in the second-level cache.
+    /// The most columns that are staged together. More of them share the cost of decoding a tile of
+    /// weights; of their activations, what meets one tile should stay in the second-level cache.
     static constexpr std::size_t stage_columns(std::size_t k, std::size_t n) {
-        constexpr std::size_t budget = 768 * 1024, unit = 24, most = 16 * unit;
+        constexpr std::size_t budget = 2304 * 1024, unit = 24, most = 24 * unit;
         const std::size_t fit = budget / (stage_stride(k) * sizeof(staged)) / unit * unit;
         return std::max<std::size_t>(std::min(n, std::clamp(fit, 2 * unit, most)), 1);
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
         const std::size_t nb = stage_columns(k, n);
         return tile_bytes + align((nb + 1) * stage_stride(k) * sizeof(staged)) +
-               align(nb * rows * lanes * sizeof(sum)) + align(nb * sizeof(staged*));
+               align((nb + most_columns) * rows * lanes * sizeof(sum)) +
+               align(nb * sizeof(staged*)) + 2 * align(nb * sizeof(std::size_t));
     }
     /// Panels of `lanes` rows: the unit in which rows are shared out.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
@@ -92,56 +97,97 @@ struct tile {
     static void run(const panel_view<sum>& w, const work_range& range, const Source& source,
                     const Sink& sink, std::byte* scratch) {
         const std::size_t n_count = range.n_end - range.n_begin;
-        const std::size_t nb = stage_columns(w.columns, n_count);
+        if (n_count == 0)
+            return;
+        const std::size_t most = stage_columns(w.columns, n_count);
+        const std::size_t batches = (n_count + most - 1) / most;
+        const std::size_t nb = std::min(most, (n_count + batches - 1) / batches);
         const std::size_t stride = stage_stride(w.columns);
-        auto* decoded = reinterpret_cast<lane*>(scratch);
-        scratch += tile_bytes;
-        auto* x = reinterpret_cast<staged*>(scratch);
-        scratch += align((nb + 1) * stride * sizeof(staged));
-        auto* sums = reinterpret_cast<sum*>(scratch);
-        auto* staged_at =
-            reinterpret_cast<const staged**>(scratch + align(nb * rows * lanes * sizeof(sum)));
+        const auto take = [&]<class T>(std::type_identity<T>, std::size_t count) {
+            auto* const from = reinterpret_cast<T*>(scratch);
+            scratch += align(count * sizeof(T));
+            return from;
+        };
+        memory m;
+        m.decoded = take(std::type_identity<lane>{}, tile_bytes / sizeof(lane));
+        auto* x = take(std::type_identity<staged>{}, (most + 1) * stride);
+        m.sums = take(std::type_identity<sum>{}, (most + most_columns) * rows * lanes);
+        auto* staged_at = take(std::type_identity<const staged*>{}, most);
+        auto* at = take(std::type_identity<std::size_t>{}, most);
+        auto* alike = take(std::type_identity<std::size_t>{}, most);
         for (std::size_t n = range.n_begin; n < range.n_end; n += nb) {
             const std::size_t count = std::min(nb, range.n_end - n);
             if (n_count <= stream_columns) {
                 source(n, count, x, stride);
                 for (std::size_t p = range.panel_begin; p < range.panel_end; ++p) {
-                    stream_any<stream_columns>(w, p, x, stride, count, sums);
-                    emit<1>(w, p, n, count, sums, sink);
+                    stream_any<stream_columns>(w, p, x, stride, count, m.sums);
+                    emit<1>(w, p, n, count, m.sums, sink);
                 }
                 continue;
             }
-            column_table<staged> table{staged_at, count, total_steps(w.columns)};
+            batch b{count, {staged_at, count, total_steps(w.columns)}, at, alike};
             if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
                 // The host's own memory serves: the staging area holds pointers into it instead.
                 auto* outside = x + nb * stride;
-                table.at = reinterpret_cast<const staged**>(x);
-                table.steps /= segments;
+                b.x.at = reinterpret_cast<const staged**>(x);
+                b.x.steps /= segments;
                 source.point(n, count, reinterpret_cast<const staged**>(x), outside);
+                if (source.ignores_padding())
+                    b.x.nothing = outside;
             } else {
                 source(n, count, x, stride);
                 for (std::size_t c = 0; c < count; ++c)
                     staged_at[c] = x + c * stride;
             }
+            sink.place(n, count, at);
+            for (std::size_t c = 0; c < count; c += alike[b.stretches++])
+                alike[b.stretches] = std::min(source.alike(n + c), count - c);
             std::size_t p = range.panel_begin;
             for (; range.panel_end - p >= 4; p += 4)
-                block<4>(w, p, n, count, table, decoded, sums, sink);
+                block<4>(w, p, b, m, sink);
             if (range.panel_end - p >= 2) {
-                block<2>(w, p, n, count, table, decoded, sums, sink);
+                block<2>(w, p, b, m, sink);
                 p += 2;
             }
             if (range.panel_end - p >= 1)
-                block<1>(w, p, n, count, table, decoded, sums, sink);
+                block<1>(w, p, b, m, sink);
         }
     }
 
 private:
+    /// Columns that are multiplied together: where their activations lie, where their outputs go,
+    /// and the lengths of the stretches that see the same padding.
+    struct batch {
+        std::size_t count;
+        column_table<staged> x;
+        const std::size_t* at;
+        const std::size_t* alike;
+        std::size_t stretches = 0;
+    };
+    /// A decoded tile, of which panels if they have no other; sums of a batch, then of a register
+    /// tile.
+    struct memory {
+        lane* decoded;
+        sum* sums;
+        std::size_t holds = std::numeric_limits<std::size_t>::max();
+    };
+
+    static constexpr std::size_t most_columns = 24;
+    static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
     static constexpr std::size_t tile_bytes =
         rows * most_blocks * layout::steps * arch::vector_bytes;
     static constexpr std::size_t total_steps(std::size_t k) {
         return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
                                      1);
+    }
+
+    template <std::size_t Count>
+    static constexpr std::array<std::size_t, Count> places(std::size_t apart) {
+        std::array<std::size_t, Count> at{};
+        for (std::size_t c = 0; c < Count; ++c)
+            at[c] = c * apart;
+        return at;
     }
 
     template <std::size_t R, class Sink>
@@ -153,44 +199,68 @@ private:
             sink(n + c, row, valid, sums + c * R * lanes);
     }
 
-    /// R panels from `panel` on, `count` columns from `n` on.
+    /// R panels from `panel` on, all columns of a batch.
     template <std::size_t R, class Sink>
-    static void block(const panel_view<sum>& w, std::size_t panel, std::size_t n, std::size_t count,
-                      const column_table<staged>& x, lane* decoded, sum* sums, const Sink& sink) {
+    static void block(const panel_view<sum>& w, std::size_t panel, const batch& x, memory& m,
+                      const Sink& sink) {
         using product = register_tile<engine, R>;
+        static_assert(product::columns <= most_columns);
+        constexpr std::size_t height = R * lanes;
         const std::size_t blocks = layout::blocks(w.columns);
         const std::size_t tiles =
             std::max<std::size_t>((blocks + most_blocks - 1) / most_blocks, 1);
         const std::size_t each = (blocks + tiles - 1) / tiles;
         const std::size_t bytes = panel_bytes(w.columns);
+        const std::size_t row = panel * lanes, valid = std::min(height, w.rows - row);
+        sum* const finished = m.sums + x.count * rows * lanes;
+        // Where nothing follows the accumulation, sums are finished in place.
+        sum* const straight = valid == height ? sink.straight(row) : nullptr;
+        constexpr auto in_a_row = places<product::columns>(height);
+        constexpr auto nowhere = places<product::columns>(0);
         for (std::size_t t = 0; t < tiles; ++t) {
+            const bool first = t == 0, last = t + 1 == tiles;
             const std::size_t b = t * each, now = std::min(each, blocks - b);
-            decode<R>(w.data + panel * bytes + b * (layout::bits * arch::vector_bytes), bytes, now,
-                      decoded);
+            const std::size_t here = panel * bytes + b * block_bytes;
+            const std::size_t next = last ? (panel + R) * bytes : here + each * block_bytes;
+            if (m.holds != panel)
+                decode<R>(w.data + here, bytes, now, next - here, m.decoded);
+            m.holds = tiles == 1 ? panel : std::numeric_limits<std::size_t>::max();
             const std::size_t begin = b * layout::steps;
             const std::size_t steps =
                 blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
-            const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);
-            for (std::size_t c = 0; c < count; c += product::columns) {
-                const std::size_t some = std::min(product::columns, count - c);
-                auto* s = reinterpret_cast<lane*>(sums + c * R * lanes);
-                product::run(decoded, steps, {x.at + c, x.stride, x.steps}, begin,
-                             t == 0 ? initial : s, t == 0 ? 0 : R * lanes, s, some);
-                if (t + 1 == tiles)
-                    emit<R>(w, panel, n + c, some, sums + c * R * lanes, sink);
+            std::size_t c = 0;
+            for (std::size_t s = 0; s < x.stretches; ++s) {
+                std::size_t pieces = (x.alike[s] + product::columns - 1) / product::columns;
+                for (std::size_t left = x.alike[s]; left > 0; --pieces) {
+                    const std::size_t some = product::any_count ? (left + pieces - 1) / pieces
+                                                                : std::min(left, product::columns);
+                    const lane* from = reinterpret_cast<const lane*>(first ? w.initial + row
+                                                                           : m.sums + c * height);
+                    sum* const to = !last ? m.sums + c * height : straight ? straight : finished;
+                    product::template run<>(
+                        m.decoded, steps, {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing}, begin,
+                        from, first ? nowhere.data() : in_a_row.data(), reinterpret_cast<lane*>(to),
+                        last && straight ? x.at + c : in_a_row.data(), some);
+                    if (last && !straight)
+                        sink(x.at + c, some, row, valid, to, height);
+                    c += some;
+                    left -= some;
+                }
             }
         }
     }
 
-    /// R panels × `blocks` blocks → [step][R] vectors.
+    /// R panels × `blocks` blocks → [step][R] vectors. The tile that is decoded next, `ahead` bytes
+    /// on, comes into cache meanwhile.
     template <std::size_t R>
     static void decode(const std::uint8_t* data, std::size_t panel_stride, std::size_t blocks,
-                       lane* to) {
-        constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
+                       std::size_t ahead, lane* to) {
         for (std::size_t b = 0; b < blocks; ++b)
             for (std::size_t r = 0; r < R; ++r) {
-                const auto planes =
-                    layout::template load<arch>(data + r * panel_stride + b * block_bytes);
+                const std::uint8_t* from = data + r * panel_stride + b * block_bytes;
+                S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
+                    __builtin_prefetch(from + ahead + line, 0, 2);
+                const auto planes = layout::template load<arch>(from);
                 lane* out = to + (b * layout::steps * R + r) * lanes;
                 simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
                     const auto v = Unit::template decode<step>(planes);
@@ -216,7 +286,6 @@ private:
                                    sum* S3_RESTRICT sums) {
         // Several chains of sums for few columns: one would wait for each instruction's result.
         constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
-        constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
         constexpr std::size_t prefetch = 8192;
         constexpr bool widens = engine::widen_every < std::numeric_limits<std::size_t>::max();
         constexpr std::size_t segment = widens ? engine::widen_every * chains / layout::steps

@@ -49,7 +49,7 @@ struct winograd {
     }
     static constexpr std::size_t stride(std::size_t channels) { return padded(channels) + 64; }
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from) {
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const std::size_t rows = from.shape.out_channels, channels = from.shape.in_channels;
         const std::size_t blocks = (rows + block_rows - 1) / block_rows;
         auto weights =

@@ -75,9 +75,11 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
 
     const std::size_t plane = out->height * out->width, pixels = x.batch * plane;
     const bool nhwc = y.order == image_order::nhwc;
-    const auto sink = [&](std::size_t first, std::span<const float> real_scale) {
-        const detail::output_map map{plane, plane * f.out_channels, nhwc ? f.out_channels : 1,
-                                     nhwc ? 1 : plane, first};
+    const auto sink = [&](std::size_t first, std::span<const float> real_scale,
+                          const detail::pixel_order* order) {
+        const detail::output_map map{
+            plane, plane * f.out_channels, nhwc ? f.out_channels : 1, nhwc ? 1 : plane, first,
+            order};
         if constexpr (std::integral<X>) {
             (void)real_scale;
             return detail::integer_store<Arch, Y>{y.data.data(), map, e};
@@ -98,17 +100,19 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
                 std::byte* base = detail::align_up(scratch.data());
                 ex.run(tasks, [&](std::size_t t, std::size_t worker) {
                     kernel::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,
-                                sink(0, {}), base + worker * each);
+                                sink(0, {}, nullptr), base + worker * each);
                 });
                 done = true;
             });
+    const auto order = detail::pixel_order::by_edges(x.height, x.width, f, o, *out);
     for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g) {
         const auto& group = w.groups()[g];
         group.visit([&](auto k) {
             using kernel = typename decltype(k)::type;
-            const detail::gather<kernel::zero_point, X> source{x, f, o, *out, g * f.in_channels};
-            detail::run<kernel>(group.panels(), pixels, source, sink(g * rows, group.real_scale()),
-                                scratch, ex);
+            const detail::gather<kernel::zero_point, X> source{x,    f, o, *out, g * f.in_channels,
+                                                               order};
+            detail::run<kernel>(group.panels(), pixels, source,
+                                sink(g * rows, group.real_scale(), &order), scratch, ex);
         });
     }
     return {};

@@ -2,6 +2,7 @@
 // The columns of a convolution's matrix product: each output pixel's window, copied in the order of
 // the filter's taps, or pointed at where the image lies as a kernel would stage it.
 
+#include <s3/ops/pixel_order.hpp>
 #include <s3/ops/run.hpp>
 
 namespace s3::detail {
@@ -14,6 +15,7 @@ struct gather {
     conv_options o;
     extent out;
     std::size_t first_channel;
+    pixel_order order;
 
     template <class Staged>
     void operator()(std::size_t n, std::size_t count, Staged* to, std::size_t stride) const {
@@ -44,26 +46,59 @@ struct gather {
                               f.in_channels >= 16 && f.in_channels % 4 == 0;
         return readable ? f.height * f.width : 0;
     }
+    /// Line by line: under one tap, the pixels of a line are as far apart in the image as any two.
     template <class Staged>
     void point(std::size_t n, std::size_t count, const Staged** table, Staged* outside) const {
         if constexpr (std::is_same_v<X, Staged>) {
             std::fill_n(outside, f.in_channels, static_cast<X>(o.padding_value));
-            for (std::size_t c = 0; c < count; ++c) {
+            for (std::size_t c = 0; c < count;) {
+                const auto p = order.at(n + c);
+                const std::size_t length = std::min(p.straight, count - c);
+                const auto window = pixel_window::of(p.image, p.row, p.column, o);
                 const Staged** to = table + c;
-                each_tap(n + c, [&](const X* from) {
-                    *to = from == nullptr ? outside : from;
-                    to += count;
-                });
+                for (std::size_t kh = 0; kh < f.height; ++kh)
+                    for (std::size_t kw = 0; kw < f.width; ++kw, to += count)
+                        point_line(window.image, window.row(kh, o), window.column(kw, o),
+                                   order.is_edge(p), length, to, outside);
+                c += length;
             }
         }
     }
+    /// Whether padding adds nothing to any sum.
+    [[nodiscard]] bool ignores_padding() const noexcept { return o.padding_value == 0; }
+    /// How many columns from n on see padding under the same taps, nearly.
+    [[nodiscard]] std::size_t alike(std::size_t n) const noexcept {
+        return order.alike(order.at(n));
+    }
 
 private:
-    /// Calls f with the first channel under each tap of pixel n's window, or null outside the
+    /// Pointers for a line of pixels under one tap, the first at (h, w).
+    template <class Staged>
+    void point_line(std::size_t image, std::size_t h, std::size_t w, bool down, std::size_t length,
+                    const Staged** to, const Staged* outside) const {
+        if (w >= x.width || (!down && h >= x.height)) {
+            // Between the edges, a tap is above or below the image for the whole row.
+            std::fill_n(to, length, outside);
+            return;
+        }
+        if (down) {
+            for (std::size_t i = 0; i < length; ++i, h += o.stride.height)
+                to[i] =
+                    h < x.height ? x.data.data() + x.index(image, h, w, first_channel) : outside;
+            return;
+        }
+        const Staged* from = x.data.data() + x.index(image, h, w, first_channel);
+        const std::size_t step = o.stride.width * x.channels;
+        for (std::size_t i = 0; i < length; ++i)
+            to[i] = from + i * step;
+    }
+
+    /// Calls f with the first channel under each tap of column n's window, or null outside the
     /// image.
     template <class Function>
     S3_INLINE void each_tap(std::size_t n, Function&& function) const {
-        const auto window = pixel_window::of(n, out, o);
+        const auto p = order.at(n);
+        const auto window = pixel_window::of(p.image, p.row, p.column, o);
         for (std::size_t kh = 0; kh < f.height; ++kh)
             for (std::size_t kw = 0; kw < f.width; ++kw) {
                 const std::size_t h = window.row(kh, o), w = window.column(kw, o);

@@ -1,11 +1,16 @@
 #pragma once
 // `prepare` for a convolution: one prepared matrix per group for the product behind the gather,
-// and, where one serves, a kernel that convolves NHWC images directly: depthwise loops, or Winograd
-// for 3 × 3 filters whose activations are promised to have at most 6 bits.
+// and, where one serves, a kernel that convolves NHWC images directly: depthwise loops, windows of
+// few channels, or Winograd for 3 × 3 filters whose activations are promised to have at most 6
+// bits.
 
 #include <s3/kernel/depthwise.hpp>
+#include <s3/kernel/depthwise_bytes.hpp>
+#include <s3/kernel/shift_add/depthwise.hpp>
+#include <s3/kernel/window.hpp>
 #include <s3/kernel/winograd.hpp>
 #include <s3/ops/prepare.hpp>
+#include <s3/ops/store_pixels.hpp>
 
 #include <variant>
 #include <vector>
@@ -25,7 +30,9 @@ struct direct_kernels {
     using dot = kernel::depthwise<F, X, false>;
     template <class G>
     static auto by_shifts() {
-        if constexpr (G::is_shift)
+        if constexpr (kernel::has_depthwise_shift<G, X, Arch>)
+            return type_tag<kernel::depthwise_shift<G, X, Arch>>{};
+        else if constexpr (G::is_shift)
             return type_tag<kernel::depthwise<G, X, true>>{};
         else
             return type_tag<no_kernel<0>>{};
@@ -37,11 +44,31 @@ struct direct_kernels {
         else
             return type_tag<no_kernel<1>>{};
     }
+    template <class A, int Id>
+    static auto windowed() {
+        if constexpr (kernel::has_window<F, X, A>)
+            return type_tag<kernel::window<F, X, A>>{};
+        else
+            return type_tag<no_kernel<Id>>{};
+    }
+    template <class A>
+    static auto by_bytes() {
+        if constexpr (kernel::has_depthwise_bytes<F, X, A>)
+            return type_tag<kernel::depthwise_bytes<F, X, A>>{};
+        else
+            return type_tag<no_kernel<4>>{};
+    }
+    using bytes = typename decltype(by_bytes<Arch>())::type;
     using shift_add = typename decltype(by_shifts<F>())::type;
     using winograd = typename decltype(transformed<F>())::type;
 
+    using window = typename decltype(windowed<Arch, 2>())::type;
+    /// For filters whose channels would leave half of a vector empty.
+    using narrow_window = typename decltype(windowed<simd::half<Arch>, 3>())::type;
+
     using filter = std::variant<std::monostate, typename dot::filter, typename shift_add::filter,
-                                typename winograd::filter>;
+                                typename winograd::filter, typename window::filter,
+                                typename narrow_window::filter, typename bytes::filter>;
 
     /// Calls f(type_tag<Kernel>{}, filter) for the kernel that was prepared, if any.
     template <class Function>
@@ -54,6 +81,15 @@ struct direct_kernels {
         if constexpr (!std::is_same_v<winograd, no_kernel<1>>)
             if (auto* w = std::get_if<3>(&prepared))
                 f(type_tag<winograd>{}, *w);
+        if constexpr (!std::is_same_v<window, no_kernel<2>>)
+            if (auto* w = std::get_if<4>(&prepared))
+                f(type_tag<window>{}, *w);
+        if constexpr (!std::is_same_v<narrow_window, no_kernel<3>>)
+            if (auto* w = std::get_if<5>(&prepared))
+                f(type_tag<narrow_window>{}, *w);
+        if constexpr (!std::is_same_v<bytes, no_kernel<4>>)
+            if (auto* w = std::get_if<6>(&prepared))
+                f(type_tag<bytes>{}, *w);
     }
 };
 
@@ -89,7 +125,7 @@ private:
                                                     const geometry&);
     [[nodiscard]] status prepare_direct(const packed_filter<F>& filter, const geometry& g) {
         const auto keep = [&](auto kernel) -> status {
-            auto prepared = decltype(kernel)::type::prepare(filter);
+            auto prepared = decltype(kernel)::type::prepare(filter, options_);
             if (!prepared)
                 return prepared.error();
             direct_ = *std::move(prepared);
@@ -100,11 +136,20 @@ private:
         if constexpr (F::is_shift)
             if (depthwise && g.kernels == family::shift_add)
                 return keep(detail::type_tag<typename direct_kernels::shift_add>{});
+        if constexpr (!std::is_same_v<typename direct_kernels::bytes, detail::no_kernel<4>>)
+            if (depthwise && direct_kernels::bytes::serves(shape_, options_))
+                return keep(detail::type_tag<typename direct_kernels::bytes>{});
         if (depthwise)
             return keep(detail::type_tag<typename direct_kernels::dot>{});
         if constexpr (!std::is_same_v<typename direct_kernels::winograd, detail::no_kernel<1>>)
             if (worth_transforming(g))
                 return keep(detail::type_tag<typename direct_kernels::winograd>{});
+        if constexpr (!std::is_same_v<typename direct_kernels::narrow_window, detail::no_kernel<3>>)
+            if (worth_windows(g) && shape_.out_channels <= simd::width32<simd::half<Arch>>)
+                return keep(detail::type_tag<typename direct_kernels::narrow_window>{});
+        if constexpr (!std::is_same_v<typename direct_kernels::window, detail::no_kernel<2>>)
+            if (worth_windows(g))
+                return keep(detail::type_tag<typename direct_kernels::window>{});
         return {};
     }
     /// Winograd does 16 products for 36, but transforms; that pays from 64 channels on.
@@ -113,6 +158,15 @@ private:
                shape_.width == 3 && options_.stride == extent(1) &&
                options_.dilation == extent(1) && options_.groups == 1 && shape_.in_channels >= 64 &&
                shape_.out_channels >= 64;
+    }
+
+    /// Where decoded weights and a staged band stay in the cache.
+    [[nodiscard]] bool worth_windows(const geometry& g) const noexcept {
+        return *detail::choose<F, X, Arch>(shape_.out_channels, g) == detail::kernel_id::dot &&
+               options_.groups == 1 && (options_.dilation.width == 1 || shape_.width == 1) &&
+               shape_.columns() != 0 && shape_.out_channels != 0 &&
+               shape_.columns() <= (std::size_t{1} << 18) / shape_.out_channels &&
+               saturating_mul(options_.stride.width, shape_.height * shape_.in_channels) <= 2048;
     }
 
     filter_shape shape_;

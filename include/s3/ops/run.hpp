@@ -48,6 +48,8 @@ struct row_source {
             for (std::size_t c = 0; c < count; ++c)
                 table[c] = x.row(n + c);
     }
+    [[nodiscard]] static constexpr bool ignores_padding() noexcept { return false; }
+    [[nodiscard]] std::size_t alike(std::size_t n) const noexcept { return x.rows - n; }
 };
 
 /// The tasks of a product: rows are cut where there are many (no weight is decoded twice), else

@@ -1,21 +1,51 @@
 #pragma once
-// The last step of every kernel: finished sums of one column → outputs, through the epilogue, by
+// The last step of every kernel: finished sums of some columns → outputs, through the epilogue, by
 // vectors of channels. `output_map` says where output (n, m) lies: [N][M], NHWC or NCHW.
+//
+// A sink takes sums of one column, sink(n, row, count, sums); or of several at once, so that what
+// belongs to a channel is read once for all of them: sink.place(n, count, at) tells once where
+// columns lie, sink(at, columns, row, count, sums, stride) stores `count` rows of each, and
+// sink.straight(row) is not null where sums can be accumulated in the outputs themselves.
 
 #include <s3/ops/epilogue.hpp>
+#include <s3/ops/pixel_order.hpp>
 
 namespace s3::detail {
 
-/// Output (n, m) is element (n / plane)·image + (n mod plane)·pixel + (first + m)·channel.
+/// Output (n, m) is element (n / plane)·image + (n mod plane)·pixel + (first + m)·channel, where n
+/// is counted by rows: `order` tells how columns are numbered, if otherwise.
 struct output_map {
     std::size_t plane = 1; ///< columns per image
     std::size_t image = 0;
     std::size_t pixel = 0;
     std::size_t channel = 1;
     std::size_t first = 0; ///< channel of row 0 (groups)
+    const pixel_order* order = nullptr;
 
     [[nodiscard]] std::size_t index(std::size_t n, std::size_t m) const noexcept {
+        if (order != nullptr)
+            n = order->by_rows(n);
         return n / plane * image + n % plane * pixel + (first + m) * channel;
+    }
+    /// index(n + c, 0) for `count` columns c.
+    void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
+        for (std::size_t c = 0; c < count;) {
+            std::size_t step = pixel, length = 1;
+            if (order != nullptr) {
+                const auto p = order->at(n + c);
+                length = p.straight;
+                step *= order->is_edge(p) ? order->out.width : 1;
+            } else if (plane == 1) {
+                step = image;
+                length = count;
+            } else {
+                length = plane - (n + c) % plane;
+            }
+            const std::size_t start = index(n + c, 0);
+            const std::size_t end = std::min(count, c + length);
+            for (std::size_t i = 0; c < end; ++c, ++i)
+                at[c] = start + i * step;
+        }
     }
 };
 
@@ -26,63 +56,110 @@ struct integer_store {
     output_map map;
     const epilogue& e;
 
+    void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
+        map.place(n, count, at);
+    }
     void operator()(std::size_t n, std::size_t row, std::size_t count,
                     const std::int32_t* sums) const {
-        constexpr std::size_t chunk = 64;
-        const std::size_t start = map.index(n, row);
-        for (std::size_t i = 0; i < count; i += chunk) {
-            const std::size_t some = std::min(chunk, count - i);
-            if (map.channel == 1)
-                finish_run(sums + i, some, map.first + row + i, start + i, y + start + i);
-            else
-                for (std::size_t j = i; j < i + some; ++j) {
-                    const std::size_t at = start + j * map.channel;
-                    y[at] = finish<Y>(sums[j], map.first + row + j, at, e);
-                }
-        }
+        const std::size_t at = map.index(n, 0);
+        (*this)(&at, 1, row, count, sums, 0);
     }
-
-private:
-    /// Up to 64 channels from `m` on, contiguous in the output: whole vectors, then the rest.
-    void finish_run(const std::int32_t* sums, std::size_t count, std::size_t m, std::size_t index,
-                    Y* to) const {
+    void operator()(const std::size_t* at, std::size_t columns, std::size_t row, std::size_t count,
+                    const std::int32_t* sums, std::size_t stride) const {
         constexpr std::size_t width = simd::width32<Arch>;
         std::size_t i = 0;
         if constexpr (width > 1)
-            if (e.shift.empty() && (!e.scale.empty() || sizeof(Y) > 1))
-                for (; i + width <= count; i += width)
-                    finish_vector(simd::load<std::int32_t, Arch>(sums + i), m + i, index + i,
-                                  to + i);
+            if (map.channel == 1 && e.shift.empty()) {
+                i = count / width * width;
+                if (e.residual.data == nullptr)
+                    finish_vectors<false>(at, columns, row, i, sums, stride);
+                else
+                    finish_vectors<true>(at, columns, row, i, sums, stride);
+            }
         for (; i < count; ++i)
-            to[i] = finish<Y>(sums[i], m + i, index + i, e);
+            for (std::size_t c = 0; c < columns; ++c) {
+                const std::size_t index = at[c] + (row + i) * map.channel;
+                y[index] = finish<Y>(sums[c * stride + i], map.first + row + i, index, e);
+            }
     }
 
-    S3_INLINE void finish_vector(simd::lanes<std::int32_t, Arch> v, std::size_t m,
-                                 std::size_t index, Y* to) const {
-        if (!e.bias.empty())
-            v = v + values(e.bias, m);
-        if constexpr (std::is_same_v<Y, std::int32_t>) {
-            if (e.activation == relu)
-                v = xsimd::max(v, integer(0));
-            simd::store<Arch>(to, v);
-        } else {
-            auto f = simd::to_float(v);
-            if (!e.scale.empty())
-                f = f * values(e.scale, m);
-            if constexpr (std::is_same_v<Y, float>) {
-                if (e.activation == relu)
-                    f = xsimd::max(f, real(0));
-                simd::store<Arch>(to, f);
-            } else if (e.residual.data == nullptr) {
-                // Clamping first is the same, since the limits are whole, and rounds less.
-                simd::store_bytes<Arch>(to,
-                                        rounded(f, low() - e.zero_point, high() - e.zero_point) +
-                                            integer(e.zero_point));
-            } else {
-                const auto q = rounded(f, -limit, limit) + integer(e.zero_point) + residual(index);
-                simd::store_bytes<Arch>(to,
-                                        xsimd::min(xsimd::max(q, integer(low())), integer(high())));
+    /// Where the sums of `row` of the first column go if they are the outputs: channels contiguous,
+    /// no epilogue. Column c's are at[c] from there.
+    [[nodiscard]] std::int32_t* straight([[maybe_unused]] std::size_t row) const noexcept {
+        if constexpr (std::is_same_v<Y, std::int32_t>)
+            if (map.channel == 1 && e.bias.empty() && e.activation == nonlinearity::none)
+                return y + row;
+        return nullptr;
+    }
+
+private:
+    using ints = simd::lanes<std::int32_t, Arch>;
+    using reals = simd::lanes<float, Arch>;
+
+    /// Whole vectors of channels, contiguous in the output.
+    template <bool Residual>
+    S3_NOINLINE void finish_vectors(const std::size_t* at, std::size_t columns, std::size_t row,
+                                    std::size_t count, const std::int32_t* sums,
+                                    std::size_t stride) const {
+        constexpr std::size_t width = simd::width32<Arch>;
+        std::size_t i = 0;
+        for (; i + 4 * width <= count; i += 4 * width)
+            finish_group<4, Residual>(at, columns, row + i, sums + i, stride);
+        for (; i < count; i += width)
+            finish_group<1, Residual>(at, columns, row + i, sums + i, stride);
+    }
+    template <std::size_t V, bool Residual>
+    S3_INLINE void finish_group(const std::size_t* at, std::size_t columns, std::size_t row,
+                                const std::int32_t* sums, std::size_t stride) const {
+        constexpr std::size_t width = simd::width32<Arch>;
+        [[maybe_unused]] const bool clips = e.activation == relu;
+        [[maybe_unused]] const std::int32_t zero = e.zero_point;
+        // Without a residual, clamping first is the same, since the limits are whole.
+        [[maybe_unused]] std::int32_t least = -limit, most = limit;
+        if constexpr (sizeof(Y) == 1 && !Residual) {
+            least = std::max(low() - zero, least);
+            most = std::min(high() - zero, most);
+        }
+        const bool biased = !e.bias.empty();
+        ints bias[V];
+        reals scale[V];
+        S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+            const std::size_t m = map.first + row + k * width;
+            bias[k] = biased ? values(e.bias, m) : integer(0);
+            scale[k] = e.scale.empty() ? real(1) : values(e.scale, m);
+        }
+        for (std::size_t c = 0; c < columns; ++c) {
+            const std::size_t index = at[c] + row;
+            ints q[V];
+            S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+                ints v = simd::load<std::int32_t, Arch>(sums + c * stride + k * width);
+                if (biased)
+                    v = v + bias[k];
+                if constexpr (std::is_same_v<Y, std::int32_t>) {
+                    if (clips)
+                        v = xsimd::max(v, integer(0));
+                    simd::store<Arch>(y + index + k * width, v);
+                } else {
+                    reals f = simd::to_float(v) * scale[k];
+                    if constexpr (std::is_same_v<Y, float>) {
+                        if (clips)
+                            f = xsimd::max(f, real(0));
+                        simd::store<Arch>(y + index + k * width, f);
+                    } else {
+                        q[k] = rounded(f, real(least), real(most));
+                        if (Residual || zero != 0)
+                            q[k] = q[k] + integer(zero);
+                        if constexpr (Residual)
+                            q[k] = xsimd::min(
+                                xsimd::max(q[k] + residual(index + k * width), integer(low())),
+                                integer(high()));
+                    }
+                }
             }
+            if constexpr (sizeof(Y) == 1 && V == 4)
+                simd::store_bytes<Arch>(y + index, q);
+            else if constexpr (sizeof(Y) == 1)
+                simd::store_bytes<Arch>(y + index, q[0]);
         }
     }
 
@@ -99,17 +176,23 @@ private:
         return v.size() == 1 ? simd::broadcast<T, Arch>(v[0]) : simd::load<T, Arch>(v.data() + m);
     }
     template <class V>
-    [[nodiscard]] static S3_INLINE auto rounded(const V& v, std::int32_t least,
-                                                std::int32_t most) noexcept {
-        const auto lower = real(std::max(least, -limit)), upper = real(std::min(most, limit));
-        return xsimd::nearbyint_as_int(xsimd::min(xsimd::max(v, lower), upper));
+    [[nodiscard]] static S3_INLINE auto rounded(const V& v, const V& least,
+                                                const V& most) noexcept {
+        return xsimd::nearbyint_as_int(xsimd::min(xsimd::max(v, least), most));
     }
     [[nodiscard]] S3_INLINE auto residual(std::size_t index) const noexcept {
         alignas(64) std::int32_t r[simd::width32<Arch>];
-        for (std::size_t j = 0; j < simd::width32<Arch>; ++j)
-            r[j] = e.residual[index + j] - e.residual_zero_point;
+        const auto widen = [&](const auto* from) {
+            for (std::size_t j = 0; j < simd::width32<Arch>; ++j)
+                r[j] = from[index + j] - e.residual_zero_point;
+        };
+        if (e.residual.is_signed)
+            widen(static_cast<const std::int8_t*>(e.residual.data));
+        else
+            widen(static_cast<const std::uint8_t*>(e.residual.data));
         const auto scale = simd::broadcast<float, Arch>(e.residual_scale);
-        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale, -limit, limit);
+        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale, real(-limit),
+                       real(limit));
     }
     [[nodiscard]] std::int32_t low() const noexcept {
         const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<Y>::min()});
@@ -128,8 +211,27 @@ struct float_store {
     const float_epilogue& e;
     std::span<const float> real_scale;
 
+    void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
+        map.place(n, count, at);
+    }
+    void operator()(const std::size_t* at, std::size_t columns, std::size_t row, std::size_t count,
+                    const float* sums, std::size_t stride) const {
+        for (std::size_t c = 0; c < columns; ++c)
+            finish_column(at[c], row, count, sums + c * stride);
+    }
     void operator()(std::size_t n, std::size_t row, std::size_t count, const float* sums) const {
-        const std::size_t start = map.index(n, row);
+        finish_column(map.index(n, 0), row, count, sums);
+    }
+    [[nodiscard]] float* straight(std::size_t row) const noexcept {
+        const bool plain = real_scale.empty() && e.scale.empty() && e.bias.empty() &&
+                           e.activation == nonlinearity::none;
+        return map.channel == 1 && plain ? y + row : nullptr;
+    }
+
+private:
+    void finish_column(std::size_t at, std::size_t row, std::size_t count,
+                       const float* sums) const {
+        const std::size_t start = at + row * map.channel;
         for (std::size_t i = 0; i < count; ++i) {
             const std::size_t m = map.first + row + i;
             float v = sums[i];

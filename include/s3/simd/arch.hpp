@@ -54,6 +54,10 @@ struct avx512 : avx2 {
 struct avx512_vnni : avx512 {
     static constexpr const char* name = "avx512-vnni";
 };
+/// The same machine by vectors of half the size, for few channels.
+struct avx2_vnni : avx2 {
+    static constexpr const char* name = "avx2-vnni";
+};
 #endif
 #if defined(__aarch64__)
 struct neon {

@@ -133,18 +133,29 @@ pair_sum(const lanes<std::int16_t, Arch>& v) noexcept {
     return detail::madd(raw<Arch>(v), raw<Arch>(broadcast<std::int16_t, Arch>(1)));
 }
 
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 template <>
 inline constexpr bool has_quad_dot<arch::avx512_vnni> = true;
+template <>
+inline constexpr bool has_quad_dot<arch::avx2_vnni> = true;
+
+namespace detail {
+[[nodiscard]] S3_INLINE __m256i dpbusd(__m256i acc, __m256i x, __m256i w) {
+    return _mm256_dpbusd_epi32(acc, x, w);
+}
+[[nodiscard]] S3_INLINE __m512i dpbusd(__m512i acc, __m512i x, __m512i w) {
+    return _mm512_dpbusd_epi32(acc, x, w);
+}
+} // namespace detail
 #endif
 
 template <class Arch>
 [[nodiscard]] S3_INLINE lanes<std::int32_t, Arch>
 quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& x,
          const lanes<std::int8_t, Arch>& w) noexcept {
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
     if constexpr (has_quad_dot<Arch>)
-        return _mm512_dpbusd_epi32(raw<Arch>(acc), raw<Arch>(x), raw<Arch>(w));
+        return detail::dpbusd(raw<Arch>(acc), raw<Arch>(x), raw<Arch>(w));
     else
 #endif
     {

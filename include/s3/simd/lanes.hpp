@@ -106,6 +106,47 @@ requires(sizeof(T) == 1) S3_INLINE
         to[i] = static_cast<T>(wide[i]);
 }
 
+/// The same of four vectors, one behind the other.
+template <class Arch, class T>
+requires(sizeof(T) == 1) S3_INLINE
+    void store_bytes(T* to, const lanes<std::int32_t, Arch> (&v)[4]) noexcept {
+#if defined(__AVX512BW__)
+    if constexpr (Arch::vector_bytes == 64) {
+        const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = _mm512_packs_epi32(v[2], v[3]);
+        // Packing interleaves the vectors by 128 bits.
+        const __m512i order =
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        const __m512i packed =
+            std::is_signed_v<T> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
+        _mm512_storeu_si512(
+            to, _mm512_maskz_permutexvar_epi32(static_cast<__mmask16>(-1), order, packed));
+        return;
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (Arch::vector_bytes == 32) {
+        const __m256i low = _mm256_packs_epi32(v[0], v[1]), high = _mm256_packs_epi32(v[2], v[3]);
+        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        const __m256i packed =
+            std::is_signed_v<T> ? _mm256_packs_epi16(low, high) : _mm256_packus_epi16(low, high);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                            _mm256_permutevar8x32_epi32(packed, order));
+        return;
+    }
+#endif
+#if defined(__SSE4_1__)
+    if constexpr (Arch::vector_bytes == 16) {
+        const __m128i low = _mm_packs_epi32(v[0], v[1]), high = _mm_packs_epi32(v[2], v[3]);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), std::is_signed_v<T>
+                                                             ? _mm_packs_epi16(low, high)
+                                                             : _mm_packus_epi16(low, high));
+        return;
+    }
+#endif
+    for (std::size_t i = 0; i < 4; ++i)
+        store_bytes<Arch>(to + i * width32<Arch>, v[i]);
+}
+
 /// Bits of `a` where `mask` is set, else bits of `b`.
 template <class V>
 [[nodiscard]] S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {

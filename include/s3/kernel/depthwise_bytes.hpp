@@ -1,0 +1,224 @@
+#pragma once
+// Depthwise convolution of bytes (one input and one output channel per group), NHWC: a 32-bit lane
+// is a channel, and its four bytes are taps above one another, so that the steps of dot/bytes
+// serve.
+//
+// For a stretch of an output row and 64 channels, each column of the image is interleaved once,
+// four rows of the filter to a group, padding included and signed bytes + 128; every window is then
+// the columns under it.
+//
+// Weights: [block of 64 channels][column of the filter][group of 4 rows][channel], 4 bytes each.
+
+#include <s3/kernel/dot/bytes.hpp>
+#include <s3/kernel/pixels.hpp>
+#include <s3/pack/pack.hpp>
+#include <s3/simd/interleave.hpp>
+
+namespace s3::kernel {
+
+template <weight_format F, activation X, class Arch>
+inline constexpr bool has_depthwise_bytes =
+    simd::has_bytes<Arch>&& std::integral<X>&& F::max_value <= 127;
+
+template <weight_format F, activation X, class Arch>
+requires has_depthwise_bytes<F, X, Arch>
+struct depthwise_bytes {
+    using engine = typename byte_dot<F, Arch>::engine;
+    using sum = std::int32_t;
+    static constexpr const char* name = "dot/depthwise";
+    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t block = 64; ///< channels whose columns are interleaved together
+    static constexpr std::size_t pixels = 7; ///< of a register tile; divides many widths
+
+    struct filter {
+        filter_shape shape;
+        std::size_t groups = 0; ///< of four rows
+        std::size_t stride = 0; ///< columns from one output pixel to the next
+        std::size_t reach = 0;  ///< columns from a window's first to its last
+        buffer<std::int32_t> weights;
+        buffer<std::int32_t> initial;
+
+        /// Output pixels of a stretch: what is interleaved for them stays in the nearest cache.
+        [[nodiscard]] std::size_t stretch() const noexcept {
+            return std::clamp<std::size_t>(56 / (stride * groups) / pixels, 1, 4) * pixels;
+        }
+        [[nodiscard]] std::size_t column_bytes() const noexcept { return groups * block * 4; }
+        [[nodiscard]] std::size_t columns() const noexcept {
+            return (stretch() - 1) * stride + reach + 1;
+        }
+    };
+
+    /// Whether a stretch fits the cache.
+    [[nodiscard]] static bool serves(const filter_shape& f, const conv_options& o) noexcept {
+        return f.height <= 16 && o.stride.width <= 4 && f.width <= 64 &&
+               o.dilation.width * (f.width - 1) <= 64;
+    }
+
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from,
+                                                const conv_options& o) {
+        const auto& m = from.matrix;
+        filter f{from.shape,
+                 (from.shape.height + 3) / 4,
+                 o.stride.width,
+                 o.dilation.width * (from.shape.width - 1),
+                 {},
+                 {}};
+        const std::size_t steps = f.shape.width * f.groups;
+        const std::size_t padded = (m.rows() + block - 1) / block * block;
+        auto weights = buffer<std::int32_t>::make(saturating_mul(padded, steps));
+        auto initial = buffer<std::int32_t>::make(padded);
+        if (!weights)
+            return weights.error();
+        if (!initial)
+            return initial.error();
+        auto* bytes = reinterpret_cast<std::int8_t*>(weights->data());
+        for (std::size_t c = 0; c < m.rows(); ++c) {
+            for (std::size_t h = 0, t = 0; h < f.shape.height; ++h)
+                for (std::size_t w = 0; w < f.shape.width; ++w, ++t) {
+                    const std::size_t step = c / block * steps + w * f.groups + h / 4;
+                    bytes[(step * block + c % block) * 4 + h % 4] =
+                        static_cast<std::int8_t>(m.value(c, t));
+                }
+            if constexpr (std::is_signed_v<X>)
+                (*initial)[c] = static_cast<std::int32_t>(-128 * m.sums()[c]);
+        }
+        f.weights = *std::move(weights);
+        f.initial = *std::move(initial);
+        return f;
+    }
+
+    /// Work is counted in output pixels.
+    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+        return batch * out.height * out.width;
+    }
+    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+        return f.columns() * f.column_bytes() + f.stretch() * block * sizeof(std::int32_t) + block;
+    }
+
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp. `scratch` is 64-byte aligned.
+    template <class Sink>
+    static void run(const filter& f, const image_view<const X>& x, const extent& out,
+                    const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                    std::byte* scratch) {
+        auto* columns = reinterpret_cast<std::uint8_t*>(scratch);
+        auto* sums = reinterpret_cast<std::int32_t*>(columns + f.columns() * f.column_bytes());
+        auto* outside = reinterpret_cast<std::uint8_t*>(sums + f.stretch() * block);
+        std::fill_n(outside, block, static_cast<std::uint8_t>(o.padding_value));
+        for (std::size_t n = begin; n < end;) {
+            const std::size_t count = std::min({out.width - n % out.width, end - n, f.stretch()});
+            const auto window = s3::detail::pixel_window::of(n, out, o);
+            for (std::size_t c = 0; c < x.channels; c += block) {
+                const std::size_t channels = std::min(block, x.channels - c);
+                interleave(f, x, o, window, c, channels, (count - 1) * f.stride + f.reach + 1,
+                           outside, columns);
+                for (std::size_t p = 0; p < count; p += pixels)
+                    multiply(f, o, columns + p * f.stride * f.column_bytes(), c, channels,
+                             std::min(pixels, count - p), sums + p * block);
+                store_columns(sink, n, count, c, channels, sums, block);
+            }
+            n += count;
+        }
+    }
+
+private:
+    /// `count` columns of the image from the window's left on: [column][group][channel] × 4 rows.
+    static void interleave(const filter& f, const image_view<const X>& x, const conv_options& o,
+                           const s3::detail::pixel_window& window, std::size_t c,
+                           std::size_t channels, std::size_t count, const std::uint8_t* outside,
+                           std::uint8_t* to) {
+        // Numbers below zero wrap: columns left of the image are larger than any in it.
+        const std::size_t before =
+            window.left > x.width ? std::min(count, std::size_t{0} - window.left) : 0;
+        const std::size_t first = window.left > x.width ? 0 : window.left;
+        const std::size_t inside = std::min(count - before, x.width - std::min(first, x.width));
+        const auto each = channels == 64   ? &interleave_columns<64>
+                          : channels == 32 ? &interleave_columns<32>
+                          : channels == 16 ? &interleave_columns<16>
+                                           : &interleave_columns<0>;
+        for (std::size_t g = 0; g < f.groups; ++g, to += block * 4) {
+            row_pointers padding{}, image{};
+            for (std::size_t r = 0; r < 4; ++r) {
+                // Where the filter has fewer rows, weights are zero and any row serves.
+                const std::size_t h = window.row(std::min(4 * g + r, f.shape.height - 1), o);
+                const bool exists = h < x.height && inside != 0;
+                padding.at[r] = image.at[r] = outside;
+                if (exists)
+                    image.at[r] = reinterpret_cast<const std::uint8_t*>(x.data.data()) +
+                                  x.index(window.image, h, first, c);
+                image.step[r] = exists ? x.channels : 0;
+            }
+            const std::size_t column = f.column_bytes();
+            each(padding, before, channels, to, column);
+            each(image, inside, channels, to + before * column, column);
+            each(padding, count - before - inside, channels, to + (before + inside) * column,
+                 column);
+        }
+    }
+
+    struct row_pointers {
+        const std::uint8_t* at[4];
+        std::size_t step[4];
+    };
+    /// `Channels` of them, or `channels` for 0.
+    template <std::size_t Channels>
+    static void interleave_columns(row_pointers rows, std::size_t count, std::size_t channels,
+                                   std::uint8_t* to, std::size_t column) {
+        for (std::size_t i = 0; i < count; ++i, to += column) {
+            simd::interleave<Arch, std::is_signed_v<X>>(rows.at,
+                                                        Channels == 0 ? channels : Channels, to);
+            S3_UNROLL for (std::size_t r = 0; r < 4; ++r) rows.at[r] += rows.step[r];
+        }
+    }
+
+    static void multiply(const filter& f, const conv_options& o, const std::uint8_t* columns,
+                         std::size_t c, std::size_t channels, std::size_t count,
+                         std::int32_t* sums) {
+        const std::int32_t* w = f.weights.data() + c * f.shape.width * f.groups;
+        for (std::size_t i = 0; i < channels; i += lanes) {
+            const auto run = [&]<std::size_t C>(std::integral_constant<std::size_t, C>,
+                                                std::size_t first) {
+                tile<C>(f, o, columns + first * f.stride * f.column_bytes() + 4 * i, w + i,
+                        f.initial.data() + c + i, sums + first * block + i);
+            };
+            if (count == pixels) {
+                run(std::integral_constant<std::size_t, pixels>{}, 0);
+            } else {
+                std::size_t p = 0;
+                for (; p + 2 <= count; p += 2)
+                    run(std::integral_constant<std::size_t, 2>{}, p);
+                if (p < count)
+                    run(std::integral_constant<std::size_t, 1>{}, p);
+            }
+        }
+    }
+
+    /// One vector of channels of C pixels.
+    template <std::size_t C>
+    static void tile(const filter& f, const conv_options& o, const std::uint8_t* x,
+                     const std::int32_t* w, const std::int32_t* initial, std::int32_t* sums) {
+        typename engine::partial p[C];
+        typename engine::sums total[C];
+        S3_UNROLL for (std::size_t i = 0; i < C; ++i) p[i] = typename engine::partial(0);
+        S3_UNROLL for (std::size_t i = 0; i < C; ++i) total[i] =
+            simd::load<std::int32_t, Arch>(initial);
+        const std::size_t column = f.column_bytes(), next = f.stride * column;
+        std::size_t room = engine::widen_every;
+        for (std::size_t k = 0; k < f.shape.width; ++k, x += o.dilation.width * column)
+            for (std::size_t g = 0; g < f.groups; ++g, w += block) {
+                const auto v = engine::load(w);
+                S3_UNROLL for (std::size_t i = 0; i < C; ++i) p[i] = engine::step(
+                    p[i], simd::load<std::uint8_t, Arch>(x + i * next + g * block * 4), v);
+                if (engine::narrow && --room == 0) {
+                    room = engine::widen_every;
+                    S3_UNROLL for (std::size_t i = 0; i < C; ++i) {
+                        total[i] = total[i] + engine::widen(p[i]);
+                        p[i] = typename engine::partial(0);
+                    }
+                }
+            }
+        S3_UNROLL for (std::size_t i = 0; i < C; ++i) simd::store<Arch>(
+            sums + i * block, typename engine::sums(total[i] + engine::widen(p[i])));
+    }
+};
+
+} // namespace s3::kernel

@@ -1,0 +1,139 @@
+#pragma once
+// Depthwise convolution of bytes (one input and one output channel per group), NHWC, without a
+// multiplication: 32-bit lanes are channels, each shifted by the exponent of its own weight, and
+// negated by inverting its bits; what that lacks, one for each negative weight, is where a
+// channel's sum starts. A weight of zero shifts everything out.
+//
+// Weights: [vector of channels][tap][lane], shifts and signs apart.
+
+#include <s3/kernel/pixels.hpp>
+#include <s3/pack/pack.hpp>
+#include <s3/simd/lane_shift.hpp>
+
+#include <array>
+
+namespace s3::kernel {
+
+template <weight_format F, activation X, class Arch>
+inline constexpr bool has_depthwise_shift =
+    simd::has_lane_shift<Arch>&& std::integral<X>&& F::is_shift;
+
+template <weight_format F, activation X, class Arch>
+requires has_depthwise_shift<F, X, Arch>
+struct depthwise_shift {
+    using sum = std::int32_t;
+    using word = simd::lanes<std::uint32_t, Arch>;
+    static constexpr const char* name = "shift_add/depthwise";
+    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t pixels = 4; ///< which share what is read of the weights
+
+    struct filter {
+        filter_shape shape;
+        buffer<std::uint32_t> shift;
+        buffer<std::uint32_t> sign; ///< all bits of a negative weight's lane
+        buffer<std::uint32_t> initial;
+
+        [[nodiscard]] std::size_t taps() const noexcept { return shape.height * shape.width; }
+        [[nodiscard]] std::size_t padded() const noexcept {
+            return (shape.out_channels + lanes - 1) / lanes * lanes;
+        }
+    };
+
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
+        filter f{from.shape, {}, {}, {}};
+        const std::size_t taps = f.taps();
+        auto shift = buffer<std::uint32_t>::make(saturating_mul(f.padded(), taps));
+        auto sign = buffer<std::uint32_t>::make(saturating_mul(f.padded(), taps));
+        auto initial = buffer<std::uint32_t>::make(f.padded());
+        if (!shift)
+            return shift.error();
+        if (!sign)
+            return sign.error();
+        if (!initial)
+            return initial.error();
+        for (std::size_t c = 0; c < f.shape.out_channels; ++c)
+            for (std::size_t t = 0; t < taps; ++t) {
+                const triple w = F::decode(from.matrix.code(c, t));
+                const std::size_t at = (c / lanes * taps + t) * lanes + c % lanes;
+                const bool negative = w.sparse != 0 && w.sign < 0;
+                (*shift)[at] = w.sparse == 0 ? 32 : static_cast<std::uint32_t>(w.shift);
+                (*sign)[at] = negative ? ~std::uint32_t{0} : 0;
+                (*initial)[c] += negative;
+            }
+        f.shift = *std::move(shift);
+        f.sign = *std::move(sign);
+        f.initial = *std::move(initial);
+        return f;
+    }
+
+    /// Work is counted in output pixels.
+    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+        return batch * out.height * out.width;
+    }
+    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+        return pixels * (f.taps() * sizeof(X*) + f.padded() * sizeof(std::int32_t)) + f.padded();
+    }
+
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp. `scratch` is 64-byte aligned.
+    template <class Sink>
+    static void run(const filter& f, const image_view<const X>& x, const extent& out,
+                    const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                    std::byte* scratch) {
+        const std::size_t taps = f.taps(), padded = f.padded();
+        auto* sums = reinterpret_cast<std::int32_t*>(scratch);
+        auto** at = reinterpret_cast<const X**>(sums + pixels * padded);
+        auto* outside = reinterpret_cast<X*>(at + pixels * taps);
+        std::fill_n(outside, padded, static_cast<X>(o.padding_value));
+        for (std::size_t n = begin; n < end; n += pixels) {
+            const std::size_t count = std::min(pixels, end - n);
+            for (std::size_t p = 0; p < pixels; ++p) {
+                // Pixels beyond the last are computed in its place, and not stored.
+                const auto window =
+                    s3::detail::pixel_window::of(n + std::min(p, count - 1), out, o);
+                const X** to = at + p;
+                for (std::size_t kh = 0; kh < f.shape.height; ++kh)
+                    for (std::size_t kw = 0; kw < f.shape.width; ++kw, to += pixels) {
+                        const std::size_t h = window.row(kh, o), v = window.column(kw, o);
+                        *to = h < x.height && v < x.width
+                                  ? x.data.data() + x.index(window.image, h, v, 0)
+                                  : outside;
+                    }
+            }
+            for (std::size_t c = 0; c < x.channels; c += lanes) {
+                if (x.channels - c >= lanes)
+                    accumulate(f, at, c, sums + c, [](const X* from) { return from; });
+                else
+                    accumulate(f, at, c, sums + c,
+                               [part = std::array<X, lanes>{},
+                                some = x.channels - c](const X* from) mutable {
+                                   std::copy_n(from, some, part.data());
+                                   return static_cast<const X*>(part.data());
+                               });
+            }
+            store_columns(sink, n, count, 0, x.channels, sums, padded);
+        }
+    }
+
+private:
+    /// One vector of channels of all pixels. `whole` makes a whole vector readable.
+    template <class Whole>
+    static S3_INLINE void accumulate(const filter& f, const X* const* at, std::size_t c,
+                                     std::int32_t* sums, Whole&& whole) {
+        word total[pixels];
+        S3_UNROLL for (std::size_t p = 0; p < pixels; ++p) total[p] =
+            simd::load<std::uint32_t, Arch>(f.initial.data() + c);
+        const std::uint32_t* shift = f.shift.data() + c * f.taps();
+        const std::uint32_t* sign = f.sign.data() + c * f.taps();
+        for (std::size_t t = 0; t < f.taps(); ++t, at += pixels, shift += lanes, sign += lanes) {
+            const auto s = simd::load<std::uint32_t, Arch>(shift);
+            const auto g = simd::load<std::uint32_t, Arch>(sign);
+            S3_UNROLL for (std::size_t p = 0; p < pixels; ++p) total[p] =
+                total[p] +
+                (simd::lane_shift<Arch>(simd::widen_bytes<Arch>(whole(at[p] + c)), s) ^ g);
+        }
+        S3_UNROLL for (std::size_t p = 0; p < pixels; ++p)
+            simd::store<Arch>(sums + p * f.padded(), simd::as<std::int32_t>(total[p]));
+    }
+};
+
+} // namespace s3::kernel

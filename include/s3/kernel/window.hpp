@@ -1,0 +1,285 @@
+#pragma once
+// Convolution with few channels, NHWC, one group, dilation of width 1: under every row of the
+// filter lie kw·C contiguous bytes of the image. A band of image rows is staged once, with its
+// padding, as unsigned bytes (signed ones + 128); then an output pixel's window is kh runs of bytes
+// at known places, and no tap needs a pointer or a copy of its own. A 1-D convolution is a band of
+// one row.
+//
+// Weights: int8, decoded beforehand since there are few, [block of R panels][row of the filter]
+// [step of 4 bytes][R] vectors, zero where a run is rounded up to whole steps.
+
+#include <s3/kernel/dot/bytes.hpp>
+#include <s3/kernel/pixels.hpp>
+#include <s3/pack/pack.hpp>
+#include <s3/simd/registers.hpp>
+
+namespace s3::kernel {
+
+template <weight_format F, activation X, class Arch>
+inline constexpr bool has_window = simd::has_bytes<Arch>&& std::integral<X>&& F::max_value <= 127;
+
+/// Where the windows of adjacent output pixels lie: run r of pixel c is the `steps` steps from
+/// runs[r] + c·distance on.
+struct window_runs {
+    const std::uint8_t* const* runs;
+    std::size_t count;
+    std::size_t steps;
+    std::size_t distance;
+};
+
+/// R × C sums in registers: R vectors of weights meet the windows of C pixels.
+template <class Engine, std::size_t R>
+struct window_tile {
+    using arch = typename Engine::arch;
+    static constexpr std::size_t lanes = simd::width32<arch>;
+    /// sums[c·stride + row] for C pixels from pixel `first` on.
+    template <std::size_t C>
+    static S3_NOINLINE void run(const std::int32_t* S3_RESTRICT w, const window_runs& x,
+                                std::size_t first, const std::int32_t* initial, std::int32_t* sums,
+                                std::size_t stride) {
+        using partial = typename Engine::partial;
+        constexpr std::size_t bytes = Engine::columns_per_step;
+        const std::size_t distance = x.distance;
+        std::size_t left = x.count * x.steps, r = 0, at = 0;
+        const std::int32_t* from = initial;
+        std::size_t from_stride = 0;
+        do {
+            partial p[C][R];
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
+                    p[c][i] = partial(0);
+            else p[c][i] = simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+            // A stretch of steps ends with its run, or where the partial sums must widen.
+            std::size_t room = std::min<std::size_t>(left, Engine::widen_every);
+            left -= room;
+            while (room > 0) {
+                const std::size_t now = std::min(room, x.steps - at);
+                // One pointer for three pixels: the others are at 1 and 2 distances from it.
+                const std::uint8_t* q[(C + 2) / 3];
+                S3_UNROLL for (std::size_t g = 0; g < (C + 2) / 3; ++g) q[g] =
+                    x.runs[r] + (first + 3 * g) * distance + at * bytes;
+                for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
+                    typename Engine::weights v[R];
+                    S3_UNROLL for (std::size_t i = 0; i < R; ++i) v[i] =
+                        Engine::load(w + i * lanes);
+                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                        const auto xc = Engine::broadcast(q[c / 3] + c % 3 * distance);
+                        S3_UNROLL for (std::size_t i = 0; i < R; ++i) p[c][i] =
+                            Engine::step(p[c][i], xc, v[i]);
+                    }
+                    S3_UNROLL for (std::size_t g = 0; g < (C + 2) / 3; ++g) q[g] += bytes;
+                }
+                room -= now;
+                at += now;
+                if (at == x.steps)
+                    at = 0, ++r;
+            }
+            typename Engine::sums total[C][R];
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
+                    total[c][i] =
+                        Engine::widen(p[c][i]) +
+                        simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+            else total[c][i] = p[c][i];
+            // In order: what a vector writes beyond the rows is the next pixel's to overwrite.
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t i = 0; i < R; ++i)
+                    simd::store<arch>(sums + c * stride + i * lanes, total[c][i]);
+            from = sums;
+            from_stride = stride;
+        } while (left > 0);
+    }
+};
+
+template <weight_format F, activation X, class Arch>
+requires has_window<F, X, Arch>
+struct window {
+    using engine = typename byte_dot<F, Arch>::engine;
+    using sum = std::int32_t;
+    static constexpr const char* name = "dot/window";
+    static constexpr std::size_t panels = 2;
+    static constexpr std::size_t lanes = simd::width32<Arch>;
+    /// Pixels of a tile, two panels by which registers hold; widths are often multiples of 7.
+    static constexpr std::size_t columns = simd::registers<Arch> >= 32 ? 14 : 6;
+    /// Output pixels whose band is staged together.
+    static constexpr std::size_t band = 112;
+
+    struct filter {
+        filter_shape shape;
+        std::size_t distance = 0; ///< bytes from one output pixel's window to the next one's
+        buffer<std::int32_t> weights;
+        buffer<std::int32_t> initial;
+
+        [[nodiscard]] std::size_t run_bytes() const noexcept {
+            return shape.width * shape.in_channels;
+        }
+        [[nodiscard]] std::size_t steps() const noexcept { return (run_bytes() + 3) / 4; }
+        [[nodiscard]] std::size_t rows() const noexcept {
+            return (shape.out_channels + lanes - 1) / lanes * lanes;
+        }
+        /// Pixels that are finished together: some 4 KiB of sums, whole tiles.
+        [[nodiscard]] std::size_t strip() const noexcept {
+            return std::clamp<std::size_t>(1024 / shape.out_channels / columns, 1,
+                                           (band + columns - 1) / columns) *
+                   columns;
+        }
+        /// Bytes of a staged row: whole steps, and pixels that are computed but not wanted.
+        [[nodiscard]] std::size_t row_bytes() const noexcept {
+            return ((band + columns) * distance + run_bytes() + 67) / 64 * 64;
+        }
+    };
+
+    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from,
+                                                const conv_options& o) {
+        filter f{from.shape, o.stride.width * from.shape.in_channels, {}, {}};
+        const std::size_t steps = f.steps(), depth = f.shape.height * steps;
+        auto weights = buffer<std::int32_t>::make(saturating_mul(f.rows(), depth));
+        auto initial = buffer<std::int32_t>::make(f.rows());
+        if (!weights)
+            return weights.error();
+        if (!initial)
+            return initial.error();
+        auto* bytes = reinterpret_cast<std::int8_t*>(weights->data());
+        for (std::size_t m = 0; m < f.shape.out_channels; ++m) {
+            const std::size_t first = m / (panels * lanes) * (panels * lanes);
+            const std::size_t together = std::min(panels * lanes, f.rows() - first);
+            for (std::size_t r = 0, k = 0; r < f.shape.height; ++r)
+                for (std::size_t i = 0; i < f.run_bytes(); ++i, ++k) {
+                    const std::size_t step = r * steps + i / 4;
+                    bytes[4 * (first * depth + step * together + m - first) + i % 4] =
+                        static_cast<std::int8_t>(from.matrix.value(m, k));
+                }
+            if constexpr (std::is_signed_v<X>)
+                (*initial)[m] = static_cast<std::int32_t>(-128 * from.matrix.sums()[m]);
+        }
+        f.weights = *std::move(weights);
+        f.initial = *std::move(initial);
+        return f;
+    }
+
+    /// Work is counted in output pixels.
+    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+        return batch * out.height * out.width;
+    }
+    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+        return sums_bytes(f) + pixel_sink_bytes(f.shape.out_channels) +
+               f.shape.height * (f.row_bytes() + sizeof(place) + sizeof(void*));
+    }
+
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp. `scratch` is 64-byte aligned.
+    template <class Sink>
+    static void run(const filter& f, const image_view<const X>& x, const extent& out,
+                    const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                    std::byte* scratch) {
+        const std::size_t rows = f.shape.out_channels, height = f.shape.height;
+        auto* sums = reinterpret_cast<std::int32_t*>(scratch);
+        scratch += sums_bytes(f);
+        const pixel_sink<Sink> store(sink, rows, scratch);
+        scratch += pixel_sink_bytes(rows);
+        auto* staged = reinterpret_cast<std::uint8_t*>(scratch);
+        auto** runs = reinterpret_cast<const std::uint8_t**>(staged + height * f.row_bytes());
+        auto* held = reinterpret_cast<place*>(runs + height);
+        std::fill_n(held, height, place{});
+        for (std::size_t n = begin; n < end;) {
+            const std::size_t count = std::min({out.width - n % out.width, end - n, band});
+            const auto window = s3::detail::pixel_window::of(n, out, o);
+            for (std::size_t r = 0; r < height; ++r) {
+                // Rows that the next window shares stay where they are.
+                const std::size_t h = window.row(r, o);
+                const std::size_t slot =
+                    o.dilation.height == 1 ? (h + o.padding.height) % height : r;
+                runs[r] = staged + slot * f.row_bytes();
+                const place wanted{window.image, h, window.left, count};
+                if (held[slot] != wanted)
+                    stage(f, x, o, wanted, staged + slot * f.row_bytes());
+                held[slot] = wanted;
+            }
+            // Rows of zeros at either end need no products.
+            std::size_t above = 0, below = height;
+            if (!std::is_signed_v<X> && o.padding_value == 0) {
+                while (above < below && window.row(above, o) >= x.height)
+                    ++above;
+                while (above < below && window.row(below - 1, o) >= x.height)
+                    --below;
+            }
+            const window_runs at{runs + above, below - above, f.steps(), f.distance};
+            const std::size_t together = f.strip();
+            for (std::size_t c = 0; c < count; c += together) {
+                const std::size_t some = std::min(together, count - c);
+                for (std::size_t i = 0; i < some; i += columns)
+                    multiply(f, at, above, c + i, std::min(columns, some - i), sums + i * rows);
+                store(n + c, some, sums);
+            }
+            n += count;
+        }
+    }
+
+private:
+    /// What a staged row holds: the pixels under the windows of `count` outputs.
+    struct place {
+        std::size_t image = 0, row = 0, left = 0, count = 0;
+        friend bool operator==(const place&, const place&) = default;
+    };
+
+    static std::size_t sums_bytes(const filter& f) noexcept {
+        return (f.strip() * f.shape.out_channels + panels * lanes) * sizeof(std::int32_t) / 64 *
+                   64 +
+               64;
+    }
+
+    /// sums[pixel][row] of `count` pixels from `first` on, and maybe of some more.
+    static void multiply(const filter& f, const window_runs& x, std::size_t first_run,
+                         std::size_t first, std::size_t count, std::int32_t* sums) {
+        const std::size_t rows = f.shape.out_channels, depth = f.shape.height * x.steps;
+        // From the last panels on: what these write beyond the rows is the first ones' to
+        // overwrite.
+        for (std::size_t m = (rows - 1) / (panels * lanes) * (panels * lanes) + panels * lanes;
+             m > 0;) {
+            m -= panels * lanes;
+            const auto* w = f.weights.data() + m * depth;
+            const auto* initial = f.initial.data() + m;
+            const std::size_t skipped = first_run * x.steps * lanes;
+            if (rows - m > lanes)
+                pass<panels>(w + panels * skipped, x, first, count, initial, sums + m, rows);
+            else
+                pass<1>(w + skipped, x, first, count, initial, sums + m, rows);
+        }
+    }
+    template <std::size_t R>
+    static S3_INLINE void pass(const std::int32_t* w, const window_runs& x, std::size_t first,
+                               std::size_t count, const std::int32_t* initial, std::int32_t* sums,
+                               std::size_t stride) {
+        using tile = window_tile<engine, R>;
+        if (count > columns / 2)
+            tile::template run<columns>(w, x, first, initial, sums, stride);
+        else
+            tile::template run<columns / 2>(w, x, first, initial, sums, stride);
+    }
+
+    /// The pixels of one image row, padding where there are none.
+    static void stage(const filter& f, const image_view<const X>& x, const conv_options& o,
+                      const place& p, std::uint8_t* to) {
+        const std::size_t channels = f.shape.in_channels;
+        const std::size_t wanted = (p.count - 1) * o.stride.width + f.shape.width;
+        constexpr std::uint8_t flip = std::is_signed_v<X> ? 128 : 0;
+        const auto pad =
+            static_cast<std::uint8_t>(static_cast<std::uint8_t>(o.padding_value) ^ flip);
+        // Numbers below zero wrap: columns left of the image are larger than any in it.
+        const bool starts_left = p.left > x.width;
+        const std::size_t before = p.row >= x.height ? wanted
+                                   : starts_left     ? std::min(wanted, std::size_t{0} - p.left)
+                                                     : 0;
+        const std::size_t first = starts_left ? 0 : p.left;
+        const std::size_t inside = std::min(wanted - before, x.width - std::min(first, x.width));
+        to = std::fill_n(to, before * channels, pad);
+        if (inside != 0) {
+            const X* from = x.data.data() + x.index(p.image, p.row, first, 0);
+            for (std::size_t i = 0; i < inside * channels; ++i)
+                to[i] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(from[i]) ^ flip);
+            to += inside * channels;
+        }
+        std::fill_n(to, (wanted - before - inside) * channels, pad);
+    }
+};
+
+} // namespace s3::kernel
