@@ -119,6 +119,28 @@ S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
     }
 }
 
+/// Calls vector(p) so that [p, p + Width) cover `columns`, the last stretch overlapping the one
+/// before: straight-line code is long, and should be compiled once. Fewer columns: one(p) for each.
+template <std::size_t Width, class Vector, class One>
+S3_INLINE void in_vectors(std::size_t columns, const Vector& vector, const One& one) noexcept {
+    if (columns < Width) {
+        for (std::size_t p = 0; p < columns; ++p)
+            one(p);
+    } else {
+        for (std::size_t p = 0; p < columns; p += Width)
+            vector(std::min(p, columns - Width));
+    }
+}
+/// A row's sum by a loop.
+template <std::size_t M, std::size_t K, class X>
+[[nodiscard]] std::int32_t plain_sum(const constant_matrix<M, K>& w, std::size_t m,
+                                     const X& x) noexcept {
+    std::int32_t sum = 0;
+    for (std::size_t k = 0; k < K; ++k)
+        sum += w(m, k) * x(k);
+    return sum;
+}
+
 /// The lane that holds every sum of a row, on the way too: partial sums are no larger.
 template <constant_matrix W, class X>
 inline constexpr bool fits_int16 = [] {
@@ -156,18 +178,22 @@ void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::s
     const auto at = [&](std::size_t k, std::size_t j) __attribute__((always_inline)) {
         return in[k / Window.columns] + j + k % Window.columns;
     };
-    std::size_t j = 0;
-    for (; j + width <= y.columns; j += width)
-        all_rows<w, vector>(
-            [&](std::size_t k)
-                __attribute__((always_inline)) { return simd::load_widened<lane, Arch>(at(k, j)); },
-            [&](std::size_t r, const vector& sum) __attribute__((always_inline)) {
-                simd::store_widened<Arch, lane>(out[r] + j, sum);
-            });
-    for (; j < y.columns; ++j)
-        all_rows<w, std::int32_t>(
-            [&](std::size_t k) { return std::int32_t{*at(k, j)}; },
-            [&](std::size_t r, std::int32_t sum) { out[r][j] = static_cast<Y>(sum); });
+    in_vectors<width>(
+        y.columns,
+        [&](std::size_t j) __attribute__((always_inline)) {
+            all_rows<w, vector>(
+                [&](std::size_t k) __attribute__((always_inline)) {
+                    return simd::load_widened<lane, Arch>(at(k, j));
+                },
+                [&](std::size_t r, const vector& sum) __attribute__((always_inline)) {
+                    simd::store_widened<Arch, lane>(out[r] + j, sum);
+                });
+        },
+        [&](std::size_t j) {
+            for (std::size_t r = 0; r < Rows; ++r)
+                out[r][j] = static_cast<Y>(
+                    plain_sum(w, r, [&](std::size_t k) { return std::int32_t{*at(k, j)}; }));
+        });
 }
 
 template <class Y, constant_matrix W, class X>
@@ -203,19 +229,22 @@ template <constant_matrix W, architecture Arch = arch::native, integer_activatio
     using lane = detail::constant_lane<W, X>;
     using vector = simd::lanes<lane, Arch>;
     constexpr std::size_t width = sizeof(vector) / sizeof(lane);
-    std::size_t p = 0;
-    for (; p + width <= x.columns; p += width)
-        detail::all_rows<W, vector>(
-            [&](std::size_t k) __attribute__((always_inline)) {
-                return simd::load_widened<lane, Arch>(x.row(k) + p);
-            },
-            [&](std::size_t m, const vector& sum) __attribute__((always_inline)) {
-                simd::store_widened<Arch, lane>(y.row(m) + p, sum);
-            });
-    for (; p < x.columns; ++p)
-        detail::all_rows<W, std::int32_t>(
-            [&](std::size_t k) { return std::int32_t{x.row(k)[p]}; },
-            [&](std::size_t m, std::int32_t sum) { y.row(m)[p] = static_cast<Y>(sum); });
+    detail::in_vectors<width>(
+        x.columns,
+        [&](std::size_t p) __attribute__((always_inline)) {
+            detail::all_rows<W, vector>(
+                [&](std::size_t k) __attribute__((always_inline)) {
+                    return simd::load_widened<lane, Arch>(x.row(k) + p);
+                },
+                [&](std::size_t m, const vector& sum) __attribute__((always_inline)) {
+                    simd::store_widened<Arch, lane>(y.row(m) + p, sum);
+                });
+        },
+        [&](std::size_t p) {
+            for (std::size_t m = 0; m < W.rows; ++m)
+                y.row(m)[p] = static_cast<Y>(detail::plain_sum(
+                    W, m, [&](std::size_t k) { return std::int32_t{x.row(k)[p]}; }));
+        });
     return {};
 }
 
