@@ -1,10 +1,7 @@
 #pragma once
-// Weights as template constants: a small layer becomes straight-line additions, subtractions and
-// doublings. A zero costs nothing, and every index is an address known to the compiler.
+// Many columns at once through a matrix of template constants (core/constant.hpp), on vectors:
 //
-//   constexpr s3::constant_matrix W = s3::constant<2, 3>({0, 1, -2,  4, -1, 0});
-//   apply<W>(x)          x[K] → std::array<int32, M>, usable at compile time
-//   apply<W>(x, y)       many columns at once, planar: x is [K][P], y is [M][P]
+//   apply<W>(x, y)       planar: x is [K][P], y is [M][P]
 //   stencil<W>(x, y)     one channel: y[i][j] = Σ W(a, b)·x[i + a][j + b], for every full window
 //
 // The sums of a group of rows stay in registers while every x[k] is loaded and doubled once for all
@@ -12,6 +9,7 @@
 // not fit.
 
 #include <s3/core/bounds.hpp>
+#include <s3/core/constant.hpp>
 #include <s3/core/view.hpp>
 #include <s3/simd/widen.hpp>
 
@@ -23,47 +21,11 @@
 
 namespace s3 {
 
-/// An M × K matrix that can be a template argument.
-template <std::size_t M, std::size_t K>
-struct constant_matrix {
-    static constexpr std::size_t rows = M;
-    static constexpr std::size_t columns = K;
-    std::int32_t values[M * K] = {};
-
-    [[nodiscard]] constexpr std::int32_t operator()(std::size_t m, std::size_t k) const noexcept {
-        return values[m * K + k];
-    }
-    [[nodiscard]] constexpr std::int64_t abs_sum(std::size_t m) const noexcept {
-        std::int64_t sum = 0;
-        for (std::size_t k = 0; k < K; ++k)
-            sum += (*this)(m, k) < 0 ? -(*this)(m, k) : (*this)(m, k);
-        return sum;
-    }
-};
-
-namespace detail {
-/// Not constexpr: reaching it in `constant` makes the compiler name it.
-inline void weight_is_not_zero_or_a_signed_power_of_two() {}
-} // namespace detail
-
-/// Checks at compile time that every weight is 0 or ±2^s, s ≤ 15.
-template <std::size_t M, std::size_t K>
-[[nodiscard]] consteval constant_matrix<M, K> constant(const std::int32_t (&weights)[M * K]) {
-    constant_matrix<M, K> w;
-    for (std::size_t i = 0; i < M * K; ++i) {
-        const std::int32_t v = weights[i];
-        if (v < -32768 || v > 32768 || to_triple(v).value() != v)
-            detail::weight_is_not_zero_or_a_signed_power_of_two();
-        w.values[i] = v;
-    }
-    return w;
-}
-
 namespace detail {
 
 /// The largest shift in column K of rows [First, First + Count); −1 where all weights are zero.
 template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K>
-[[nodiscard]] consteval int highest_shift() {
+[[nodiscard]] consteval int highest_shift_in_column() {
     int highest = -1;
     for (std::size_t m = First; m < First + Count; ++m)
         if (W(m, K) != 0)
@@ -73,7 +35,7 @@ template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K
 
 /// sum ± x·2^s, or nothing for a weight of zero.
 template <std::int32_t Weight, class V>
-S3_INLINE constexpr void add_term(V& sum, const V* powers) noexcept {
+S3_INLINE void add_power(V& sum, const V* powers) noexcept {
     if constexpr (Weight > 0)
         sum = static_cast<V>(sum + powers[std::countr_zero(static_cast<std::uint32_t>(Weight))]);
     else if constexpr (Weight < 0)
@@ -82,15 +44,15 @@ S3_INLINE constexpr void add_term(V& sum, const V* powers) noexcept {
 
 /// Adds column K, x(K), to the sums of `Count` rows.
 template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K, class V, class X>
-S3_INLINE constexpr void add_column(const X& x, V* sums) noexcept {
-    constexpr int top = highest_shift<W, First, Count, K>();
+S3_INLINE void add_column(const X& x, V* sums) noexcept {
+    constexpr int top = highest_shift_in_column<W, First, Count, K>();
     if constexpr (top >= 0) {
         constexpr auto last = static_cast<std::size_t>(top);
         V powers[last + 1] = {static_cast<V>(x(K))};
         S3_UNROLL for (std::size_t s = 0; s < last; ++s) powers[s + 1] =
             static_cast<V>(powers[s] + powers[s]);
         [&]<std::size_t... R>(std::index_sequence<R...>) __attribute__((always_inline)) {
-            (add_term<W(First + R, K)>(sums[R], powers), ...);
+            (add_power<W(First + R, K)>(sums[R], powers), ...);
         }
         (std::make_index_sequence<Count>{});
     }
@@ -98,7 +60,7 @@ S3_INLINE constexpr void add_column(const X& x, V* sums) noexcept {
 
 /// Sums of rows [First, First + Count) for one vector (or value) of columns, where x(k) gives one.
 template <constant_matrix W, std::size_t First, std::size_t Count, class V, class X, class Store>
-S3_INLINE constexpr void some_rows(const X& x, const Store& store) noexcept {
+S3_INLINE void some_rows(const X& x, const Store& store) noexcept {
     V sums[Count];
     for (V& s : sums)
         s = V(0);
@@ -111,11 +73,11 @@ S3_INLINE constexpr void some_rows(const X& x, const Store& store) noexcept {
 
 /// All rows, as many at a time as leave registers for x and its doubles.
 template <constant_matrix W, class V, class X, class Store, std::size_t First = 0>
-S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
+S3_INLINE void all_sums(const X& x, const Store& store) noexcept {
     constexpr std::size_t group = sizeof(V) == 64 ? 16 : 8;
     if constexpr (First < W.rows) {
         some_rows<W, First, std::min(group, W.rows - First), V>(x, store);
-        all_rows<W, V, X, Store, First + std::min(group, W.rows - First)>(x, store);
+        all_sums<W, V, X, Store, First + std::min(group, W.rows - First)>(x, store);
     }
 }
 
@@ -181,7 +143,7 @@ void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::s
     in_vectors<width>(
         y.columns,
         [&](std::size_t j) __attribute__((always_inline)) {
-            all_rows<w, vector>(
+            all_sums<w, vector>(
                 [&](std::size_t k) __attribute__((always_inline)) {
                     return simd::load_widened<lane, Arch>(at(k, j));
                 },
@@ -201,16 +163,6 @@ concept constant_output = std::same_as<Y, std::int32_t> ||
     (std::same_as<Y, std::int16_t>&& fits_int16<W, X>);
 
 } // namespace detail
-
-/// y = W·x for one column.
-template <constant_matrix W, std::integral X>
-[[nodiscard]] constexpr std::array<std::int32_t, W.rows>
-apply(const std::array<X, W.columns>& x) noexcept {
-    std::array<std::int32_t, W.rows> y{};
-    detail::all_rows<W, std::int32_t>([&](std::size_t k) { return std::int32_t{x[k]}; },
-                                      [&](std::size_t m, std::int32_t sum) { y[m] = sum; });
-    return y;
-}
 
 /// y[M][P] = W·x[K][P]: a row of x is one channel of all pixels. int16 outputs where they fit.
 template <constant_matrix W, architecture Arch = arch::native, integer_activation X,
@@ -232,7 +184,7 @@ template <constant_matrix W, architecture Arch = arch::native, integer_activatio
     detail::in_vectors<width>(
         x.columns,
         [&](std::size_t p) __attribute__((always_inline)) {
-            detail::all_rows<W, vector>(
+            detail::all_sums<W, vector>(
                 [&](std::size_t k) __attribute__((always_inline)) {
                     return simd::load_widened<lane, Arch>(x.row(k) + p);
                 },
