@@ -57,6 +57,8 @@ TEST_CASE("constant matrices equal the definition") {
     check_apply<made<5, 9>(1, 3), std::uint8_t, std::int32_t, s3::arch::scalar>();
     check_apply<made<3, 40>(2, 5), std::uint8_t, std::int32_t>(); // needs 32-bit lanes
     check_apply<made<4, 8>(3, 14), std::int8_t, std::int32_t>();  // shifts up to 14
+    check_apply<made<33, 7>(4, 2), std::uint8_t, std::int16_t>(); // groups of rows, and a rest
+    check_apply<made<17, 20>(5, 2), std::int8_t, std::int32_t>(); // 16-bit lanes widen in the store
     check_apply<s3::constant<1, 1>({0}), std::uint8_t, std::int16_t>();
 }
 
@@ -75,13 +77,13 @@ TEST_CASE("a stencil equals the correlation") {
     for (const std::size_t columns : column_counts) {
         if (columns < 3)
             continue;
-        std::vector<std::uint8_t> x(6 * columns);
+        std::vector<std::uint8_t> x(9 * columns);
         for (auto& v : x)
             v = static_cast<std::uint8_t>(random());
-        std::vector<std::int16_t> y(4 * (columns - 2));
-        CHECK(s3::stencil<sobel>(s3::matrix_view<const std::uint8_t>(x, 6, columns),
-                                 s3::matrix_view<std::int16_t>(y, 4, columns - 2)));
-        for (std::size_t i = 0; i < 4; ++i)
+        std::vector<std::int16_t> y(7 * (columns - 2));
+        CHECK(s3::stencil<sobel>(s3::matrix_view<const std::uint8_t>(x, 9, columns),
+                                 s3::matrix_view<std::int16_t>(y, 7, columns - 2)));
+        for (std::size_t i = 0; i < 7; ++i)
             for (std::size_t j = 0; j + 2 < columns; ++j) {
                 int sum = 0;
                 for (std::size_t a = 0; a < 3; ++a)

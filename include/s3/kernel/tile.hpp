@@ -2,10 +2,9 @@
 // The matrix product of panels of packed weights with staged activations, for any unit (dot/bytes,
 // dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
 //
-//   few columns    stream: load a block, decode it in registers, accumulate, store. Bound by
-//   memory. many columns   multiply: a tile of R panels × 192 steps is decoded once into cache,
-//   then R × C
-//                  sums live in registers while it meets every column.
+//   few columns    stream.hpp: bound by memory
+//   many columns   a tile of R panels × 192 steps is decoded once into cache, then R × C sums live
+//                  in registers while it meets every column
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
 // zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
@@ -17,6 +16,7 @@
 
 #include <s3/kernel/planes.hpp>
 #include <s3/kernel/register_tile.hpp>
+#include <s3/kernel/stream.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,21 +25,6 @@
 #include <type_traits>
 
 namespace s3::kernel {
-
-/// The prepared weights of a matrix: `rows` × `columns`, and what every row's sum starts from
-/// (`initial` covers whole panels).
-template <class Sum>
-struct panel_view {
-    const std::uint8_t* data = nullptr;
-    std::size_t rows = 0;
-    std::size_t columns = 0;
-    const Sum* initial = nullptr;
-};
-
-/// The part of the output that one task computes: columns [n_begin, n_end), panels likewise.
-struct work_range {
-    std::size_t n_begin = 0, n_end = 0, panel_begin = 0, panel_end = 0;
-};
 
 template <class Unit>
 struct tile {
@@ -119,10 +104,7 @@ struct tile {
             const std::size_t count = std::min(nb, range.n_end - n);
             if (n_count <= stream_columns) {
                 source(n, count, x, stride);
-                for (std::size_t p = range.panel_begin; p < range.panel_end; ++p) {
-                    stream_any<stream_columns>(w, p, x, stride, count, m.sums);
-                    emit<1>(w, p, n, count, m.sums, sink);
-                }
+                stream<Unit>::run(w, range, n, count, x, stride, m.sums, sink);
                 continue;
             }
             batch b{count, {staged_at, count, total_steps(w.columns)}, at, alike};
@@ -188,15 +170,6 @@ private:
         for (std::size_t c = 0; c < Count; ++c)
             at[c] = c * apart;
         return at;
-    }
-
-    template <std::size_t R, class Sink>
-    static S3_INLINE void emit(const panel_view<sum>& w, std::size_t panel, std::size_t n,
-                               std::size_t count, const sum* sums, const Sink& sink) {
-        const std::size_t row = panel * lanes;
-        const std::size_t valid = std::min<std::size_t>(R * lanes, w.rows - row);
-        for (std::size_t c = 0; c < count; ++c)
-            sink(n + c, row, valid, sums + c * R * lanes);
     }
 
     /// R panels from `panel` on, all columns of a batch.
@@ -267,61 +240,6 @@ private:
                     engine::store(out + step * R * lanes, v);
                 });
             }
-    }
-
-    template <std::size_t C>
-    static S3_INLINE void stream_any(const panel_view<sum>& w, std::size_t panel, const staged* x,
-                                     std::size_t stride, std::size_t c, sum* sums) {
-        if constexpr (C > 0) {
-            if (c == C)
-                return stream<C>(w, panel, x, stride, sums);
-            stream_any<C - 1>(w, panel, x, stride, c, sums);
-        }
-    }
-
-    /// One panel against C columns: load, decode, accumulate, store.
-    template <std::size_t C>
-    static S3_NOINLINE void stream(const panel_view<sum>& w, std::size_t panel,
-                                   const staged* S3_RESTRICT x, std::size_t stride,
-                                   sum* S3_RESTRICT sums) {
-        // Several chains of sums for few columns: one would wait for each instruction's result.
-        constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
-        constexpr std::size_t prefetch = 8192;
-        constexpr bool widens = engine::widen_every < std::numeric_limits<std::size_t>::max();
-        constexpr std::size_t segment = widens ? engine::widen_every * chains / layout::steps
-                                               : std::numeric_limits<std::size_t>::max();
-        const std::uint8_t* data = w.data + panel * panel_bytes(w.columns);
-        std::size_t blocks = layout::blocks(w.columns);
-        auto* out = reinterpret_cast<lane*>(sums);
-        const auto start =
-            simd::load<lane, arch>(reinterpret_cast<const lane*>(w.initial + panel * lanes));
-        typename engine::sums total[C];
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] = start;
-        while (blocks > 0) {
-            typename engine::partial p[chains][C];
-            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) p[i][c] = typename engine::partial(0);
-            const std::size_t now = std::min(blocks, segment);
-            for (std::size_t b = 0; b < now; ++b, data += block_bytes, x += block_columns) {
-                S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
-                    __builtin_prefetch(data + prefetch + line);
-                const auto planes = layout::template load<arch>(data);
-                simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
-                    const auto v = Unit::template decode<step>(planes);
-                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
-                        auto& chain = p[step % chains][c];
-                        chain = engine::step(
-                            chain,
-                            engine::broadcast(x + c * stride + step * layout::columns_per_step), v);
-                    }
-                });
-            }
-            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] =
-                    total[c] + engine::widen(p[i][c]);
-            blocks -= now;
-        }
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) simd::store<arch>(out + c * lanes, total[c]);
     }
 };
 

@@ -48,6 +48,12 @@ struct winograd {
         return (channels + Arch::vector_bytes - 1) / Arch::vector_bytes * Arch::vector_bytes;
     }
     static constexpr std::size_t stride(std::size_t channels) { return padded(channels) + 64; }
+    /// From one component to the next, of patches and of sums: a line more than what lies between,
+    /// so that the components of a tile do not all fall into one set of the cache.
+    static constexpr std::size_t patch_stride(std::size_t channels) {
+        return tiles * stride(channels) + 64;
+    }
+    static constexpr std::size_t sum_stride = tiles * block_rows + 16;
 
     [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const std::size_t rows = from.shape.out_channels, channels = from.shape.in_channels;
@@ -81,7 +87,7 @@ struct winograd {
         return batch * ((out.height + 1) / 2) * ((out.width + 1) / 2);
     }
     [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
-        return components * tiles * (stride(f.channels) + block_rows * sizeof(std::int32_t)) +
+        return components * (patch_stride(f.channels) + sum_stride * sizeof(std::int32_t)) +
                4 * block_rows * sizeof(std::int32_t) + stride(f.channels) + tiles * sizeof(void*);
     }
 
@@ -93,39 +99,42 @@ struct winograd {
                     std::byte* scratch) {
         const std::size_t width = padded(f.channels), step = stride(f.channels);
         auto* v = reinterpret_cast<std::uint8_t*>(scratch);
-        auto* sums = reinterpret_cast<std::int32_t*>(v + components * tiles * step);
-        auto* pixels = sums + components * tiles * block_rows;
+        auto* sums = reinterpret_cast<std::int32_t*>(v + components * patch_stride(f.channels));
+        auto* pixels = sums + components * sum_stride;
         auto* outside = reinterpret_cast<std::uint8_t*>(pixels + 4 * block_rows);
         auto* columns = reinterpret_cast<const std::uint8_t**>(outside + step);
         std::fill_n(outside, step, static_cast<std::uint8_t>(o.padding_value));
         const std::size_t across = (out.width + 1) / 2, down = (out.height + 1) / 2;
         for (std::size_t first = begin; first < end; first += tiles) {
             const std::size_t count = std::min(tiles, end - first);
-            for (std::size_t t = 0; t < count; ++t)
-                transform_patch(x, f.channels, o, (first + t) / across / down,
-                                (first + t) / across % down * 2, (first + t) % across * 2, outside,
-                                v + t * step, tiles * step);
+            const auto start = position::of(first, across, down);
+            auto at = start;
+            for (std::size_t t = 0; t < count;) {
+                const std::size_t row = std::min(count - t, across - at.column);
+                transform_row(x, f.channels, o, at, row, outside, v + t * step);
+                t += row;
+                at.advance(row, across, down);
+            }
             for (std::size_t m = 0; m < f.rows; m += block_rows) {
                 for (std::size_t i = 0; i < components; ++i) {
                     const std::size_t tile = m / block_rows * components + i;
                     for (std::size_t t = 0; t < count; ++t)
-                        columns[t] = v + (i * tiles + t) * step;
+                        columns[t] = v + i * patch_stride(f.channels) + t * step;
                     register_tile<engine, panels>::run(
                         reinterpret_cast<const std::int32_t*>(f.weights.data() +
                                                               tile * width * block_rows),
                         width / 4, {columns, 0, width / 4}, 0, f.initial.data() + tile * block_rows,
-                        0, sums + i * tiles * block_rows, count);
+                        0, sums + i * sum_stride, count);
                 }
                 const std::size_t rows = std::min(block_rows, f.rows - m);
-                for (std::size_t t = 0; t < count; ++t) {
+                at = start;
+                for (std::size_t t = 0; t < count; ++t, at.advance(1, across, down)) {
                     transform_sums(sums + t * block_rows, pixels);
-                    const std::size_t image = (first + t) / across / down;
-                    const std::size_t h = (first + t) / across % down * 2;
-                    const std::size_t w = (first + t) % across * 2;
+                    const std::size_t h = at.row * 2, w = at.column * 2;
                     for (std::size_t p = 0; p < 4; ++p)
                         if (h + p / 2 < out.height && w + p % 2 < out.width)
-                            sink((image * out.height + h + p / 2) * out.width + w + p % 2, m, rows,
-                                 pixels + p * block_rows);
+                            sink((at.image * out.height + h + p / 2) * out.width + w + p % 2, m,
+                                 rows, pixels + p * block_rows);
                 }
             }
         }
@@ -133,6 +142,26 @@ struct winograd {
 
 private:
     static constexpr std::size_t sum_component = 5;
+
+    /// A tile of outputs.
+    struct position {
+        std::size_t image, row, column;
+
+        static position of(std::size_t tile, std::size_t across, std::size_t down) {
+            return {tile / across / down, tile / across % down, tile % across};
+        }
+        /// By `count` tiles, to the end of their row at most.
+        void advance(std::size_t count, std::size_t across, std::size_t down) {
+            column += count;
+            if (column == across) {
+                column = 0;
+                if (++row == down) {
+                    row = 0;
+                    ++image;
+                }
+            }
+        }
+    };
 
     /// 4·G·g·Gᵀ
     static void transform_filter(const int (&g)[9], int (&u)[components]) {
@@ -160,38 +189,53 @@ private:
         to[3] = b - d;
     }
 
-    /// Bᵀ·d·B of one 4 × 4 patch, all channels; component i goes to v + i·component_stride.
-    static void transform_patch(const image_view<const std::uint8_t>& x, std::size_t channels,
-                                const conv_options& o, std::size_t image, std::size_t h,
-                                std::size_t w, const std::uint8_t* outside, std::uint8_t* v,
-                                std::size_t component_stride) {
-        const std::uint8_t* from[16];
-        for (std::size_t i = 0; i < 16; ++i) {
-            const std::size_t row = h + i / 4 - o.padding.height;
-            const std::size_t column = w + i % 4 - o.padding.width;
-            from[i] = row < x.height && column < x.width
-                          ? x.data.data() + x.index(image, row, column, 0)
-                          : outside;
+    /// Bᵀ·d·B of the 4 × 4 patches of `count` tiles in a row, all channels; component i goes to
+    /// v + i·patch_stride, tile t to v + t·stride. Neighbours share two columns.
+    static void transform_row(const image_view<const std::uint8_t>& x, std::size_t channels,
+                              const conv_options& o, const position& at, std::size_t count,
+                              const std::uint8_t* outside, std::uint8_t* v) {
+        const std::uint8_t* rows[4];
+        for (std::size_t i = 0; i < 4; ++i) {
+            const std::size_t row = 2 * at.row + i - o.padding.height;
+            rows[i] = row < x.height ? x.data.data() + x.index(at.image, row, 0, 0) : nullptr;
         }
         const auto bias = simd::broadcast<std::uint8_t, Arch>(128);
+        const std::size_t component_stride = patch_stride(channels);
         for (std::size_t c = 0; c < channels; c += Arch::vector_bytes) {
             const std::size_t valid = std::min<std::size_t>(channels - c, Arch::vector_bytes);
+            std::size_t column = 2 * at.column - o.padding.width;
             const auto load = [&](std::size_t i) {
+                const bool inside = column < x.width && rows[i] != nullptr;
+                const std::uint8_t* from = (inside ? rows[i] + column * channels : outside) + c;
                 if (valid == Arch::vector_bytes)
-                    return simd::load<std::uint8_t, Arch>(from[i] + c);
+                    return simd::load<std::uint8_t, Arch>(from);
                 alignas(64) std::uint8_t part[Arch::vector_bytes] = {};
-                std::copy_n(from[i] + c, valid, part);
+                std::copy_n(from, valid, part);
                 return simd::load<std::uint8_t, Arch>(part);
             };
-            bytes line[4][4];
-            S3_UNROLL for (std::size_t i = 0; i < 4; ++i) transform_line(
-                load(4 * i), load(4 * i + 1), load(4 * i + 2), load(4 * i + 3), line[i]);
-            S3_UNROLL for (std::size_t j = 0; j < 4; ++j) {
-                bytes to[4];
-                transform_line(line[0][j], line[1][j], line[2][j], line[3][j], to);
-                S3_UNROLL for (std::size_t i = 0; i < 4; ++i)
-                    simd::store<Arch>(v + (4 * i + j) * component_stride + c,
-                                      4 * i + j == sum_component ? to[i] : bytes(to[i] ^ bias));
+            bytes columns[4][4];
+            const auto next = [&](bytes(&to)[4]) {
+                transform_line(load(0), load(1), load(2), load(3), to);
+                ++column;
+            };
+            next(columns[0]);
+            next(columns[1]);
+            std::uint8_t* to = v + c;
+            for (std::size_t t = 0; t < count; ++t, to += stride(channels)) {
+                next(columns[2]);
+                next(columns[3]);
+                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                    bytes line[4];
+                    transform_line(columns[0][i], columns[1][i], columns[2][i], columns[3][i],
+                                   line);
+                    S3_UNROLL for (std::size_t j = 0; j < 4; ++j) simd::store<Arch>(
+                        to + (4 * i + j) * component_stride,
+                        4 * i + j == sum_component ? line[j] : bytes(line[j] ^ bias));
+                }
+                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                    columns[0][i] = columns[2][i];
+                    columns[1][i] = columns[3][i];
+                }
             }
         }
     }
@@ -203,7 +247,7 @@ private:
             S3_UNROLL for (std::size_t j = 0; j < 4; ++j) {
                 words m[4];
                 S3_UNROLL for (std::size_t i = 0; i < 4; ++i) m[i] =
-                    simd::load<std::int32_t, Arch>(sums + (4 * i + j) * tiles * block_rows + r);
+                    simd::load<std::int32_t, Arch>(sums + (4 * i + j) * sum_stride + r);
                 s[0][j] = m[0] + m[1] + m[2];
                 s[1][j] = m[1] - m[2] - m[3];
             }

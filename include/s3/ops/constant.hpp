@@ -4,12 +4,14 @@
 //   apply<W>(x, y)       planar: x is [K][P], y is [M][P]
 //   stencil<W>(x, y)     one channel: y[i][j] = Σ W(a, b)·x[i + a][j + b], for every full window
 //
-// Lanes are int16 where the row's Σ|w|·max|x| fits, else int32. Errors: shapes that do not fit.
+// The sums of a group of rows stay in registers while every x[k] is loaded and doubled once for all
+// of them. Lanes are int16 where each row's Σ|w|·max|x| fits, else int32. Errors: shapes that do
+// not fit.
 
 #include <s3/core/bounds.hpp>
 #include <s3/core/constant.hpp>
 #include <s3/core/view.hpp>
-#include <s3/simd/lanes.hpp>
+#include <s3/simd/widen.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +22,86 @@
 namespace s3 {
 
 namespace detail {
+
+/// The largest shift in column K of rows [First, First + Count); −1 where all weights are zero.
+template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K>
+[[nodiscard]] consteval int highest_shift_in_column() {
+    int highest = -1;
+    for (std::size_t m = First; m < First + Count; ++m)
+        if (W(m, K) != 0)
+            highest = std::max(highest, to_triple(W(m, K)).shift);
+    return highest;
+}
+
+/// sum ± x·2^s, or nothing for a weight of zero.
+template <std::int32_t Weight, class V>
+S3_INLINE void add_power(V& sum, const V* powers) noexcept {
+    if constexpr (Weight > 0)
+        sum = static_cast<V>(sum + powers[std::countr_zero(static_cast<std::uint32_t>(Weight))]);
+    else if constexpr (Weight < 0)
+        sum = static_cast<V>(sum - powers[std::countr_zero(static_cast<std::uint32_t>(-Weight))]);
+}
+
+/// Adds column K, x(K), to the sums of `Count` rows.
+template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K, class V, class X>
+S3_INLINE void add_column(const X& x, V* sums) noexcept {
+    constexpr int top = highest_shift_in_column<W, First, Count, K>();
+    if constexpr (top >= 0) {
+        constexpr auto last = static_cast<std::size_t>(top);
+        V powers[last + 1] = {static_cast<V>(x(K))};
+        S3_UNROLL for (std::size_t s = 0; s < last; ++s) powers[s + 1] =
+            static_cast<V>(powers[s] + powers[s]);
+        [&]<std::size_t... R>(std::index_sequence<R...>) __attribute__((always_inline)) {
+            (add_power<W(First + R, K)>(sums[R], powers), ...);
+        }
+        (std::make_index_sequence<Count>{});
+    }
+}
+
+/// Sums of rows [First, First + Count) for one vector (or value) of columns, where x(k) gives one.
+template <constant_matrix W, std::size_t First, std::size_t Count, class V, class X, class Store>
+S3_INLINE void some_rows(const X& x, const Store& store) noexcept {
+    V sums[Count];
+    for (V& s : sums)
+        s = V(0);
+    [&]<std::size_t... K>(std::index_sequence<K...>) __attribute__((always_inline)) {
+        (add_column<W, First, Count, K>(x, sums), ...);
+    }
+    (std::make_index_sequence<W.columns>{});
+    S3_UNROLL for (std::size_t r = 0; r < Count; ++r) store(First + r, sums[r]);
+}
+
+/// All rows, as many at a time as leave registers for x and its doubles.
+template <constant_matrix W, class V, class X, class Store, std::size_t First = 0>
+S3_INLINE void all_sums(const X& x, const Store& store) noexcept {
+    constexpr std::size_t group = sizeof(V) == 64 ? 16 : 8;
+    if constexpr (First < W.rows) {
+        some_rows<W, First, std::min(group, W.rows - First), V>(x, store);
+        all_sums<W, V, X, Store, First + std::min(group, W.rows - First)>(x, store);
+    }
+}
+
+/// Calls vector(p) so that [p, p + Width) cover `columns`, the last stretch overlapping the one
+/// before: straight-line code is long, and should be compiled once. Fewer columns: one(p) for each.
+template <std::size_t Width, class Vector, class One>
+S3_INLINE void in_vectors(std::size_t columns, const Vector& vector, const One& one) noexcept {
+    if (columns < Width) {
+        for (std::size_t p = 0; p < columns; ++p)
+            one(p);
+    } else {
+        for (std::size_t p = 0; p < columns; p += Width)
+            vector(std::min(p, columns - Width));
+    }
+}
+/// A row's sum by a loop.
+template <std::size_t M, std::size_t K, class X>
+[[nodiscard]] std::int32_t plain_sum(const constant_matrix<M, K>& w, std::size_t m,
+                                     const X& x) noexcept {
+    std::int32_t sum = 0;
+    for (std::size_t k = 0; k < K; ++k)
+        sum += w(m, k) * x(k);
+    return sum;
+}
 
 /// The lane that holds every sum of a row, on the way too: partial sums are no larger.
 template <constant_matrix W, class X>
@@ -32,31 +114,49 @@ inline constexpr bool fits_int16 = [] {
 template <constant_matrix W, class X>
 using constant_lane = std::conditional_t<fits_int16<W, X>, std::int16_t, std::int32_t>;
 
-/// Activations as lanes of L.
-template <class L, class Arch, class X>
-[[nodiscard]] S3_INLINE simd::lanes<L, Arch> load_wide(const X* x) noexcept {
-    constexpr std::size_t width = sizeof(simd::lanes<L, Arch>) / sizeof(L);
-    alignas(64) L wide[width];
-    for (std::size_t i = 0; i < width; ++i)
-        wide[i] = static_cast<L>(x[i]);
-    return simd::load<L, Arch>(wide);
-}
-template <class L, class Arch, class Y>
-S3_INLINE void store_wide(Y* y, const simd::lanes<L, Arch>& v) noexcept {
-    constexpr std::size_t width = sizeof(simd::lanes<L, Arch>) / sizeof(L);
-    if constexpr (std::is_same_v<L, Y>) {
-        simd::store<Arch>(y, v);
-    } else {
-        alignas(64) L narrow[width];
-        simd::store<Arch>(narrow, v);
-        for (std::size_t i = 0; i < width; ++i)
-            y[i] = static_cast<Y>(narrow[i]);
-    }
-}
+/// `Rows` rows of a stencil's outputs as a product with all the inputs under them.
+template <constant_matrix W, std::size_t Rows>
+inline constexpr auto as_product = [] {
+    constant_matrix<Rows, (W.rows + Rows - 1) * W.columns> band;
+    for (std::size_t r = 0; r < Rows; ++r)
+        for (std::size_t i = 0; i < W.rows * W.columns; ++i)
+            band.values[r * band.columns + r * W.columns + i] = W.values[i];
+    return band;
+}();
 
-/// The window of a stencil as one row.
-template <constant_matrix W>
-inline constexpr auto as_row = std::bit_cast<constant_matrix<1, W.rows * W.columns>>(W);
+/// Rows i … i + Rows − 1 of a stencil's output.
+template <constant_matrix Window, std::size_t Rows, class Arch, class X, class Y>
+void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::size_t i) noexcept {
+    constexpr auto w = as_product<Window, Rows>;
+    using lane = constant_lane<w, X>;
+    using vector = simd::lanes<lane, Arch>;
+    constexpr std::size_t width = sizeof(vector) / sizeof(lane);
+    const X* in[Window.rows + Rows - 1];
+    Y* out[Rows];
+    for (std::size_t r = 0; r < Window.rows + Rows - 1; ++r)
+        in[r] = x.row(i + r);
+    for (std::size_t r = 0; r < Rows; ++r)
+        out[r] = y.row(i + r);
+    const auto at = [&](std::size_t k, std::size_t j) __attribute__((always_inline)) {
+        return in[k / Window.columns] + j + k % Window.columns;
+    };
+    in_vectors<width>(
+        y.columns,
+        [&](std::size_t j) __attribute__((always_inline)) {
+            all_sums<w, vector>(
+                [&](std::size_t k) __attribute__((always_inline)) {
+                    return simd::load_widened<lane, Arch>(at(k, j));
+                },
+                [&](std::size_t r, const vector& sum) __attribute__((always_inline)) {
+                    simd::store_widened<Arch, lane>(out[r] + j, sum);
+                });
+        },
+        [&](std::size_t j) {
+            for (std::size_t r = 0; r < Rows; ++r)
+                out[r][j] = static_cast<Y>(
+                    plain_sum(w, r, [&](std::size_t k) { return std::int32_t{*at(k, j)}; }));
+        });
+}
 
 template <class Y, constant_matrix W, class X>
 concept constant_output = std::same_as<Y, std::int32_t> ||
@@ -81,27 +181,29 @@ template <constant_matrix W, architecture Arch = arch::native, integer_activatio
     using lane = detail::constant_lane<W, X>;
     using vector = simd::lanes<lane, Arch>;
     constexpr std::size_t width = sizeof(vector) / sizeof(lane);
-    std::size_t p = 0;
-    for (; p + width <= x.columns; p += width) {
-        vector in[W.columns];
-        for (std::size_t k = 0; k < W.columns; ++k)
-            in[k] = detail::load_wide<lane, Arch>(x.row(k) + p);
-        detail::all_rows<W, vector>(
-            [&](std::size_t k) { return in[k]; },
-            [&](auto m, const vector& sum) { detail::store_wide<lane, Arch>(y.row(m) + p, sum); });
-    }
-    for (; p < x.columns; ++p)
-        detail::all_rows<W, std::int32_t>(
-            [&](std::size_t k) { return std::int32_t{x.row(k)[p]}; },
-            [&](auto m, std::int32_t sum) { y.row(m)[p] = static_cast<Y>(sum); });
+    detail::in_vectors<width>(
+        x.columns,
+        [&](std::size_t p) __attribute__((always_inline)) {
+            detail::all_sums<W, vector>(
+                [&](std::size_t k) __attribute__((always_inline)) {
+                    return simd::load_widened<lane, Arch>(x.row(k) + p);
+                },
+                [&](std::size_t m, const vector& sum) __attribute__((always_inline)) {
+                    simd::store_widened<Arch, lane>(y.row(m) + p, sum);
+                });
+        },
+        [&](std::size_t p) {
+            for (std::size_t m = 0; m < W.rows; ++m)
+                y.row(m)[p] = static_cast<Y>(detail::plain_sum(
+                    W, m, [&](std::size_t k) { return std::int32_t{x.row(k)[p]}; }));
+        });
     return {};
 }
 
 /// Correlates one channel x[H][W] with a constant window; y is [H − rows + 1][W − columns + 1].
 template <constant_matrix Window, architecture Arch = arch::native, integer_activation X,
-          detail::constant_output<detail::as_row<Window>, X> Y>
+          detail::constant_output<detail::as_product<Window, 1>, X> Y>
 [[nodiscard]] status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
-    constexpr auto row = detail::as_row<Window>;
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -116,23 +218,12 @@ template <constant_matrix Window, architecture Arch = arch::native, integer_acti
         return error(errc::shape_mismatch, "y.columns")
             .got(y.columns)
             .needs(x.columns - Window.columns + 1);
-    using lane = detail::constant_lane<row, X>;
-    using vector = simd::lanes<lane, Arch>;
-    constexpr std::size_t width = sizeof(vector) / sizeof(lane);
-    for (std::size_t i = 0; i < y.rows; ++i) {
-        const auto at = [&](std::size_t k, std::size_t j) {
-            return x.row(i + k / Window.columns) + j + k % Window.columns;
-        };
-        std::size_t j = 0;
-        for (; j + width <= y.columns; j += width)
-            detail::store_wide<lane, Arch>(y.row(i) + j,
-                                           detail::row_sum<row, 0, vector>([&](std::size_t k) {
-                                               return detail::load_wide<lane, Arch>(at(k, j));
-                                           }));
-        for (; j < y.columns; ++j)
-            y.row(i)[j] = static_cast<Y>(detail::row_sum<row, 0, std::int32_t>(
-                [&](std::size_t k) { return std::int32_t{*at(k, j)}; }));
-    }
+    constexpr std::size_t together = 4; // rows that share the loads of their windows
+    std::size_t i = 0;
+    for (; i + together <= y.rows; i += together)
+        detail::stencil_rows<Window, together, Arch>(x, y, i);
+    for (; i < y.rows; ++i)
+        detail::stencil_rows<Window, 1, Arch>(x, y, i);
     return {};
 }
 
