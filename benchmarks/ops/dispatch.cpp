@@ -22,6 +22,9 @@ subject choice(const geometry& g, Name kernel_for, Make make) {
     for (const auto kernels : {family::dot, family::shift_add})
         for (const int bits : {g.activation_bits, 8})
             for (const std::size_t columns : {g.columns, std::size_t{1}, std::size_t{1024}}) {
+                // Tables for few columns lose by 20 times, and take long to prepare.
+                if (g.columns < 8 && columns > g.columns)
+                    continue;
                 const geometry other{columns, kernels, bits};
                 if (const char* name = kernel_for(other); seen.insert(name).second)
                     s.against(name, close_enough, [run = make(other)] { (*run)(); });

@@ -57,6 +57,7 @@ find_package(nlohmann_json QUIET)
 find_package(TBB QUIET)
 find_package(OpenMP QUIET)
 set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen safetensors:nlohmann_json::nlohmann_json
+                  model_file:nlohmann_json::nlohmann_json import:nlohmann_json::nlohmann_json
                   tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
 
 # Sets <result> to the targets that `file` (a path relative to its folder) must link, or to NOTFOUND

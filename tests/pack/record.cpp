@@ -211,3 +211,16 @@ TEST_CASE("sizes that overflow are refused before anything is allocated") {
     CHECK(with(2, 16, 3, 5, 0));
     CHECK_FALSE(with(2, 16, 0, 0, 0));
 }
+
+TEST_CASE("a borrowed matrix looks into the record, and its slices and moves are whole") {
+    const auto bytes = sample_matrix<shift3>(4, 5, 4);
+    auto own = deserialize<shift3>(bytes);
+    auto view = deserialize<shift3>(bytes, stream_memory::borrow);
+    REQUIRE((own && view));
+    CHECK(reinterpret_cast<const std::byte*>(view->stream().data()) ==
+          bytes.data() + layout::header_bytes + 16);
+    const auto moved = *std::move(view);
+    CHECK(serialize(moved) == bytes);
+    CHECK(serialize(*moved.slice(1, 2)) == serialize(*own->slice(1, 2)));
+    CHECK(std::equal(moved.sums().begin(), moved.sums().end(), own->sums().begin()));
+}

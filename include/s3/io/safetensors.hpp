@@ -102,12 +102,12 @@ namespace detail {
 inline constexpr std::size_t prefix_bytes = 8;
 inline constexpr const char* metadata_key = "__metadata__";
 
-/// Parses the header; discarded if it is not JSON, nests deeper than the format does, or gives a
-/// key twice (of which nlohmann-json would silently keep the last).
-[[nodiscard]] inline nlohmann::json parse_header(std::span<const std::byte> text, bool& twice) {
+/// Parses an object; discarded if it is not JSON or nests deeper than the format does. `twice`: it
+/// gives a key twice (of which nlohmann-json would silently keep the last).
+[[nodiscard]] inline nlohmann::json parse_object(std::span<const std::byte> text, bool& twice,
+                                                 std::size_t max_depth) {
     using nlohmann::json;
-    constexpr std::size_t max_depth = 3;
-    std::array<std::set<std::string>, max_depth + 1> keys;
+    std::vector<std::set<std::string>> keys(max_depth + 1);
     bool sound = true;
     const auto visit = [&](int depth, json::parse_event_t event, json& parsed) {
         const auto d = static_cast<std::size_t>(depth);
@@ -227,7 +227,7 @@ inline constexpr const char* metadata_key = "__metadata__";
     const auto text = rest.first(static_cast<std::size_t>(length));
     const auto data = rest.subspan(text.size());
     bool twice = false;
-    const auto header = detail::parse_header(text, twice);
+    const auto header = detail::parse_object(text, twice, 3);
     if (!header.is_object())
         return error(errc::foreign, "safetensors.header");
     if (twice)

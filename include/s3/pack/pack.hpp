@@ -28,6 +28,10 @@ struct pack_options {
     std::span<const float> scale = {};
 };
 
+/// Whether a matrix keeps a bitstream of its own, or looks at the caller's, which must outlive it
+/// unchanged: a file in mapped memory.
+enum class stream_memory : unsigned char { copy, borrow };
+
 template <weight_format F>
 class packed_matrix {
 public:
@@ -38,16 +42,20 @@ public:
     /// From a bitstream of layout.hpp. Refuses reserved codes and a tail that is not zero.
     [[nodiscard]] static result<packed_matrix> from_stream(std::size_t rows, std::size_t columns,
                                                            std::span<const std::uint8_t> stream,
-                                                           const pack_options& options = {}) {
+                                                           const pack_options& options = {},
+                                                           stream_memory memory = {}) {
         const std::size_t needed = layout::stream_bytes(saturating_mul(rows, columns), F::bits);
         if (stream.size() != needed)
             return error(stream.size() < needed ? errc::truncated : errc::shape_mismatch, "stream")
                 .got(stream.size())
                 .needs(needed);
-        auto made = allocate(rows, columns, options);
+        const bool borrow = memory == stream_memory::borrow;
+        auto made = allocate(rows, columns, options, borrow ? 0 : needed);
         if (!made)
             return made.error();
-        if (needed != 0)
+        if (borrow)
+            made->borrowed_ = stream;
+        else
             std::copy(stream.begin(), stream.end(), made->stream_.data());
         const std::size_t used = rows * columns * F::bits % 8;
         if (used != 0 && stream[needed - 1] >> used != 0)
@@ -63,12 +71,14 @@ public:
         pack_options options{exponent_offset_, scale()};
         if (scale().size() > 1)
             options.scale = scale().subspan(begin, count);
-        auto part = allocate(count, columns_, options);
+        auto part =
+            allocate(count, columns_, options, layout::stream_bytes(count * columns_, F::bits));
         if (!part)
             return part;
+        const std::uint8_t* const from = stream().data();
         for (std::size_t i = 0; i < count * columns_; ++i)
             layout::put<F::bits>(part->stream_.data(), i,
-                                 layout::get<F::bits>(stream_.data(), begin * columns_ + i));
+                                 layout::get<F::bits>(from, begin * columns_ + i));
         for (std::size_t r = 0; r < count; ++r) {
             part->abs_sums_[r] = abs_sums_[begin + r];
             part->sums_[r] = sums_[begin + r];
@@ -80,9 +90,11 @@ public:
     [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
     [[nodiscard]] std::size_t size() const noexcept { return rows_ * columns_; }
     /// The bitstream: `F::bits` bits a weight, one tail.
-    [[nodiscard]] std::span<const std::uint8_t> stream() const noexcept { return stream_.span(); }
+    [[nodiscard]] std::span<const std::uint8_t> stream() const noexcept {
+        return borrowed_.data() != nullptr ? borrowed_ : stream_.span();
+    }
     [[nodiscard]] unsigned code(std::size_t row, std::size_t column) const noexcept {
-        return layout::get<F::bits>(stream_.data(), row * columns_ + column);
+        return layout::get<F::bits>(stream().data(), row * columns_ + column);
     }
     /// The integer value, without exponent offset and scale.
     [[nodiscard]] int value(std::size_t row, std::size_t column) const noexcept {
@@ -109,7 +121,8 @@ private:
                                          const pack_options&);
 
     [[nodiscard]] static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
-                                                        const pack_options& options) {
+                                                        const pack_options& options,
+                                                        std::size_t stream_bytes) {
         const std::size_t scales = options.scale.size();
         if (scales > 1 && scales != rows)
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
@@ -124,8 +137,7 @@ private:
         m.rows_ = rows;
         m.columns_ = columns;
         m.exponent_offset_ = options.exponent_offset;
-        auto stream = buffer<std::uint8_t>::make(
-            layout::stream_bytes(saturating_mul(rows, columns), F::bits));
+        auto stream = buffer<std::uint8_t>::make(stream_bytes);
         auto abs_sums = buffer<std::int64_t>::make(rows);
         auto sums = buffer<std::int64_t>::make(rows);
         auto scale = buffer<float>::copy_of(options.scale);
@@ -163,6 +175,7 @@ private:
     std::size_t columns_ = 0;
     int exponent_offset_ = 0;
     buffer<std::uint8_t> stream_;
+    std::span<const std::uint8_t> borrowed_; ///< in place of `stream_`
     buffer<std::int64_t> abs_sums_;
     buffer<std::int64_t> sums_;
     buffer<float> scale_;
@@ -178,7 +191,8 @@ requires std::is_arithmetic_v<T>
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
-    auto packed = packed_matrix<F>::allocate(rows, columns, options);
+    auto packed = packed_matrix<F>::allocate(rows, columns, options,
+                                             layout::stream_bytes(weights.size(), F::bits));
     if (!packed)
         return packed;
     for (std::size_t i = 0; i < weights.size(); ++i) {

@@ -33,7 +33,7 @@ template <weight_format F>
 
 template <weight_format F>
 [[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
-                                                   layout::header& h) {
+                                                   layout::header& h, stream_memory memory) {
     auto read = layout::read(record);
     if (!read)
         return read.error();
@@ -62,7 +62,7 @@ template <weight_format F>
         return error(errc::truncated, "record.rows").got(h.rows);
     return packed_matrix<F>::from_stream(static_cast<std::size_t>(h.rows),
                                          static_cast<std::size_t>(h.columns), stream,
-                                         {h.exponent_offset, scale->span()});
+                                         {h.exponent_offset, scale->span()}, memory);
 }
 
 } // namespace detail
@@ -78,20 +78,23 @@ template <weight_format F>
     return detail::serialize(filter.matrix, filter.shape.height, filter.shape.width);
 }
 
-/// The matrix in a record. `errc::foreign` if it holds another format, or a filter.
+/// The matrix in a record. `errc::foreign` if it holds another format, or a filter. With
+/// `stream_memory::borrow` the weights stay in the record, which must outlive the matrix.
 template <weight_format F>
-[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record) {
+[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
+                                                   stream_memory memory = {}) {
     layout::header h;
-    auto matrix = detail::deserialize<F>(record, h);
+    auto matrix = detail::deserialize<F>(record, h, memory);
     if (matrix && (h.height != 0 || h.width != 0))
         return error(errc::foreign, "record.height").got(h.height).needs(0);
     return matrix;
 }
 /// The filter in a record. `errc::foreign` if it holds another format, or a matrix.
 template <weight_format F>
-[[nodiscard]] result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record) {
+[[nodiscard]] result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record,
+                                                          stream_memory memory = {}) {
     layout::header h;
-    auto matrix = detail::deserialize<F>(record, h);
+    auto matrix = detail::deserialize<F>(record, h, memory);
     if (!matrix)
         return matrix.error();
     const std::size_t taps = saturating_mul(h.height, h.width);

@@ -1,0 +1,190 @@
+// What `write` writes `read` gives back, the same bytes everywhere, and whatever else `read` meets,
+// it refuses without harm.
+
+#include <s3/io/model_file.hpp>
+
+#include "../support/random.hpp"
+#include "../support/weights.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <string>
+
+namespace {
+
+namespace net = s3::net;
+namespace file = s3::model_file;
+
+template <class F>
+net::convolution convolution(std::size_t input, const s3::filter_shape& shape, int zero_point,
+                             std::uint64_t seed) {
+    s3::test::random r(seed);
+    const auto weights = s3::test::random_weights<F>(r, shape.out_channels * shape.columns());
+    net::convolution c;
+    c.input = input;
+    c.filter = *s3::pack_filter<F>(weights, shape);
+    c.options.padding_value = zero_point;
+    for (std::size_t m = 0; m < shape.out_channels; ++m) {
+        c.scale.push_back(r.real() / 100);
+        c.bias.push_back(r.between(-1000, 1000));
+    }
+    return c;
+}
+
+/// Every kind of layer.
+net::model sample() {
+    net::model m;
+    m.values = {{6, 5, 3, 8, 1.0f / 255, 7}, {6, 5, 4, 6, 0.1f, 3},    {6, 5, 4, 8, 0.3f, 0},
+                {6, 5, 4, 8, 0.25f, 128},    {3, 2, 4, 8, 0.25f, 128}, {1, 1, 4, 8, 0.2f, 0},
+                {1, 1, 10, 8, 1.0f, 0}};
+    auto first = convolution<s3::int8_weights>(0, {4, 3, 3, 3}, 7, 1);
+    first.options.padding = 1;
+    first.high = 63;
+    first.low = 3;
+    auto second = convolution<s3::shift3>(1, {4, 3, 3, 4}, 3, 2);
+    second.options.padding = 1;
+    second.residual = net::residual_input{1, 0.3f};
+    auto last = convolution<s3::dense2>(5, {10, 1, 1, 4}, 0, 3);
+    last.raw = true;
+    last.scale.clear();
+    m.layers.push_back({"first", std::move(first)});
+    m.layers.push_back({"second", std::move(second)});
+    m.layers.push_back({"sum", net::addition{1, 2, 0.5f, 1.5f, 0, 255}});
+    m.layers.push_back({"largest", net::pooling{3, net::pooling_kind::max, 2, 2, {0, 0}, 1}});
+    m.layers.push_back({"mean", net::pooling{4, net::pooling_kind::mean, {3, 2}, 1, 0, 0.2f}});
+    m.layers.push_back({"last", std::move(last)});
+    m.output_scale = 0.01f;
+    return m;
+}
+
+std::vector<std::byte> sample_bytes() {
+    const auto bytes = file::write(sample());
+    REQUIRE_MESSAGE(bytes, bytes.error().message());
+    return *bytes;
+}
+
+/// The same file with one text of its network replaced.
+s3::error changed(const std::string& from, const std::string& to) {
+    CAPTURE(from);
+    const auto bytes = sample_bytes();
+    auto contents = *s3::safetensors::read(bytes);
+    auto& text = contents.metadata[file::network_key];
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+    const auto rewritten = *s3::safetensors::write(contents);
+    const auto read = file::read(rewritten);
+    REQUIRE(!read);
+    return read.error();
+}
+
+TEST_CASE("model files: read is the inverse of write") {
+    const auto bytes = sample_bytes();
+    for (const auto memory : {s3::stream_memory::copy, s3::stream_memory::borrow}) {
+        const auto m = file::read(bytes, memory);
+        REQUIRE_MESSAGE(m, m.error().message());
+        CHECK(m->values == sample().values);
+        CHECK(m->layers.size() == 6);
+        const auto& second = std::get<net::convolution>(m->layers[1].operation);
+        const auto& filter = std::get<s3::packed_filter<s3::shift3>>(second.filter);
+        const bool inside =
+            reinterpret_cast<const std::byte*>(filter.matrix.stream().data()) >= bytes.data() &&
+            reinterpret_cast<const std::byte*>(filter.matrix.stream().data()) <
+                bytes.data() + bytes.size();
+        CHECK(inside == (memory == s3::stream_memory::borrow));
+        CHECK(second.options.padding_value == 3);
+        CHECK(second.residual->scale == 0.3f);
+        const auto again = file::write(*m);
+        REQUIRE(again);
+        CHECK(*again == bytes);
+    }
+}
+
+TEST_CASE("model files: one committed hash, on every machine") {
+    s3::test::digest d;
+    for (const std::byte b : sample_bytes())
+        d.add(std::to_integer<std::uint8_t>(b));
+    CHECK(d.value() == 7859935420985262598u);
+}
+
+TEST_CASE("model files: load maps what save wrote") {
+    const std::string path = "model_file_test.safetensors";
+    REQUIRE(file::save(sample(), path));
+    auto loaded = file::load(path);
+    REQUIRE(loaded);
+    const auto moved = std::move(*loaded);
+    CHECK(*file::write(moved.model) == sample_bytes());
+    std::remove(path.c_str());
+    CHECK(file::load("no/such/file").error().code == s3::errc::io);
+    CHECK(file::load(".").error().code == s3::errc::io);
+    CHECK(file::load("/dev/null").error().code == s3::errc::io);
+}
+
+TEST_CASE("model files: every truncation is refused, and damage never does harm") {
+    const auto bytes = sample_bytes();
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        const std::vector<std::byte> part(bytes.begin(),
+                                          bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        CHECK_FALSE(file::read(part, s3::stream_memory::borrow));
+    }
+    s3::test::random r(11);
+    std::size_t refusals = 0;
+    for (int i = 0; i < 5000; ++i) {
+        auto damaged = bytes;
+        for (std::size_t n = r.below(3) + 1; n > 0; --n)
+            damaged[r.below(damaged.size())] = static_cast<std::byte>(r() & 255);
+        const auto m = file::read(damaged);
+        refusals += !m;
+        if (m)
+            CHECK(net::check(*m));
+    }
+    CHECK(refusals > 2000);
+}
+
+TEST_CASE("model files: what does not fit is named, with its layer") {
+    const auto field = [](const s3::error& e) { return std::string(e.argument); };
+    CHECK(changed("\"kind\":\"addition\"", "\"kind\":\"attention\"").index == 2);
+    CHECK(field(changed("\"groups\":1", "\"groups\":-1")) == "model.groups");
+    CHECK(field(changed("\"groups\":1", "\"groups\":1,\"spare\":1")) == "model (unknown field)");
+    CHECK(field(changed("\"groups\":1", "\"groups\":3")) == "groups");
+    CHECK(field(changed("\"high\":63", "\"high\":4294967296")) == "model.high");
+    CHECK(field(changed("\"high\":63", "\"high\":18446744073709551615")) == "model.high");
+    CHECK(field(changed("\"high\":63", "\"high\":64")) == "high");
+    CHECK(field(changed("\"stride\":[1,1]", "\"stride\":[0,1]")) == "stride");
+    CHECK(field(changed("\"stride\":[1,1]", "\"stride\":[1]")) == "model.stride");
+    CHECK(field(changed("\"height\":6", "\"height\":7")) == "value.height");
+    CHECK(field(changed("\"height\":6", "\"height\":18446744073709551615")) == "value.size");
+    CHECK(field(changed("\"step\":", "\"step\":1e99,\"x\":")) == "model.step");
+    CHECK(field(changed("\"a\":1", "\"a\":9")) == "a");
+    CHECK(field(changed("\"input\":0", "\"input\":77")) == "model.input");
+    CHECK(field(changed("\"name\":\"largest\"", "\"name\":\"mean\"")) ==
+          "model.name (given twice)");
+    CHECK(field(changed("\"name\":\"last\"", "\"name\":\"lost\"")) ==
+          "model.weight (no such tensor)");
+    CHECK(field(changed("\"a\":1", "\"a\":1,\"a\":1")) == "model.network");
+    CHECK(field(changed("{", "[")) == "model.network");
+    CHECK(field(changed("\"values\":[", "\"values\":[],\"more\":[")) == "model.network");
+
+    const auto bytes = sample_bytes();
+    auto contents = *s3::safetensors::read(bytes);
+    const auto refused = [&] { return file::read(*s3::safetensors::write(contents)).error(); };
+    contents.tensors["spare"] = {s3::safetensors::dtype::u8, {0}, {}};
+    CHECK(field(refused()) == "model.tensors");
+    contents.tensors.erase("spare");
+    contents.metadata[file::version_key] = "2";
+    CHECK(field(refused()) == "model.version");
+    contents.metadata.erase(file::version_key);
+    CHECK(refused().code == s3::errc::foreign);
+}
+
+TEST_CASE("model files: write refuses what read would not give back") {
+    auto m = sample();
+    m.layers[1].name = "first";
+    CHECK(file::write(m).error().code == s3::errc::bad_option);
+    m = sample();
+    m.values[1].step = std::numeric_limits<float>::quiet_NaN();
+    CHECK(!file::write(m));
+}
+
+} // namespace
