@@ -75,7 +75,8 @@ private:
 [[nodiscard]] inline torch::Tensor weights_of(const full_conv& conv) {
     return conv->weight.detach();
 }
-[[nodiscard]] inline torch::Tensor weights_of(const shift_conv& conv) {
+template <class F, class Estimator>
+[[nodiscard]] torch::Tensor weights_of(const s3::libtorch::ShiftConv2d<F, Estimator>& conv) {
     return conv->realized();
 }
 
