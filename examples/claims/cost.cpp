@@ -311,7 +311,7 @@ int main(int argc, char** argv) {
         out["cnn"] =
             compare("Example CNN, batch 128",
                     contenders<fashion::network>(
-                        torch::rand({128, 1, 28, 28}).contiguous(at::MemoryFormat::ChannelsLast),
+                        fashion::to_float(torch::randint(256, {128, 1, 28, 28}, torch::kUInt8)),
                         torch::randint(10, {128}, torch::kInt64)),
                     cnn_weights, rounds);
         std::printf("Passes over 2.4 million weights\n");

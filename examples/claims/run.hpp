@@ -200,9 +200,7 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
                 return nullptr;
             const double done = (epoch + static_cast<double>(b) / batches) / s.epochs;
             const double cosine = (1 + std::cos(std::numbers::pi * done)) / 2;
-            const auto pixels =
-                fashion::to_float(data.train.images.index_select(0, order[b]))
-                    .contiguous(torch::MemoryFormat::ChannelsLast); // 1.5 times as fast
+            const auto pixels = fashion::to_float(data.train.images.index_select(0, order[b]));
             rest.zero_grad();
             inner.zero();
             const auto loss = torch::cross_entropy_loss(
