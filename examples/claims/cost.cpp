@@ -40,9 +40,13 @@ struct counting_allocator final : c10::Allocator {
         TORCH_CHECK(block != nullptr, "out of memory");
         std::memcpy(block, &n, sizeof n);
         peak = std::max(peak.load(), live += n);
-        return {block + 64, block, &release, c10::Device(c10::kCPU)};
+        return {block + 64, block + 64, &release, c10::Device(c10::kCPU)};
     }
-    static void release(void* block) {
+    c10::DeleterFnPtr raw_deleter() const override { return &release; }
+    static void release(void* data) {
+        if (data == nullptr)
+            return;
+        char* const block = static_cast<char*>(data) - 64;
         std::size_t n = 0;
         std::memcpy(&n, block, sizeof n);
         live -= n;
@@ -323,6 +327,8 @@ int main(int argc, char** argv) {
         if (!(file << out.dump(1) << "\n").flush())
             throw std::runtime_error(report + "/training_cost.json: cannot be written");
         return 0;
+    } catch (const c10::Error& e) {
+        std::fprintf(stderr, "training_cost: %s\n", e.what_without_backtrace());
     } catch (const std::exception& e) {
         std::fprintf(stderr, "training_cost: %s\n", e.what());
     }
