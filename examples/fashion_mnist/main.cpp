@@ -6,6 +6,7 @@
 //   keep      the packed model in a file, to be run again        model_file.hpp
 //   show      tables, curves, and a file for machines            speed.hpp, report.hpp
 
+#include "memory.hpp"
 #include "model_file.hpp"
 #include "report.hpp"
 
@@ -13,10 +14,6 @@
 
 #include <future>
 #include <thread>
-
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 namespace {
 
@@ -31,16 +28,6 @@ struct options {
     int threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8);
     bool quick = false;
 };
-
-/// Keeps large tensors' memory from going back to the system after each step, only to be cleared
-/// and mapped again: a quarter of the training time.
-void keep_memory() {
-#if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_TOP_PAD, 64 << 20);
-#endif
-}
 
 /// What cannot be written to should be known before the training.
 void require_writable(const std::filesystem::path& folder) {

@@ -28,8 +28,12 @@ using shift_conv = s3::libtorch::ShiftConv2d<shift_format>;
 }
 
 /// Pixels as the float network sees them: 0 … 1, and 0 is both the background and the padding.
+/// Channels last, in which all that follows stays: a step takes two thirds of the time.
 [[nodiscard]] inline torch::Tensor to_float(const torch::Tensor& pixels) {
-    return pixels.to(torch::kFloat32).div_(255);
+    return pixels
+        .to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/false,
+            torch::MemoryFormat::ChannelsLast)
+        .div_(255);
 }
 
 template <class Conv>
@@ -75,7 +79,8 @@ private:
 [[nodiscard]] inline torch::Tensor weights_of(const full_conv& conv) {
     return conv->weight.detach();
 }
-[[nodiscard]] inline torch::Tensor weights_of(const shift_conv& conv) {
+template <class F, class Estimator>
+[[nodiscard]] torch::Tensor weights_of(const s3::libtorch::ShiftConv2d<F, Estimator>& conv) {
     return conv->realized();
 }
 

@@ -1,0 +1,265 @@
+// The library's training and packing for PyTorch: functions over tensors, by format name. The
+// Python side (module/__init__.py) makes modules and optimizers of them.
+//
+// `fields` are a weight's latents in the library's order: sign, sparse (in formats with zero),
+// shift_1 … shift_T; the format "absmean" (BitNet b1.58) has one. Errors are RuntimeErrors that
+// name the argument.
+
+#include <s3/interop/torch.hpp>
+#include <s3/pack/record.hpp>
+#include <s3/train/absmean.hpp>
+
+#include <torch/extension.h>
+
+namespace {
+
+namespace hosts = s3::libtorch;
+using hosts::Tensor;
+using hosts::tensors;
+
+/// body(F{}) for the shift format of this name.
+template <class Body>
+auto with_format(const std::string& name, const Body& body) {
+    using namespace s3;
+    if (name == "shift2")
+        return body(shift2{});
+    if (name == "shift3")
+        return body(shift3{});
+    if (name == "shift4")
+        return body(shift4{});
+    if (name == "dense2")
+        return body(dense2{});
+    if (name == "dense3")
+        return body(dense3{});
+    TORCH_CHECK(name == "dense4", "s3: no format is named ", name);
+    return body(dense4{});
+}
+
+/// A straight-through estimator by name, with its limit or δ.
+struct estimator_choice {
+    std::string name = "identity";
+    float parameter = 0;
+};
+template <class Body>
+void with_estimator(const estimator_choice& choice, const Body& body) {
+    if (choice.name == "identity")
+        return body(s3::straight_through::identity{});
+    if (choice.name == "clipped")
+        return body(s3::straight_through::clipped{choice.parameter});
+    TORCH_CHECK(choice.name == "ewgs", "s3: no estimator is named ", choice.name);
+    return body(s3::straight_through::ewgs{choice.parameter});
+}
+
+const std::string absmean = "absmean";
+
+Tensor one(const tensors& fields) {
+    TORCH_CHECK(fields.size() == 1, "s3: absmean has one latent, not ", fields.size());
+    return fields[0].contiguous();
+}
+tensors contiguous(const tensors& all) {
+    tensors out;
+    for (const auto& t : all)
+        out.push_back(t.contiguous());
+    return out;
+}
+std::span<const float> read(const Tensor& t, const char* name) {
+    return hosts::floats(t, name);
+}
+
+/// Names in state dicts, the S3 authors'.
+std::vector<std::string> names(const std::string& format) {
+    if (format == absmean)
+        return {"weight"};
+    return with_format(format, []<class F>(F) {
+        std::vector<std::string> all;
+        for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
+            all.push_back(hosts::latent_parameters<F, s3::straight_through::identity>::name(k));
+        return all;
+    });
+}
+
+void realize_into(const std::string& format, const tensors& fields, const Tensor& weights) {
+    if (format == absmean) {
+        hosts::check([&]() -> s3::status {
+            const auto scale =
+                s3::realize_absmean(read(one(fields), "weight"), hosts::floats(weights, "weights"));
+            if (!scale)
+                return scale.error();
+            return {};
+        }());
+        return;
+    }
+    with_format(format, [&]<class F>(F) { hosts::realize_into<F>(contiguous(fields), weights); });
+}
+Tensor realize(const std::string& format, const tensors& fields) {
+    TORCH_CHECK(!fields.empty(), "s3: no latents");
+    const Tensor weights = torch::empty(fields[0].sizes());
+    realize_into(format, fields, weights);
+    return weights;
+}
+
+tensors backward(const std::string& format, const tensors& given, const Tensor& grad_weights,
+                 const estimator_choice& choice) {
+    const tensors fields = contiguous(given);
+    const Tensor grad = grad_weights.contiguous();
+    const auto g = read(grad, "grad_weights");
+    tensors out;
+    for (const auto& f : fields)
+        out.push_back(torch::empty_like(f));
+    with_estimator(choice, [&](const auto& estimate) {
+        if (format == absmean)
+            return hosts::check(s3::backward_absmean(read(one(fields), "weight"), g,
+                                                     hosts::floats(out[0], "grad"),
+                                                     s3::gradients::overwrite, estimate));
+        with_format(format, [&]<class F>(F) {
+            const auto p = hosts::latents_of<F>(fields), to = hosts::latents_of<F>(out);
+            TORCH_CHECK(g.size() == p.size(), "s3: grad_weights has ", g.size(), " elements where ",
+                        p.size(), " are needed");
+            hosts::parallel(g.size(), [&](std::size_t first, std::size_t size) {
+                hosts::check(s3::backward(hosts::slice<F>(p, first, size), g.subspan(first, size),
+                                          hosts::slice<F>(to, first, size),
+                                          s3::gradients::overwrite, estimate));
+            });
+        });
+    });
+    return out;
+}
+
+template <class Optimizer>
+void step(const Optimizer& optimizer, const std::string& format, const tensors& fields,
+          const std::vector<tensors>& moments, const Tensor& grad_weights, const Tensor& weights,
+          float dense, const estimator_choice& choice) {
+    TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ", Optimizer::moments,
+                " moments, not ", moments.size());
+    const Tensor grad = grad_weights.contiguous();
+    const auto g = hosts::floats(grad, "grad_weights"), w = hosts::floats(weights, "weights");
+    TORCH_CHECK(g.size() == w.size(), "s3: grad_weights has ", g.size(), " elements where ",
+                w.size(), " are needed");
+    with_estimator(choice, [&](const auto& estimate) {
+        with_format(format, [&]<class F>(F) {
+            const auto p = hosts::latents_of<F>(fields);
+            hosts::check(check_sizes(p, w.size()));
+            std::array<s3::latents<F>, Optimizer::moments> m;
+            for (std::size_t j = 0; j < m.size(); ++j) {
+                m[j] = hosts::latents_of<F>(moments[j]);
+                hosts::check(check_sizes(m[j], w.size()));
+            }
+            hosts::parallel(w.size(), [&](std::size_t first, std::size_t size) {
+                auto part = m;
+                for (auto& moment : part)
+                    moment = hosts::slice<F>(moment, first, size);
+                hosts::check(s3::step(optimizer, hosts::slice<F>(p, first, size), part,
+                                      g.subspan(first, size), w.subspan(first, size), dense,
+                                      estimate));
+            });
+        });
+    });
+}
+
+void validate(const std::string& format, const tensors& given) {
+    const tensors fields = contiguous(given);
+    if (format == absmean)
+        return with_format("dense2", [&]<class F>(F) { // any format: the latents alone count
+            hosts::check(s3::validate(hosts::latents_of<F>({one(fields), one(fields)})));
+        });
+    with_format(format,
+                [&]<class F>(F) { hosts::check(s3::validate(hosts::latents_of<F>(fields))); });
+}
+
+template <class T>
+T value(s3::result<T> r) {
+    TORCH_CHECK(r.has_value(), "s3: ", r.error().message());
+    return *std::move(r);
+}
+
+/// The record (pack/layout.hpp) of discrete weights: [out, in] or [out, in, height, width].
+pybind11::bytes pack_record(const std::string& format, const Tensor& given, float scale) {
+    const Tensor weights = given.detach().contiguous();
+    const auto w = read(weights, "weights");
+    const auto size = [&](int d) { return static_cast<std::size_t>(weights.size(d)); };
+    TORCH_CHECK(weights.dim() == 2 || weights.dim() == 4, "s3: weights have ", weights.dim(),
+                " dimensions, 2 or 4 are needed");
+    const s3::pack_options options{0, scale == 1 ? std::span<const float>()
+                                                 : std::span<const float>(&scale, 1)};
+    const auto record = with_format(format == absmean ? "shift2" : format, [&]<class F>(F) {
+        if (weights.dim() == 2)
+            return s3::serialize(value(s3::pack<F>(w, size(0), size(1), options)));
+        return s3::serialize(value(s3::pack_filter<F>(w, {size(0), size(2), size(3), size(1)},
+                                                      s3::filter_order::oihw, options)));
+    });
+    return {reinterpret_cast<const char*>(record.data()), record.size()};
+}
+
+/// The inverse: discrete weights of a record, without its scale.
+Tensor unpack_record(const std::string& format, const std::string& bytes) {
+    const auto record = std::as_bytes(std::span(bytes));
+    return with_format(format == absmean ? "shift2" : format, [&]<class F>(F) {
+        const auto count = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+        if (const auto matrix = s3::deserialize<F>(record)) {
+            const Tensor w = torch::empty({count(matrix->rows()), count(matrix->columns())});
+            hosts::check(s3::unpack(*matrix, hosts::floats(w, "weights")));
+            return w;
+        }
+        const auto filter = value(s3::deserialize_filter<F>(record));
+        const auto& s = filter.shape;
+        const auto taps = filter.matrix.columns() / (s.height * s.width);
+        const Tensor w = torch::empty(
+            {count(filter.matrix.rows()), count(s.height), count(s.width), count(taps)});
+        hosts::check(s3::unpack(filter.matrix, hosts::floats(w, "weights")));
+        return w.permute({0, 3, 1, 2}).contiguous();
+    });
+}
+
+} // namespace
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+    namespace py = pybind11;
+    const auto free = py::call_guard<py::gil_scoped_release>();
+    py::class_<estimator_choice>(m, "Estimator")
+        .def(py::init<std::string, float>(), py::arg("name") = "identity",
+             py::arg("parameter") = 0.0f)
+        .def_readonly("name", &estimator_choice::name)
+        .def_readonly("parameter", &estimator_choice::parameter)
+        .def(py::pickle(
+            [](const estimator_choice& e) { return py::make_tuple(e.name, e.parameter); },
+            [](const py::tuple& t) {
+                return estimator_choice{t[0].cast<std::string>(), t[1].cast<float>()};
+            }));
+    m.def("names", &names);
+    m.def("realize", &realize, free);
+    m.def("realize_into", &realize_into, free);
+    m.def("backward", &backward, free);
+    m.def("validate", &validate, free);
+    m.def(
+        "sgd_step",
+        [](float rate, float momentum, float decay, bool nesterov, const std::string& format,
+           const tensors& fields, const std::vector<tensors>& moments, const Tensor& grad,
+           const Tensor& weights, float dense, const estimator_choice& e) {
+            step(s3::sgd{rate, momentum, decay, nesterov}, format, fields, moments, grad, weights,
+                 dense, e);
+        },
+        free);
+    m.def(
+        "adam_step",
+        [](float rate, float beta1, float beta2, float epsilon, float decay, bool decoupled,
+           std::int64_t number, const std::string& format, const tensors& fields,
+           const std::vector<tensors>& moments, const Tensor& grad, const Tensor& weights,
+           float dense, const estimator_choice& e) {
+            step(s3::adam{rate, beta1, beta2, epsilon, decay, decoupled, number}, format, fields,
+                 moments, grad, weights, dense, e);
+        },
+        free);
+    m.def("add_dense_gradient", [](const Tensor& sparse, const Tensor& grad, float strength) {
+        hosts::check(s3::add_dense_gradient(read(sparse, "sparse"),
+                                            hosts::floats(grad, "sparse.grad"), strength));
+    });
+    m.def("strength_for_share", &s3::strength_for_share);
+    m.def("absmean_scale",
+          [](const Tensor& latent) { return s3::absmean_scale(read(latent, "weight")); });
+    m.def("initial_deviation", [](const std::string& format, std::size_t area, std::size_t out) {
+        return format.starts_with("dense") ? s3::dense_shift_deviation
+                                           : s3::initial_deviation(area, out);
+    });
+    m.def("pack_record", &pack_record);
+    m.def("unpack_record", &unpack_record);
+}

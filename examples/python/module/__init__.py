@@ -1,0 +1,284 @@
+"""Shift layers for PyTorch, over the s3 library.
+
+    model = s3_torch.convert(model, "shift3")           # Conv2d, Linear -> ShiftConv2d, ShiftLinear
+    shift = s3_torch.FusedSGD(model, lr=0.5, dense=1e-5)
+    rest = torch.optim.SGD(s3_torch.other_parameters(model), lr=0.1, momentum=0.9)
+    ...  loss.backward(); rest.step(); shift.step(); rest.zero_grad(); shift.zero_grad()
+    records = s3_torch.export(model)                    # {layer name: bytes of packed weights}
+
+Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
+b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
+cheaper. The latents want about five times the learning rate of ordinary weights. Parameters have
+the S3 authors' names: weight (the sign latent), weight_val, weight_shift (outermost), weight_shift2.
+"""
+
+import torch
+from torch import nn
+
+from . import _s3
+from ._s3 import Estimator
+
+__all__ = ["ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
+           "unpack", "realize", "shift_layers", "other_parameters", "add_dense_gradient",
+           "strength_for_zeros", "validate"]
+
+unpack = _s3.unpack_record
+
+
+class _Realize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, format, estimator, *fields):
+        ctx.format, ctx.estimator = format, estimator
+        ctx.save_for_backward(*fields)
+        return _s3.realize(format, fields)
+
+    @staticmethod
+    def backward(ctx, grad):
+        grads = _s3.backward(ctx.format, ctx.saved_tensors, grad, ctx.estimator)
+        return (None, None, *grads)
+
+
+def realize(format, fields, estimator=Estimator()):
+    """Discrete weights of latents (sign, sparse, shift_1, ...), differentiable."""
+    return _Realize.apply(format, estimator, *fields)
+
+
+class _ShiftLayer:
+    """What both layers share: the latents behind their weight, and its fused state."""
+
+    def _add_latents(self, format, estimator):
+        self.format, self.estimator = format, estimator
+        self._names = _s3.names(format)
+        for name in self._names[1:]:
+            self.register_parameter(name, nn.Parameter(torch.empty_like(self.weight)))
+        deviation = _s3.initial_deviation(format, self.weight[0][0].numel(), self.weight.shape[0])
+        with torch.no_grad():
+            for field in self.fields():
+                field.normal_(0, deviation)
+
+    def fields(self):
+        """The latents in the library's order: sign, sparse (with zero), shift_1 ... shift_T."""
+        return [getattr(self, name) for name in self._names]
+
+    def sparse(self):
+        return getattr(self, "weight_val", None)
+
+    def fused(self):
+        return "discrete_weight" in self._parameters
+
+    def discrete(self):
+        """The discrete weights; once fused, a leaf that collects their own gradient."""
+        if self.fused():
+            return self.discrete_weight
+        return realize(self.format, self.fields(), self.estimator)
+
+    def fuse(self):
+        if self.format == "absmean":
+            raise ValueError("absmean has one latent: any torch optimizer trains it as cheaply")
+        if not self.fused():
+            for field in self.fields():
+                field.requires_grad_(False)
+            self.discrete_weight = nn.Parameter(_s3.realize(self.format, self.fields()))
+
+    def refresh(self):
+        """Realizes the leaf anew, after the latents changed by other means than a step."""
+        if self.fused():
+            with torch.no_grad():
+                _s3.realize_into(self.format, self.fields(), self.discrete_weight.detach())
+
+    def extra_repr(self):
+        return f"{super().extra_repr()}, format={self.format}"
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination.pop(prefix + "discrete_weight", None)
+
+    def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected,
+                              errors):
+        alias = state_dict.pop(prefix + "weight_sign", None)  # one tensor with weight, in their code
+        if alias is not None:
+            weight = state_dict.setdefault(prefix + "weight", alias)
+            if not torch.equal(weight, alias):
+                errors.append(f"{prefix}weight_sign differs from {prefix}weight, whose copy it is")
+        for name in self._names:
+            given = state_dict.get(prefix + name)
+            if given is not None and given.dtype != torch.float32:
+                errors.append(f"{prefix}{name} is {given.dtype}, torch.float32 is needed")
+            elif given is not None and not torch.isfinite(given).all():
+                errors.append(f"{prefix}{name} holds values that are not finite")
+        leaf = self._parameters.pop("discrete_weight", None)
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected,
+                                      errors)
+        if leaf is not None:
+            self._parameters["discrete_weight"] = leaf
+            self.refresh()
+
+
+class ShiftConv2d(_ShiftLayer, nn.Conv2d):
+    """nn.Conv2d with shift weights; takes all of its options."""
+
+    def __init__(self, *arguments, format="shift3", estimator=Estimator(), **options):
+        super().__init__(*arguments, **options)
+        self._add_latents(format, estimator)
+
+    def forward(self, x):
+        return self._conv_forward(x, self.discrete(), self.bias)
+
+
+class ShiftLinear(_ShiftLayer, nn.Linear):
+    """nn.Linear with shift weights."""
+
+    def __init__(self, *arguments, format="shift3", estimator=Estimator(), **options):
+        super().__init__(*arguments, **options)
+        self._add_latents(format, estimator)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.discrete(), self.bias)
+
+
+def shift_layers(model):
+    return [m for m in model.modules() if isinstance(m, _ShiftLayer)]
+
+
+def other_parameters(model):
+    """The parameters that belong to no shift weight: biases, norms, float layers."""
+    ours = {id(p) for layer in shift_layers(model)
+            for p in [*layer.fields(), *([layer.discrete_weight] if layer.fused() else [])]}
+    return [p for p in model.parameters() if id(p) not in ours]
+
+
+def validate(model):
+    """Raises RuntimeError that names a latent which is NaN or infinite."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, _ShiftLayer):
+            try:
+                _s3.validate(layer.format, layer.fields())
+            except RuntimeError as error:
+                raise RuntimeError(f"{name}: {error}") from None
+
+
+def convert(model, format="shift3", keep=None, estimator=Estimator()):
+    """Swaps every nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new latents.
+
+    `keep` names the layers that stay float; by default the first and the last, as in the paper.
+    A layer that is used in several places stays one.
+    """
+    found = {name: m for name, m in model.named_modules() if type(m) in (nn.Conv2d, nn.Linear)}
+    if keep is None:
+        keep = [*found][:1] + [*found][-1:]
+    unknown = set(keep) - set(found)
+    if unknown:
+        raise ValueError(f"no convolution or linear layer is named {sorted(unknown)}")
+    swapped = {}
+    for name, old in found.items():
+        if name in keep:
+            continue
+        options = dict(bias=old.bias is not None, format=format, estimator=estimator)
+        if isinstance(old, nn.Linear):
+            new = ShiftLinear(old.in_features, old.out_features, **options)
+        else:
+            new = ShiftConv2d(old.in_channels, old.out_channels, old.kernel_size, old.stride,
+                              old.padding, old.dilation, old.groups,
+                              padding_mode=old.padding_mode, **options)
+        if old.bias is not None:
+            new.bias = old.bias
+        new.train(old.training)
+        swapped[id(old)] = new
+    if id(model) in swapped:
+        return swapped[id(model)]
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if id(child) in swapped:
+                parent._modules[name] = swapped[id(child)]
+    return model
+
+
+def export(model):
+    """{layer name: record}: packed weights in the library's one format on disk."""
+    records = {}
+    for name, layer in model.named_modules():
+        if not isinstance(layer, _ShiftLayer):
+            continue
+        weights, scale = _s3.realize(layer.format, layer.fields()), 1.0
+        if layer.format == "absmean":
+            scale = _s3.absmean_scale(layer.weight.detach().contiguous())
+            weights = weights.sign()
+        records[name] = _s3.pack_record(layer.format, weights, scale)
+    return records
+
+
+def add_dense_gradient(model, strength):
+    """The regularizer for autograd training: call between loss.backward() and optimizer.step()."""
+    for layer in shift_layers(model):
+        if layer.sparse() is not None and layer.sparse().grad is not None:
+            _s3.add_dense_gradient(layer.sparse().detach(), layer.sparse().grad, strength)
+
+
+def strength_for_zeros(model, target, gain=1e-2):
+    """The regularizer's strength that steers the share of zeros towards `target`."""
+    sparse = [layer.sparse() for layer in shift_layers(model) if layer.sparse() is not None]
+    zeros = sum(int((b <= 0).sum()) for b in sparse)
+    return _s3.strength_for_share(zeros / max(1, sum(b.numel() for b in sparse)), target, gain)
+
+
+class _Fused(torch.optim.Optimizer):
+    """Trains the shift layers of a model from the gradients of their discrete weights alone."""
+
+    def __init__(self, model, moments, **defaults):
+        self._layers, self._moments = {}, moments
+        for layer in shift_layers(model):
+            if layer.format != "absmean":
+                layer.fuse()
+                self._layers[id(layer.discrete_weight)] = layer
+        if not self._layers:
+            raise ValueError("the model has no shift layer to fuse")
+        super().__init__([layer.discrete_weight for layer in self._layers.values()], defaults)
+        self.zero_grad(set_to_none=True)
+
+    def _state(self, weight, layer):
+        state = self.state[weight]
+        if not state:
+            state["step"] = 0
+            state["moments"] = [[torch.zeros_like(f) for f in layer.fields()]
+                                for _ in range(self._moments)]
+        state["step"] += 1
+        return state
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    layer = self._layers[id(weight)]
+                    state = self._state(weight, layer)
+                    self._step(group, state, layer.format,
+                               [f.detach() for f in layer.fields()], state["moments"],
+                               weight.grad, weight.detach(), group["dense"], layer.estimator)
+        return loss
+
+
+class FusedSGD(_Fused):
+    def __init__(self, model, lr=0.5, momentum=0.9, weight_decay=0.0, nesterov=False, dense=0.0):
+        super().__init__(model, 1, lr=lr, momentum=momentum, weight_decay=weight_decay,
+                         nesterov=nesterov, dense=dense)
+
+    @staticmethod
+    def _step(group, state, *tensors):
+        _s3.sgd_step(group["lr"], group["momentum"], group["weight_decay"], group["nesterov"],
+                     *tensors)
+
+
+class FusedAdam(_Fused):
+    def __init__(self, model, lr=5e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0,
+                 decoupled=False, dense=0.0):
+        super().__init__(model, 2, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
+                         decoupled=decoupled, dense=dense)
+
+    @staticmethod
+    def _step(group, state, *tensors):
+        _s3.adam_step(group["lr"], *group["betas"], group["eps"], group["weight_decay"],
+                      group["decoupled"], state["step"], *tensors)

@@ -1,0 +1,304 @@
+"""Tests of s3_torch against the definitions written in plain PyTorch.
+
+    PYTHONPATH=<build>/examples/python /usr/bin/python3 test_s3_torch.py
+"""
+
+import copy
+import io
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import s3_torch
+import torch
+import torch.distributed as dist
+from s3_torch import _s3
+from torch import nn
+
+FORMATS = ["shift2", "shift3", "shift4", "dense2", "dense3", "dense4"]
+
+
+def through(value, x):
+    """`value` forward, identity in x backward."""
+    return value.detach() + (x - x.detach())
+
+
+def plain(format, fields):
+    """The re-parameterization by its definition."""
+    dense = format.startswith("dense")
+    H = lambda x: through((x > 0).float(), x)
+    sign = through(torch.where(fields[0] >= 0, 1.0, -1.0), fields[0])
+    s = torch.zeros_like(fields[0])
+    for l in fields[1 if dense else 2:]:
+        s = H(l) * (s + 1)
+    if dense:
+        root = sign * torch.sqrt(s + 1)
+        return through(sign.detach() * 2 ** s.detach(), root)
+    return sign * H(fields[1]) * 2 ** s
+
+
+def latents(format, shape=(7, 5, 3, 3), seed=0):
+    torch.manual_seed(seed)
+    return [torch.randn(shape, requires_grad=True) for _ in _s3.names(format)]
+
+
+class Formulas(unittest.TestCase):
+    def test_forward_and_gradients_are_the_definitions(self):
+        for format in FORMATS:
+            fields = latents(format)
+            g = torch.randn(fields[0].shape)
+            ours, theirs = s3_torch.realize(format, fields), plain(format, fields)
+            self.assertTrue(torch.equal(ours, theirs), format)
+            for a, b in zip(torch.autograd.grad(ours, fields, g),
+                            torch.autograd.grad(theirs, fields, g)):
+                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+    def test_absmean(self):
+        v = torch.randn(6, 9, requires_grad=True)
+        scale = v.detach().abs().mean()
+        expected = scale * (v.detach() / (scale + 1e-5)).round().clamp(-1, 1)
+        w = s3_torch.realize("absmean", [v])
+        torch.testing.assert_close(w, expected)
+        w.backward(torch.ones_like(w))
+        self.assertTrue(torch.equal(v.grad, torch.ones_like(v)))
+
+    def test_estimators(self):
+        for format in FORMATS:
+            fields = latents(format)
+            g = torch.randn(fields[0].shape)
+            identity = _s3.backward(format, fields, g, s3_torch.Estimator())
+            clipped = _s3.backward(format, fields, g, s3_torch.Estimator("clipped", 0.5))
+            ewgs = _s3.backward(format, fields, g, s3_torch.Estimator("ewgs", 0.2))
+            for x, d, c in zip(fields, identity, clipped):
+                self.assertTrue(torch.equal(c, torch.where(x.abs() <= 0.5, d, torch.zeros(()))))
+            q = torch.where(fields[0] >= 0, 1.0, -1.0)
+            torch.testing.assert_close(
+                ewgs[0], identity[0] * (1 + 0.2 * identity[0].sign() * (fields[0] - q)))
+
+    def test_non_contiguous_is_served_and_the_rest_refused_by_name(self):
+        fields = [f.detach().transpose(0, 1) for f in latents("shift3")]
+        self.assertTrue(torch.equal(_s3.realize("shift3", fields), plain("shift3", fields)))
+        for bad, word in [(fields[1].double(), "sparse must be float32"),
+                          (fields[1][:2], "sparse is")]:
+            with self.assertRaisesRegex(RuntimeError, word):
+                _s3.realize("shift3", [fields[0], bad, *fields[2:]])
+        with self.assertRaisesRegex(RuntimeError, "grad_weights"):
+            _s3.backward("shift3", fields, torch.zeros(3), s3_torch.Estimator())
+        with self.assertRaisesRegex(RuntimeError, "4 latents, not 3"):
+            _s3.realize("shift3", fields[:3])
+        with self.assertRaisesRegex(RuntimeError, "no format is named int3"):
+            _s3.realize("int3", fields)
+        for weights, word in [(torch.zeros(7, 5, 3, 3).transpose(0, 1), "contiguous"),
+                              (torch.zeros(2), "sign|shape|size")]:
+            with self.assertRaisesRegex(RuntimeError, word):
+                _s3.realize_into("shift3", fields, weights)
+
+
+class Layers(unittest.TestCase):
+    def test_conv_takes_all_options(self):
+        x = torch.randn(2, 4, 9, 8)
+        for options in [dict(), dict(stride=2, padding=1), dict(dilation=2, groups=2, bias=False),
+                        dict(padding="same", padding_mode="reflect"), dict(padding=(1, 2),
+                        padding_mode="circular")]:
+            layer = s3_torch.ShiftConv2d(4, 6, 3, format="shift4", **options)
+            conv = nn.Conv2d(4, 6, 3, **options)
+            conv.weight.data, conv.bias = plain("shift4", layer.fields()).detach(), layer.bias
+            self.assertTrue(torch.equal(layer(x), conv(x)), options)
+            layer(x).sum().backward()
+            self.assertTrue(all(f.grad is not None for f in layer.fields()))
+
+    def test_linear(self):
+        for format in FORMATS + ["absmean"]:
+            layer = s3_torch.ShiftLinear(5, 3, format=format)
+            x = torch.randn(4, 5)
+            w = _s3.realize(format, layer.fields())
+            self.assertTrue(torch.equal(layer(x), nn.functional.linear(x, w, layer.bias)))
+
+    def test_convert_keeps_ends_options_and_sharing(self):
+        shared = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=2)
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(shared, nn.ReLU(), shared),
+                              nn.Flatten(), nn.Linear(4, 2))
+        bias = shared.bias
+        s3_torch.convert(model)
+        self.assertIs(type(model[0]), nn.Conv2d)
+        self.assertIs(type(model[3]), nn.Linear)
+        self.assertIs(type(model[1][0]), s3_torch.ShiftConv2d)
+        self.assertIs(model[1][0], model[1][2])
+        self.assertIs(model[1][0].bias, bias)
+        self.assertEqual((model[1][0].dilation, model[1][0].groups), ((2, 2), 2))
+        with self.assertRaisesRegex(ValueError, "nothing"):
+            s3_torch.convert(model, keep=["nothing"])
+
+    def test_records_hold_the_weights(self):
+        for format in FORMATS:
+            model = nn.Sequential(s3_torch.ShiftConv2d(3, 5, (3, 2), format=format),
+                                  s3_torch.ShiftLinear(9, 4, format=format))
+            records = s3_torch.export(model)
+            for name, layer in model.named_children():
+                self.assertTrue(torch.equal(s3_torch.unpack(format, records[name]),
+                                            layer.discrete()))
+        small, large = (len(s3_torch.export(s3_torch.ShiftLinear(64, 64, format=f))[""])
+                        for f in ("shift3", "shift4"))
+        self.assertEqual(large - small, 64 * 64 // 8)
+        with self.assertRaises(RuntimeError):
+            s3_torch.unpack("shift2", records["1"])
+
+    def test_regularizer_and_share_of_zeros(self):
+        layer = s3_torch.ShiftLinear(40, 40)
+        for target in (0.1, 0.7):
+            for _ in range(400):
+                for f in layer.fields():
+                    f.grad = torch.zeros_like(f)
+                s3_torch.add_dense_gradient(
+                    layer, s3_torch.strength_for_zeros(layer, target, gain=0.2))
+                layer.weight_val.data -= 0.2 * layer.weight_val.grad
+            zeros = (layer.discrete() == 0).float().mean().item()
+            self.assertAlmostEqual(zeros, target, delta=0.05)
+
+    def test_validate_names_layer_and_latent(self):
+        model = nn.Sequential(s3_torch.ShiftLinear(3, 3))
+        s3_torch.validate(model)
+        model[0].weight_shift.data[1, 1] = math.nan
+        with self.assertRaisesRegex(RuntimeError, "0: .*shift_2"):
+            s3_torch.validate(model)
+
+
+class StateDicts(unittest.TestCase):
+    def setUp(self):
+        self.layer = s3_torch.ShiftConv2d(2, 3, 3, bias=False)
+        self.state = {n: torch.randn(3, 2, 3, 3)
+                      for n in ("weight", "weight_val", "weight_shift", "weight_shift2")}
+
+    def refused(self, words, **changes):
+        with self.assertRaisesRegex(RuntimeError, words):
+            self.layer.load_state_dict({k: v for k, v in {**self.state, **changes}.items()
+                                        if v is not None})
+
+    def test_the_authors_names(self):
+        self.layer.load_state_dict(self.state)
+        s = self.state
+        w = plain("shift3", [s["weight"], s["weight_val"], s["weight_shift2"], s["weight_shift"]])
+        self.assertTrue(torch.equal(self.layer.discrete(), w))
+        self.assertEqual(set(self.layer.state_dict()), set(s))
+        self.layer.load_state_dict({**s, "weight_sign": s["weight"].clone()})
+
+    def test_what_does_not_fit(self):
+        self.refused("Missing.*weight_shift2", weight_shift2=None)
+        self.refused("Unexpected.*alpha", alpha=torch.zeros(1))
+        self.refused("weight_val is torch.float64", weight_val=self.state["weight"].double())
+        self.refused("size mismatch for weight_shift", weight_shift=torch.zeros(2, 3, 3, 3))
+        self.refused("weight_val holds values", weight_val=self.state["weight"] / 0)
+        self.refused("weight_sign differs", weight_sign=torch.zeros(3, 2, 3, 3))
+
+
+def model_and_data(format="shift3"):
+    torch.manual_seed(5)
+    model = nn.Sequential(s3_torch.ShiftConv2d(2, 4, 3, format=format), nn.ReLU(), nn.Flatten(),
+                          s3_torch.ShiftLinear(64, 8, format=format), nn.Tanh(), nn.Linear(8, 3))
+    return model, torch.randn(4, 16, 2, 6, 6), torch.randint(3, (4, 16))
+
+
+def fit(model, optimizers, xs, ys, dense=0.0):
+    for x, y in zip(xs, ys):
+        for o in optimizers:
+            o.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(model(x), y).backward()
+        if dense:
+            s3_torch.add_dense_gradient(model, dense)
+        for o in optimizers:
+            o.step()
+
+
+class Training(unittest.TestCase):
+    def test_fused_equals_autograd(self):
+        for format in ("shift2", "shift3", "dense3"):
+            for ours, theirs in [
+                (lambda m: s3_torch.FusedSGD(m, 0.05, weight_decay=1e-3, dense=1e-3),
+                 lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3)),
+                (lambda m: s3_torch.FusedAdam(m, 0.004, dense=1e-3),
+                 lambda p: torch.optim.Adam(p, 0.004))]:
+                model, xs, ys = model_and_data(format)
+                other = copy.deepcopy(model)
+                fit(other, [theirs(other.parameters())], xs, ys, dense=1e-3)
+                fused = ours(model)
+                fit(model, [fused, theirs(s3_torch.other_parameters(model))], xs, ys)
+                for name, value in other.state_dict().items():
+                    torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4,
+                                               atol=1e-5)
+                for layer in s3_torch.shift_layers(model):
+                    self.assertTrue(torch.equal(layer.discrete(),
+                                                _s3.realize(format, layer.fields())))
+
+    def test_saved_and_resumed_it_continues_bit_for_bit(self):
+        model, xs, ys = model_and_data()
+        optimizers = lambda m: [s3_torch.FusedAdam(m), torch.optim.SGD(
+            s3_torch.other_parameters(m), 0.1, momentum=0.9)]
+        first = optimizers(model)
+        fit(model, first, xs[:2], ys[:2])
+        file = io.BytesIO()
+        torch.save([model.state_dict(), *(o.state_dict() for o in first)], file)
+        fit(model, first, xs[2:], ys[2:])
+
+        again, _, _ = model_and_data()
+        second = optimizers(again)
+        file.seek(0)
+        for target, state in zip([again, *second], torch.load(file)):
+            target.load_state_dict(state)
+        fit(again, second, xs[2:], ys[2:])
+        for name, value in model.state_dict().items():
+            self.assertTrue(torch.equal(again.state_dict()[name], value), name)
+
+
+def distributed_worker(rank, folder, fused):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    train_part(folder, fused, rank)
+    dist.destroy_process_group()
+
+
+def train_part(folder, fused, rank=None):
+    torch.set_num_threads(1)
+    model, xs, ys = model_and_data()
+    optimizers = [s3_torch.FusedSGD(model, 0.05)] if fused else []
+    optimizers.append(torch.optim.SGD(
+        s3_torch.other_parameters(model) if fused else model.parameters(), 0.05, momentum=0.9))
+    if rank is None:
+        fit(model, optimizers, xs, ys)
+        return model.state_dict()
+    fit(nn.parallel.DistributedDataParallel(model), optimizers, xs[:, rank::2], ys[:, rank::2])
+    torch.save(model.state_dict(), f"{folder}/{rank}.pt")
+
+
+class Distributed(unittest.TestCase):
+    def test_two_processes_equal_one_with_the_joined_batch(self):
+        for fused in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                torch.multiprocessing.spawn(distributed_worker, (folder, fused), nprocs=2)
+                one = train_part(folder, fused)
+                for rank in (0, 1):
+                    for name, value in torch.load(f"{folder}/{rank}.pt").items():
+                        torch.testing.assert_close(value, one[name], rtol=1e-4, atol=1e-6)
+
+    def test_the_example(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "train.py")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        with tempfile.TemporaryDirectory() as folder:
+            processes = [subprocess.Popen(
+                [sys.executable, script, "--images", "2048", "--epochs", "1", "--export", folder],
+                env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1",
+                     "MASTER_PORT": port, "WORLD_SIZE": "2", "RANK": str(rank),
+                     "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+            said = [p.communicate(timeout=240) for p in processes]
+            self.assertIn("test accuracy", said[0][0], said)
+            self.assertEqual(len(os.listdir(folder)), 4)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
