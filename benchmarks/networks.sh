@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures whole networks beside oneDNN int8, from nothing but Debian 12.
+# Measures whole networks beside oneDNN int8 and libtorch fp32, from nothing but Debian 12.
 #
 #   benchmarks/networks.sh [--quick]      --quick: fewer rounds
 #
@@ -21,7 +21,7 @@ case ${1:-} in
     ;;
 esac
 
-packaging/setup.sh libbenchmark-dev libdnnl-dev
+packaging/setup.sh libbenchmark-dev libdnnl-dev python3-torch
 
 folder=build/benchmarks/native
 report=build/report
@@ -42,13 +42,34 @@ export S3_BENCHMARK_REPORT=$PWD/$rows OMP_NUM_THREADS=1
 "$folder/benchmarks/bench_net_memory" 6
 "$folder/benchmarks/bench_net_networks"
 
-python3 - "$rows" "$report/networks.json" <<'END'
+torch=$(/usr/bin/python3 benchmarks/net/libtorch.py)
+
+python3 - "$rows" "$report/networks.json" "$torch" <<'END'
 import json
 import sys
 
 rows = [json.loads(line) for line in open(sys.argv[1])]
+rows = [row for row in rows if "regime" in row]
+torch = json.loads(sys.argv[3])
+beside_torch = []
+for row in rows:
+    if row["shape"] == "1x224x224x3" and "ResNet-18" in row["regime"]:
+        # images a second, ours measured a moment before
+        ours, theirs = 1 / row["seconds"], 1e3 / torch["milliseconds"]
+        new = {"unit": "images/s", "value": ours, "baseline": theirs, "target": 3.5}
+    elif row["regime"].startswith("network, peak memory"):
+        theirs = (torch["peak_mib"] - torch["before_mib"]) * 2**20
+        new = {"unit": "bytes", "value": row["value"], "baseline": theirs, "target": 0.5}
+    else:
+        continue
+    new["ratio"] = new["value"] / new["baseline"]
+    less = new["unit"] == "bytes"
+    new["met"] = new["ratio"] <= new["target"] if less else new["ratio"] >= new["target"]
+    regime = row["regime"].split(", vs")[0] + ", vs libtorch fp32 " + torch["torch"]
+    beside_torch.append({**row, **new, "regime": regime})
+    print(f"{regime}: {new['ratio']:.2f} (target {new['target']})")
 with open(sys.argv[2], "w") as file:
-    json.dump([row for row in rows if "regime" in row], file, indent=1)
+    json.dump(rows + beside_torch, file, indent=1)
     file.write("\n")
 END
 echo "$report/networks.json"
