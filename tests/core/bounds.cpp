@@ -43,6 +43,10 @@ static_assert(max_depth<dense5, std::uint8_t, std::int16_t>() == 0);
 static_assert(max_abs_activation<std::int8_t> == 128);
 static_assert(max_abs_activation<std::uint8_t> == 255);
 static_assert(fits_int32<std::int8_t>(top / 128) && !fits_int32<std::int8_t>(top / 128 + 1));
+static_assert(fits_int32<std::uint8_t>(top / 63, 0, 6) &&
+              !fits_int32<std::uint8_t>(top / 63 + 1, 0, 6));
+static_assert(fits_int32<std::int8_t>(top / 8, 0, 4) &&
+              !fits_int32<std::int8_t>(top / 8 + 1, 0, 4));
 
 /// Against the extreme products among all weights and all activations of `bits` bits.
 template <weight_format F, integer_activation X, std::signed_integral Acc>

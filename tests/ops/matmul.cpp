@@ -375,6 +375,21 @@ TEST_CASE("depth is refused exactly where a row's own sum could overflow") {
             CHECK(bad.error().code == errc::depth_exceeded);
             CHECK(bad.error().index == 1);
             CHECK(bad.error().value == static_cast<double>(depth + 1) * F::max_value);
+            // So may activations of fewer bits, up to their own bound.
+            for (const int bits : {6, 4}) {
+                const auto narrow = static_cast<std::size_t>(max_depth<F, X>(bits));
+                const geometry g{.activation_bits = bits};
+                const auto at = [&](std::size_t k) {
+                    return *pack<F>(std::vector<int>(k, F::max_value), 1, k);
+                };
+                const auto fits = prepare<X>(at(narrow), g);
+                REQUIRE(fits);
+                CHECK(code(prepare<X>(at(narrow + 1), g)) == errc::depth_exceeded);
+                const std::vector<X> x(narrow, std::numeric_limits<X>::max() >> (8 - bits));
+                ints y(1);
+                CHECK(matmul(*fits, x, y));
+                CHECK(y[0] == static_cast<std::int64_t>(narrow) * x[0] * F::max_value);
+            }
             // Real weights are smaller, and may go deeper.
             const auto small = pack<F>(std::vector<int>(3 * depth, F::max_value / 4), 1, 3 * depth);
             CHECK(code(prepare<X>(*small)) == errc::ok);

@@ -34,12 +34,14 @@ template <weight_format F, integer_activation X, std::signed_integral Acc = std:
     return depth;
 }
 
-/// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for every activation.
+/// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for every activation of
+/// `activation_bits` bits.
 template <integer_activation X>
-[[nodiscard]] constexpr bool fits_int32(std::int64_t abs_sum, std::int64_t bias = 0) noexcept {
+[[nodiscard]] constexpr bool fits_int32(std::int64_t abs_sum, std::int64_t bias = 0,
+                                        int activation_bits = 8) noexcept {
     constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max();
     const std::int64_t room = limit - (bias < 0 ? -bias : bias);
-    return room >= 0 && abs_sum <= room / max_abs_activation<X>;
+    return room >= 0 && abs_sum <= room / (max_abs_activation<X> >> (8 - activation_bits));
 }
 
 } // namespace s3

@@ -60,7 +60,9 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
             return s;
         for (std::size_t g = 0; g < o.groups; ++g) {
             const auto bias = e.bias.size() > 1 ? e.bias.subspan(g * rows, rows) : e.bias;
-            if (auto s = detail::check_bias<X>(w.groups()[g].abs_sums(), bias); !s)
+            if (auto s = detail::check_bias<X>(w.groups()[g].abs_sums(), bias,
+                                               w.groups()[g].prepared_for().activation_bits);
+                !s)
                 return s;
         }
     } else {

@@ -48,7 +48,8 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
     if constexpr (std::integral<X>) {
         if (auto s = check<Y>(e, w.rows(), y.data.size()); !s)
             return s;
-        if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias); !s)
+        if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
+            !s)
             return s;
     } else {
         if (auto s = check(e, w.rows()); !s)

@@ -106,16 +106,17 @@ template <activation X = std::uint8_t, architecture Arch = arch::native, weight_
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
 [[nodiscard]] result<prepared_matrix<F, X, Arch>>
 prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::byte> memory) {
-    if constexpr (std::integral<X>)
-        for (std::size_t m = 0; m < packed.rows(); ++m)
-            if (!fits_int32<X>(packed.abs_sums()[m]))
-                return error(errc::depth_exceeded, "weights.row")
-                    .at(m)
-                    .got(packed.abs_sums()[m])
-                    .needs(std::numeric_limits<std::int32_t>::max() / max_abs_activation<X>);
     const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
+    if constexpr (std::integral<X>)
+        for (std::size_t m = 0; m < packed.rows(); ++m)
+            if (!fits_int32<X>(packed.abs_sums()[m], 0, g.activation_bits))
+                return error(errc::depth_exceeded, "weights.row")
+                    .at(m)
+                    .got(packed.abs_sums()[m])
+                    .needs(std::numeric_limits<std::int32_t>::max() /
+                           (max_abs_activation<X> >> (8 - g.activation_bits)));
     const auto bytes = prepared_bytes<X, Arch>(packed, g);
     if (!bytes)
         return bytes.error();
