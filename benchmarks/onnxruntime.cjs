@@ -1,6 +1,11 @@
-// ONNX Runtime's MatMulNBits on one core: GMAC/s of the best of several runs, in processor time
-// (which favours it: other processes do not count), as JSON for report.py. A model is a chain or a bundle of nodes with weights of their own, so that a run with
-// enough of them finds each out of cache. The models are written here, as protocol buffers.
+// ONNX Runtime's MatMulNBits on one core:
+//
+//   node onnxruntime.cjs <bits> <M> <K> <N> <cold or warm> <target>
+//
+// prints a line of JSON for report.py: GMAC/s of the best of several runs, in processor time (which
+// favours it: other processes do not count). A model is a chain or a bundle of nodes with weights of
+// their own, so that a run with enough of them finds each out of cache. The models are written here,
+// as protocol buffers.
 
 const ort = require('onnxruntime-node');
 
@@ -72,23 +77,12 @@ async function measure(problem) {
 }
 
 async function main() {
-    const rows = [];
-    const add = async (regime, kernel, bits, m, k, n, cold, target) => {
-        const size = m * k * bits / 8;
-        const count = cold ? Math.ceil(520 * 2 ** 20 / size) : 4;
-        const rate = await measure({m, k, n, bits, count});
-        const name = `ONNX Runtime ${ort.env.versions.node} ${bits}-bit`;
-        console.error(`${name}, ${regime}, M=${m} K=${k} N=${n}: ${rate.toFixed(1)} GMAC/s`);
-        rows.push({regime, shape: `M=${m} K=${k} N=${n}`, kernel, name,
-                   value: Number(rate.toPrecision(4)), target});
-    };
-    for (const m of [4096, 14336]) {
-        await add('N = 1 out of cache', 'shift3·int8', 4, m, 4096, 1, true, 1.9);
-        await add('N = 1 out of cache', 'shift2·int8', 2, m, 4096, 1, true, 1);
-    }
-    for (const m of [512, 1024, 2048, 4096])
-        await add('GEMM, 3-bit dot', 'shift3·int8', 4, m, m, 512, false, 2.1);
-    console.log(JSON.stringify(rows, null, 1));
+    const [bits, m, k, n] = process.argv.slice(2, 6).map(Number);
+    const [where, target] = process.argv.slice(6);
+    const count = where === 'cold' ? Math.ceil(520 * 2 ** 20 / (m * k * bits / 8)) : 4;
+    const value = Number((await measure({m, k, n, bits, count})).toPrecision(4));
+    const peer = `ONNX Runtime ${ort.env.versions.node} ${bits}-bit`;
+    console.log(JSON.stringify({peer, shape: `M=${m} K=${k} N=${n}`, value, target: Number(target)}));
 }
 
 main();

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures ONNX Runtime's 4-bit and 2-bit matrix products (MatMulNBits, int8 arithmetic) on one core,
-# in shapes that run.sh measures, and puts them into the report:
+# each time right before our kernel for the same shape, and puts the pairs into the report:
 #
 #   benchmarks/onnxruntime.sh && benchmarks/run.sh
 #
@@ -16,11 +16,39 @@ case ${1:-} in
 esac
 
 command -v npm >/dev/null || packaging/setup.sh nodejs npm
+packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
 
-folder=build/onnxruntime
-mkdir -p "$folder" build/report
+modules=build/onnxruntime
+report=build/report
+folder=build/benchmarks/native
+mkdir -p "$modules" "$report" "$folder"
 # The package's install script only fetches kernels for other processors.
-[ -d "$folder/node_modules/onnxruntime-node" ] ||
-    npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund onnxruntime-node@1.30.0
-NODE_PATH=$folder/node_modules node benchmarks/onnxruntime.cjs >build/report/onnxruntime.json
-[ ! -f build/report/rows.jsonl ] || python3 benchmarks/report.py build/report
+[ -d "$modules/node_modules/onnxruntime-node" ] ||
+    npm install --prefix "$modules" --ignore-scripts --no-audit --no-fund onnxruntime-node@1.30.0
+cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DS3_ARCH=native \
+    -DS3_BUILD_TESTS=OFF -DS3_BUILD_EXAMPLES=OFF >/dev/null
+cmake --build "$folder" --parallel "$(nproc)" --target bench_ops_matmul
+
+export NODE_PATH=$modules/node_modules OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+export S3_BENCHMARK_QUICK=1 S3_BENCHMARK_REPORT=$PWD/$report/onnxruntime.jsonl
+rm -f "$S3_BENCHMARK_REPORT"
+
+# beside <bits> <M>x<K>x<N> <cold or warm> <weights> <kernels> <target>
+beside() {
+    local bits=$1 shape=$2 where=$3 weights=$4 kernels=$5 target=$6 m k n
+    IFS=x read -r m k n <<<"$shape"
+    node benchmarks/onnxruntime.cjs "$bits" "$m" "$k" "$n" "$where" "$target" |
+        tee -a "$S3_BENCHMARK_REPORT"
+    "$folder/benchmarks/bench_ops_matmul" 2>/dev/null \
+        --benchmark_filter="^matmul/$where/$weights·int8/$kernels/$shape/" | grep manual_time |
+        sed 's/.*\(GMAC.s=[^ ]*\).*/    ours: \1/'
+}
+
+for m in 4096 14336; do
+    beside 4 "${m}x4096x1" cold shift3 automatic 1.9
+    beside 2 "${m}x4096x1" cold shift2 automatic 1
+done
+for m in 512 1024 2048 4096; do
+    beside 4 "${m}x${m}x512" warm shift3 dot 2.1
+done
+[ ! -f "$report/rows.jsonl" ] || python3 benchmarks/report.py "$report"

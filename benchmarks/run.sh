@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Measures the kernels beside the machine's limits and other libraries, from nothing but Debian 12.
 #
-#   benchmarks/run.sh [--quick]      --quick: fewer shapes and rounds, less than 5 minutes
+#   benchmarks/run.sh [--quick] [--save]
 #
-# Builds for this machine and, for the rows that say so, for AVX2 alone. Writes
+#   --quick    fewer rounds, less than 5 minutes
+#   --save     copies rows and plot to benchmarks/results, which the README shows
+#
+# Builds for this machine and, for the rows that say so, for AVX2 alone; weights as constants with
+# clang++-14, where it is installed. Writes
 #
 #   build/report/kernels.json    one row per kernel, shape and rival
 #   build/report/kernels.html    the same as a page, with a roofline plot
+#   build/report/roofline.svg    the plot
 #
 # Let the machine rest meanwhile: rounds that were disturbed are dropped, and marked if none is left.
 # ONNX Runtime is measured apart, by benchmarks/onnxruntime.sh; its figures join the report if that
@@ -14,18 +19,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-case ${1:-} in
--h | --help)
-    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
-    exit 0
-    ;;
---quick) export S3_BENCHMARK_QUICK=1 ;;
-'') ;;
-*)
-    echo "unknown argument: $1 (try --help)" >&2
-    exit 2
-    ;;
-esac
+save=
+for argument; do
+    case $argument in
+    -h | --help)
+        sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+        exit 0
+        ;;
+    --quick) export S3_BENCHMARK_QUICK=1 ;;
+    --save) save=yes ;;
+    *)
+        echo "unknown argument: $argument (try --help)" >&2
+        exit 2
+        ;;
+    esac
+done
 
 packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
 
@@ -45,7 +53,7 @@ build() {
     for file; do
         targets+=("$(target "$file")")
     done
-    echo "Building for $architecture"
+    echo "Building in $folder, for $architecture"
     cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release -DS3_ARCH="$architecture" \
         -DS3_BUILD_TESTS=OFF -DS3_BUILD_EXAMPLES=OFF >"$folder.log" 2>&1 &&
         cmake --build "$folder" --parallel "$processors" --target "${targets[@]}" >>"$folder.log" 2>&1 ||
@@ -65,14 +73,17 @@ measure() {
         local total
         total=$("$binary" --benchmark_list_tests 2>/dev/null | wc -l)
         echo "$file ($folder), $total benchmarks"
-        "$binary" 2>/dev/null | awk -v total="$total" '
+        "$binary" 2>"$binary.log" | awk -v total="$total" '
             /manual_time/ {
                 name = result = $0
                 sub(/\/iterations:.*/, "", name)
                 sub(/.*\/manual_time/, "", result)
                 sub(/.*of peak=[^ ]* /, "", result)
                 printf "  [%d/%d] %s: %s\n", ++n, total, name, result
-            }'
+            }' || {
+            cat "$binary.log" >&2
+            exit 1
+        }
     done
 }
 
@@ -83,19 +94,32 @@ target() {
 }
 
 mkdir -p build/benchmarks
-native=(benchmarks/ops/*.cpp benchmarks/exec/*.cpp)
+native=() constant=()
+for file in benchmarks/ops/*.cpp benchmarks/exec/*.cpp; do
+    if [[ $file == */constant.cpp ]] && command -v clang++-14 >/dev/null; then
+        constant+=("$file")
+    else
+        native+=("$file")
+    fi
+done
 avx2=(benchmarks/ops/matmul.cpp)
 [ -n "${S3_BENCHMARK_QUICK:-}" ] || avx2+=(benchmarks/ops/dispatch.cpp)
 has avx2 && has fma || avx2=()
 
 build native native "${native[@]}"
 [ ${#avx2[@]} -eq 0 ] || build avx2 haswell "${avx2[@]}"
+[ ${#constant[@]} -eq 0 ] || CXX=clang++-14 build clang native "${constant[@]}"
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # By itself OpenBLAS takes its AVX2 kernels on some AVX-512 machines.
 if has avx512vl; then export OPENBLAS_CORETYPE=SkylakeX; fi
 measure native "${native[@]}"
+[ ${#constant[@]} -eq 0 ] || measure clang "${constant[@]}"
 export OPENBLAS_CORETYPE=Haswell
 [ ${#avx2[@]} -eq 0 ] || measure avx2 "${avx2[@]}"
 
 python3 benchmarks/report.py "$report"
+if [ -n "$save" ]; then
+    mkdir -p benchmarks/results
+    cp "$report/kernels.json" "$report/roofline.svg" benchmarks/results
+fi

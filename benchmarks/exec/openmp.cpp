@@ -39,15 +39,15 @@ const int registered = [] {
     for (const std::size_t m : {1024u, 4096u})
         add(text("threads/matmul/%zux%zux512", m, m), [=] {
             return scaling<matrix, product<shift3, std::uint8_t>>("two threads, GEMM", m, m, 512,
-                                                                  geometry{}, cache::warm);
+                                                                  for_columns(512), cache::warm);
         });
     for (const auto& p : {square(64, 64, 56, 3), square(256, 256, 14, 3)})
         add("threads/conv2d/" + conv_text(p), [=] {
             return scaling<filter, convolution<shift3, std::uint8_t>>("two threads, conv2d", p,
-                                                                      geometry{});
+                                                                      for_columns(p.pixels()));
         });
     add("threads/matmul/cold/4096x4096x1", [] {
-        const auto p = std::make_shared<matrix>(4096, 4096, 1, geometry{}, cache::cold,
+        const auto p = std::make_shared<matrix>(4096, 4096, 1, for_columns(1), cache::cold,
                                                 openmp_executor(threads));
         subject s = matrix::as_subject("two threads, N = 1 out of cache", p);
         constexpr std::size_t piece = std::size_t{2} << 20;

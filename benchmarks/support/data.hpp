@@ -1,24 +1,15 @@
 #pragma once
-// Operands: random weights and activations, memory in huge pages, and rings of copies that are
-// larger than any cache, so that every call finds its weights out of it.
+// Operands: random weights and activations, and rings of copies that are larger than any cache, so
+// that every call finds its weights out of it.
+
+#include "memory.hpp"
 
 #include <s3/ops/conv2d.hpp>
 
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <vector>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace s3::bench {
 
-[[noreturn]] inline void fail(const char* what) {
-    std::fprintf(stderr, "benchmark: %s\n", what);
-    std::exit(1);
-}
 inline void succeed(const status& s) {
     if (!s)
         fail(s.error().message().c_str());
@@ -42,37 +33,6 @@ public:
 
 private:
     std::uint64_t state_ = 88172645463325252u;
-};
-
-/// Bytes in huge pages where the system has them.
-class memory {
-public:
-    explicit memory(std::size_t bytes) {
-        constexpr std::size_t page = std::size_t{2} << 20;
-        bytes = (bytes + page - 1) / page * page;
-        data_.reset(static_cast<std::byte*>(std::aligned_alloc(page, bytes)));
-        if (!data_)
-            fail("out of memory");
-#if defined(__linux__)
-        madvise(data_.get(), bytes, MADV_HUGEPAGE);
-#endif
-        std::memset(data_.get(), 1, bytes);
-        size_ = bytes;
-    }
-    [[nodiscard]] std::span<std::byte> span() const noexcept {
-        return {data_.get(), size_};
-    }
-    template <class T>
-    [[nodiscard]] std::span<T> as() const noexcept {
-        return {reinterpret_cast<T*>(data_.get()), size_ / sizeof(T)};
-    }
-
-private:
-    struct release {
-        void operator()(std::byte* p) const noexcept { std::free(p); }
-    };
-    std::unique_ptr<std::byte, release> data_;
-    std::size_t size_ = 0;
 };
 
 /// Where a call finds its weights.

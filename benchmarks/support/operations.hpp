@@ -1,7 +1,6 @@
 #pragma once
 // The library's operations as contenders: weights prepared and scratch allocated beforehand, the
-// public functions called. Their common instances are compiled once, in operations.cpp and
-// operations_float.cpp.
+// public functions called. Their common instances are compiled once, in operations_….cpp.
 
 #include "data.hpp"
 #include "peers.hpp"
@@ -16,6 +15,12 @@ inline constexpr const char* activation_name = std::is_same_v<X, float>         
 
 /// The build in which the targets for AVX2 are measured.
 inline constexpr bool avx2_build = std::is_same_v<arch::native, arch::avx2>;
+
+/// The same for a number of columns.
+[[nodiscard]] constexpr geometry for_columns(std::size_t columns, geometry g = {}) {
+    g.columns = columns;
+    return g;
+}
 
 /// "shift3·uint8", "shift3·uint8 of 6 bits"
 template <weight_format F, activation X>
@@ -37,26 +42,11 @@ class product {
 public:
     using Y = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
-    product(std::size_t m, std::size_t k, std::size_t n, geometry g = {}, cache where = cache::warm,
-            Executor ex = Executor())
-        : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
-          y_(n * m * sizeof(Y)), ex_(ex) {
-        g.columns = n;
-        const auto packed = random_weights<F>(m, k);
-        const std::size_t bytes = (require(prepared_bytes<X>(packed, g)) + 63) / 64 * 64;
-        const std::size_t count = copies(where, bytes);
-        weights_ = std::make_unique<memory>(count * bytes);
-        for (std::size_t i = 0; i < count; ++i)
-            ring_.push_back(
-                require(prepare_into<X>(packed, g, weights_->span().subspan(i * bytes, bytes))));
-        scratch_ = std::make_unique<memory>(scratch_bytes(ring_[0], n, ex_.concurrency()));
-    }
-
-    void operator()() {
-        succeed(matmul(ring_[next_], matrix_view<const X>(x_.template as<const X>(), n_, k_),
-                       matrix_view<Y>(y_.template as<Y>(), n_, m_), {}, scratch_->span(), ex_));
-        next_ = (next_ + 1) % ring_.size();
-    }
+    product(std::size_t m, std::size_t k, std::size_t n, const geometry& g,
+            cache where = cache::warm, Executor ex = Executor());
+    void operator()();
+    /// The kernel that would serve, found without the memory for it.
+    [[nodiscard]] static const char* kernel_for(std::size_t m, const geometry& g);
     [[nodiscard]] std::span<const std::byte> weights() const { return weights_->span(); }
     [[nodiscard]] const char* kernel_name() const { return ring_[0].kernel_name(); }
     [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
@@ -96,28 +86,8 @@ private:
 template <weight_format F, activation X, class Executor = inline_executor>
 class convolution {
 public:
-    explicit convolution(const conv_problem& p, geometry g = {}, Executor ex = Executor())
-        : problem_(p), out_(p.output()), bits_(g.activation_bits),
-          x_(random_activations<X>(p.height * p.width * p.channels(), bits_)),
-          y_(p.pixels() * p.filter.out_channels * sizeof(X)), ex_(ex) {
-        g.columns = p.pixels();
-        auto packed = random_weights<F>(p.filter.out_channels, p.filter.columns());
-        filter_ = std::make_unique<prepared_filter<F, X>>(
-            require(prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
-        scratch_ = std::make_unique<memory>(scratch_bytes(*filter_, 1, out_, ex_.concurrency()));
-    }
-
-    void operator()() {
-        epilogue_for<X> e;
-        e.scale = {&scale_, 1};
-        e.activation = relu;
-        succeed(conv2d(*filter_,
-                       image_view<const X>{x_.template as<const X>(), 1, problem_.height,
-                                           problem_.width, problem_.channels()},
-                       image_view<X>{y_.template as<X>(), 1, out_.height, out_.width,
-                                     problem_.filter.out_channels},
-                       e, scratch_->span(), ex_));
-    }
+    convolution(const conv_problem& p, const geometry& g, Executor ex = Executor());
+    void operator()();
     [[nodiscard]] const char* kernel_name() const { return filter_->kernel_name(); }
     [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
 
@@ -147,6 +117,56 @@ private:
     std::unique_ptr<memory> scratch_;
 };
 
+// Outside of the classes, so that a file that uses an instance does not compile it again.
+
+template <weight_format F, activation X, class Executor>
+product<F, X, Executor>::product(std::size_t m, std::size_t k, std::size_t n, const geometry& g,
+                                 cache where, Executor ex)
+    : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
+      y_(n * m * sizeof(Y)), ex_(ex) {
+    const auto packed = random_weights<F>(m, k);
+    const std::size_t bytes = (require(prepared_bytes<X>(packed, g)) + 63) / 64 * 64;
+    const std::size_t count = copies(where, bytes);
+    weights_ = std::make_unique<memory>(count * bytes);
+    for (std::size_t i = 0; i < count; ++i)
+        ring_.push_back(
+            require(prepare_into<X>(packed, g, weights_->span().subspan(i * bytes, bytes))));
+    scratch_ = std::make_unique<memory>(scratch_bytes(ring_[0], n, ex_.concurrency()));
+}
+template <weight_format F, activation X, class Executor>
+void product<F, X, Executor>::operator()() {
+    succeed(matmul(ring_[next_], matrix_view<const X>(x_.template as<const X>(), n_, k_),
+                   matrix_view<Y>(y_.template as<Y>(), n_, m_), {}, scratch_->span(), ex_));
+    next_ = (next_ + 1) % ring_.size();
+}
+template <weight_format F, activation X, class Executor>
+const char* product<F, X, Executor>::kernel_for(std::size_t m, const geometry& g) {
+    return require(prepare<X>(random_weights<F>(m, 1), g)).kernel_name();
+}
+
+template <weight_format F, activation X, class Executor>
+convolution<F, X, Executor>::convolution(const conv_problem& p, const geometry& g, Executor ex)
+    : problem_(p), out_(p.output()), bits_(g.activation_bits),
+      x_(random_activations<X>(p.height * p.width * p.channels(), bits_)),
+      y_(p.pixels() * p.filter.out_channels * sizeof(X)), ex_(ex) {
+    auto packed = random_weights<F>(p.filter.out_channels, p.filter.columns());
+    filter_ = std::make_unique<prepared_filter<F, X>>(
+        require(prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
+    scratch_ = std::make_unique<memory>(scratch_bytes(*filter_, 1, out_, ex_.concurrency()));
+}
+template <weight_format F, activation X, class Executor>
+void convolution<F, X, Executor>::operator()() {
+    epilogue_for<X> e;
+    e.scale = {&scale_, 1};
+    e.activation = relu;
+    succeed(conv2d(*filter_,
+                   image_view<const X>{x_.template as<const X>(), 1, problem_.height,
+                                       problem_.width, problem_.channels()},
+                   image_view<X>{y_.template as<X>(), 1, out_.height, out_.width,
+                                 problem_.filter.out_channels},
+                   e, scratch_->span(), ex_));
+}
+
 /// A square image and filter, padded so that stride 1 keeps the size.
 [[nodiscard]] inline conv_problem square(std::size_t in, std::size_t out, std::size_t size,
                                          std::size_t kernel, std::size_t stride = 1) {
@@ -157,6 +177,8 @@ extern template class product<shift2, std::int8_t>;
 extern template class product<shift2, std::uint8_t>;
 extern template class product<shift3, std::int8_t>;
 extern template class product<shift3, std::uint8_t>;
+extern template class product<shift4, std::int8_t>;
+extern template class product<shift4, std::uint8_t>;
 extern template class product<shift2, float>;
 extern template class product<shift3, float>;
 extern template class convolution<shift3, std::uint8_t>;

@@ -2,6 +2,7 @@
 // From measurements to rows: one per kernel and rival. A row goes to Google Benchmark's console as
 // counters, and to the file named by S3_BENCHMARK_REPORT as one line of JSON.
 
+#include "memory.hpp"
 #include "timing.hpp"
 
 #include <benchmark/benchmark.h>
@@ -101,18 +102,18 @@ inline void write_line(const std::string& line) {
 
 /// The limits of this build on this machine.
 inline void write_machine() {
-    constexpr std::size_t bytes = std::size_t{256} << 20;
-    const std::vector<std::byte> memory(bytes, std::byte{1});
-    double best = seconds([&] { stream_read(memory.data(), bytes); });
+    const memory all(std::size_t{256} << 20);
+    const auto read = [&] { stream_read(all.span().data(), all.span().size()); };
+    double best = seconds(read);
     for (int i = 0; i < 9; ++i)
-        best = std::min(best, seconds([&] { stream_read(memory.data(), bytes); }));
+        best = std::min(best, seconds(read));
     write_line(text("{\"machine\": \"%s\", \"compiler\": \"%s\", \"arch\": \"%s\", "
                     "\"integer_peak_name\": \"%s\", \"integer_peak\": %.1f, ",
                     arch::native::name, compiler().c_str(), S3_BENCHMARK_ARCH, integer_peak().name,
                     probe::of_bytes().peak_rate() * 1e-9) +
                text("\"float_peak_name\": \"%s\", \"float_peak\": %.1f, \"stream\": %.2f}",
                     float_peak().name, probe::of_floats().peak_rate() * 1e-9,
-                    static_cast<double>(bytes) / best * 1e-9));
+                    static_cast<double>(all.span().size()) / best * 1e-9));
 }
 
 inline void write_row(const subject& s, const rival& r, const timing& t, double value,

@@ -12,6 +12,7 @@
 #include <s3/core/view.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/core/buffer.hpp>
+#include <s3/core/constant.hpp>
 
 #include <s3/pack/layout.hpp>
 #include <s3/pack/pack.hpp>
@@ -19,6 +20,7 @@
 #include <s3/pack/record.hpp>
 
 #include <s3/simd/arch.hpp>
+#include <s3/simd/isa.hpp>
 #include <s3/kernel/reference.hpp>
 
 #include <s3/exec/executor.hpp>
@@ -27,6 +29,11 @@
 #include <s3/ops/matmul.hpp>
 #include <s3/ops/conv2d.hpp>
 #include <s3/ops/constant.hpp>
+
+#include <s3/net/model.hpp>
+#include <s3/net/check.hpp>
+#include <s3/net/plan.hpp>
+#include <s3/net/program.hpp>
 
 #include <s3/train/reparam.hpp>
 #include <s3/train/absmean.hpp>

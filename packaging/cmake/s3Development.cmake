@@ -1,4 +1,5 @@
-# Flags of our own tests, benchmarks and examples: the target s3_development, never exported.
+# Flags of our own tests, benchmarks and examples, never exported: the target s3_development, and
+# s3_development_anywhere, which leaves the architecture open.
 
 option(S3_EXCEPTIONS "Build with exceptions and run-time type information" ON)
 set(S3_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
@@ -12,25 +13,26 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYP
     set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 
+add_library(s3_development_anywhere INTERFACE)
+target_link_libraries(s3_development_anywhere INTERFACE s3::s3)
+target_compile_options(s3_development_anywhere INTERFACE -Wall -Wextra -Wconversion
+                                                         -Wsign-conversion -Wshadow -Werror)
 add_library(s3_development INTERFACE)
-target_link_libraries(s3_development INTERFACE s3::s3)
-target_compile_options(
-    s3_development
-    INTERFACE -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror
-              $<$<BOOL:${S3_ARCH}>:-march=${S3_ARCH}>)
+target_link_libraries(s3_development INTERFACE s3_development_anywhere)
+target_compile_options(s3_development INTERFACE $<$<BOOL:${S3_ARCH}>:-march=${S3_ARCH}>)
 
 # Libraries that need exceptions cannot join a build without them; Torch is one.
 add_library(s3_no_exceptions INTERFACE)
 target_compile_options(s3_no_exceptions INTERFACE -fno-exceptions -fno-rtti)
 if(NOT S3_EXCEPTIONS)
-    target_link_libraries(s3_development INTERFACE s3_no_exceptions)
+    target_link_libraries(s3_development_anywhere INTERFACE s3_no_exceptions)
 endif()
 
 if(S3_SANITIZE)
     target_compile_options(
-        s3_development INTERFACE -fsanitize=${S3_SANITIZE} -fno-sanitize-recover=all
-                                 -fno-omit-frame-pointer)
-    target_link_options(s3_development INTERFACE -fsanitize=${S3_SANITIZE})
+        s3_development_anywhere INTERFACE -fsanitize=${S3_SANITIZE} -fno-sanitize-recover=all
+                                          -fno-omit-frame-pointer)
+    target_link_options(s3_development_anywhere INTERFACE -fsanitize=${S3_SANITIZE})
 endif()
 
 # Optional frameworks, by the part of a file's name that asks for one.

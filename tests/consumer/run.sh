@@ -18,6 +18,7 @@ build_with_cmake() {
     "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" "$@"
     "$cmake" --build build
     ./build/consumer
+    ./build/consumer_dispatch
 }
 
 case $way in

@@ -109,8 +109,8 @@ struct addition {
 /// order of its sums is the compiler's.
 struct float_linear {
     std::size_t input = 0;
-    std::vector<float> weights; ///< [channels of the output][size of the input]
-    std::vector<float> bias;    ///< per output channel, or empty
+    std::vector<float> weights = {}; ///< [channels of the output][size of the input]
+    std::vector<float> bias = {};    ///< per output channel, or empty
 };
 
 struct layer {

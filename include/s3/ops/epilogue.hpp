@@ -12,6 +12,7 @@
 // For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
 
 #include <s3/core/bounds.hpp>
+#include <s3/core/requantize.hpp>
 #include <s3/core/view.hpp>
 #include <s3/simd/lanes.hpp>
 
@@ -60,25 +61,6 @@ struct float_epilogue {
     std::span<const float> bias = {};
     nonlinearity activation = nonlinearity::none;
 };
-
-/// Rounded values are clamped here before they are added up, so that the sum fits int32.
-inline constexpr float epilogue_limit = 8388608.0f;
-
-/// v / 2^shift, rounded half to even.
-[[nodiscard]] constexpr std::int32_t shift_round(std::int32_t v, int shift) noexcept {
-    if (shift == 0)
-        return v;
-    const std::int32_t whole = v >> shift;
-    const std::int64_t rest = std::int64_t{v} - (std::int64_t{whole} << shift);
-    const std::int64_t half = std::int64_t{1} << (shift - 1);
-    return whole + (rest > half || (rest == half && (whole & 1) != 0) ? 1 : 0);
-}
-/// v · scale, rounded half to even and clamped to ±2^23.
-[[nodiscard]] inline std::int32_t scale_round(std::int32_t v, float scale) noexcept {
-    const float product = static_cast<float>(v) * scale;
-    return static_cast<std::int32_t>(
-        std::nearbyint(std::clamp(product, -epilogue_limit, epilogue_limit)));
-}
 
 namespace detail {
 

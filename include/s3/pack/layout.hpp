@@ -17,6 +17,7 @@
 //                 bits [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. One tail per tensor:
 //                 the unused bits of the last byte are zero.
 
+#include <s3/core/bitstream.hpp>
 #include <s3/core/format.hpp>
 #include <s3/core/view.hpp>
 
@@ -35,29 +36,6 @@ inline constexpr std::size_t header_bytes = 40;
     const std::size_t whole = saturating_mul(count / 8, static_cast<std::size_t>(bits));
     const std::size_t rest = (count % 8 * static_cast<std::size_t>(bits) + 7) / 8;
     return whole > std::numeric_limits<std::size_t>::max() - rest ? whole : whole + rest;
-}
-
-/// Code number `i` of a stream. Reads no byte outside it.
-template <int Bits>
-[[nodiscard]] constexpr unsigned get(const std::uint8_t* stream, std::size_t i) noexcept {
-    const std::size_t bit = i * Bits;
-    const std::uint8_t* p = stream + bit / 8;
-    const unsigned shift = bit % 8;
-    unsigned word = *p;
-    if (shift + Bits > 8)
-        word |= unsigned{p[1]} << 8;
-    return (word >> shift) & ((1u << Bits) - 1);
-}
-
-/// Writes code number `i` into a stream that is zero there.
-template <int Bits>
-constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept {
-    const std::size_t bit = i * Bits;
-    std::uint8_t* p = stream + bit / 8;
-    const unsigned word = code << (bit % 8);
-    *p = static_cast<std::uint8_t>(*p | word);
-    if (bit % 8 + Bits > 8)
-        p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
 }
 
 struct header {

@@ -1,7 +1,5 @@
 #include "operations.hpp"
 
-template class s3::bench::product<s3::shift2, std::int8_t>;
-template class s3::bench::product<s3::shift2, std::uint8_t>;
 template class s3::bench::product<s3::shift3, std::int8_t>;
 template class s3::bench::product<s3::shift3, std::uint8_t>;
 template class s3::bench::convolution<s3::shift3, std::uint8_t>;

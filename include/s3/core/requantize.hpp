@@ -1,0 +1,36 @@
+#pragma once
+// How an integer sum becomes a narrower integer: the two roundings of ops/epilogue.hpp, exact and
+// the same on every machine. Needs no more than a freestanding compiler.
+
+#include <bit>
+#include <cstdint>
+
+namespace s3 {
+
+/// Rounded values are clamped here before they are added up, so that the sum fits int32.
+inline constexpr float epilogue_limit = 8388608.0f;
+
+/// v / 2^shift, rounded half to even.
+[[nodiscard]] constexpr std::int32_t shift_round(std::int32_t v, int shift) noexcept {
+    if (shift == 0)
+        return v;
+    const std::int32_t whole = v >> shift;
+    const std::int64_t rest = std::int64_t{v} - (std::int64_t{whole} << shift);
+    const std::int64_t half = std::int64_t{1} << (shift - 1);
+    return whole + (rest > half || (rest == half && (whole & 1) != 0) ? 1 : 0);
+}
+
+/// v · scale, one float32 product, rounded half to even and clamped to ±2^23. `scale` is finite.
+/// The product's bits are rounded in integers: no compiler can contract that into a fused
+/// operation.
+[[nodiscard]] constexpr std::int32_t scale_round(std::int32_t v, float scale) noexcept {
+    const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(v) * scale);
+    const auto mantissa = static_cast<std::int32_t>((bits & 0x7fffffu) | 0x800000u);
+    const int fraction = 150 - static_cast<int>(bits >> 23 & 255u); // bits behind the point
+    const std::int32_t magnitude = fraction <= 0    ? static_cast<std::int32_t>(epilogue_limit)
+                                   : fraction <= 24 ? shift_round(mantissa, fraction)
+                                                    : 0;
+    return bits >> 31 != 0 ? -magnitude : magnitude;
+}
+
+} // namespace s3

@@ -1,0 +1,192 @@
+#pragma once
+// Running an exported network (io/export.hpp) on a machine that has nothing: no file, no heap, no
+// exceptions, no operating system. A freestanding C++20 compiler and float32 arithmetic (in
+// software will do) are enough. Weights stay packed in read-only memory; one row at a time is
+// unpacked into the caller's scratch. Outputs are those of net/program.hpp, bit for bit.
+//
+// Images are bytes, NHWC, batch 1. Plain scalar loops: the exporter has proved every size and sum.
+
+#include <s3/core/bitstream.hpp>
+#include <s3/core/constant.hpp>
+#include <s3/core/format.hpp>
+#include <s3/core/requantize.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace s3::embedded {
+
+struct image_shape {
+    std::size_t height, width, channels;
+};
+
+struct window_shape {
+    std::size_t height, width;
+    std::size_t stride_height = 1, stride_width = 1;
+    std::size_t padding_height = 0, padding_width = 0;
+    std::size_t dilation_height = 1, dilation_width = 1;
+};
+
+/// How a byte is made: clamp(q + zero_point, low, high).
+struct byte_range {
+    std::int32_t zero_point = 0, low = 0, high = 255;
+
+    [[nodiscard]] constexpr std::uint8_t clamp(std::int32_t q) const noexcept {
+        q += zero_point;
+        return static_cast<std::uint8_t>(q < low ? low : q > high ? high : q);
+    }
+};
+
+/// A value that is added to a layer's, laid out like its output.
+struct residual {
+    const std::uint8_t* value = nullptr;
+    float scale = 1;
+    std::int32_t zero_point = 0;
+
+    [[nodiscard]] constexpr std::int32_t operator[](std::size_t i) const noexcept {
+        return value == nullptr ? 0 : scale_round(value[i] - zero_point, scale);
+    }
+};
+
+/// One row's weights, unpacked.
+template <weight_format F>
+using unpacked =
+    std::conditional_t<F::min_value >= -128 && F::max_value <= 127, std::int8_t, std::int32_t>;
+
+/// What turns sums into outputs. `scale` is unused for int32 output; `bias` may be null.
+struct epilogue {
+    const float* scale = nullptr;
+    const std::int32_t* bias = nullptr;
+    std::uint8_t padding_value = 0; ///< of the input: its zero point
+    byte_range range;
+};
+
+namespace detail {
+
+/// Calls f(h, w, tap) for the taps of an output pixel; h or w is too large outside the image.
+template <class Function>
+constexpr void each_tap(const window_shape& f, std::size_t oh, std::size_t ow,
+                        Function&& function) {
+    for (std::size_t kh = 0, tap = 0; kh < f.height; ++kh)
+        for (std::size_t kw = 0; kw < f.width; ++kw, ++tap)
+            function(oh * f.stride_height + kh * f.dilation_height - f.padding_height,
+                     ow * f.stride_width + kw * f.dilation_width - f.padding_width, tap);
+}
+
+template <class Y>
+constexpr void finish(std::int32_t sum, std::size_t m, std::size_t at, const epilogue& e,
+                      const residual& added, Y* y) noexcept {
+    const std::int32_t v = e.bias == nullptr ? sum : sum + e.bias[m];
+    if constexpr (std::is_same_v<Y, std::uint8_t>)
+        y[at] = e.range.clamp(scale_round(v, e.scale[m]) + added[at]);
+    else
+        y[at] = v;
+}
+
+} // namespace detail
+
+/// A convolution with packed weights, [out channel][height][width][channel of a group]. Y:
+/// std::uint8_t through scale and range, or std::int32_t for sums plus bias. `row` has room for the
+/// weights of one output channel.
+template <weight_format F, class Y>
+constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const window_shape& f,
+                      std::size_t groups, const image_shape& in, const image_shape& out,
+                      const std::uint8_t* x, unpacked<F>* row, Y* y,
+                      const residual& added = {}) noexcept {
+    const std::size_t channels = in.channels / groups;
+    const std::size_t columns = f.height * f.width * channels;
+    for (std::size_t m = 0; m < out.channels; ++m) {
+        for (std::size_t k = 0; k < columns; ++k)
+            row[k] =
+                static_cast<unpacked<F>>(F::value(layout::get<F::bits>(stream, m * columns + k)));
+        const std::size_t first = m / (out.channels / groups) * channels;
+        for (std::size_t oh = 0; oh < out.height; ++oh)
+            for (std::size_t ow = 0; ow < out.width; ++ow) {
+                std::int32_t sum = 0;
+                detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
+                    const bool inside = h < in.height && w < in.width;
+                    const std::uint8_t* from = x + (h * in.width + w) * in.channels + first;
+                    const unpacked<F>* weight = row + tap * channels;
+                    for (std::size_t i = 0; i < channels; ++i)
+                        sum += weight[i] * (inside ? from[i] : c.padding_value);
+                });
+                detail::finish(sum, m, (oh * out.width + ow) * out.channels + m, c, added, y);
+            }
+    }
+}
+
+/// The same with weights as template constants, [out channel][height·width·channel], of one group:
+/// no multiplication, and no memory for weights. `c.stream` and `c.groups` are unused.
+template <constant_matrix W, class Y>
+constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shape& in,
+                      const image_shape& out, const std::uint8_t* x, Y* y,
+                      const residual& added = {}) noexcept {
+    for (std::size_t oh = 0; oh < out.height; ++oh)
+        for (std::size_t ow = 0; ow < out.width; ++ow) {
+            std::array<std::uint8_t, W.columns> window;
+            detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
+                const bool inside = h < in.height && w < in.width;
+                const std::uint8_t* from = x + (h * in.width + w) * in.channels;
+                for (std::size_t i = 0; i < in.channels; ++i)
+                    window[tap * in.channels + i] = inside ? from[i] : c.padding_value;
+            });
+            const auto sums = apply<W>(window);
+            for (std::size_t m = 0; m < W.rows; ++m)
+                detail::finish(sums[m], m, (oh * out.width + ow) * out.channels + m, c, added, y);
+        }
+}
+
+/// The largest byte under each window; padding never wins.
+constexpr void max_pool(const window_shape& f, const image_shape& in, const image_shape& out,
+                        const std::uint8_t* x, std::uint8_t* y) noexcept {
+    for (std::size_t oh = 0; oh < out.height; ++oh)
+        for (std::size_t ow = 0; ow < out.width; ++ow)
+            for (std::size_t c = 0; c < out.channels; ++c) {
+                std::uint8_t largest = 0;
+                detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t) {
+                    if (h < in.height && w < in.width) {
+                        const std::uint8_t v = x[(h * in.width + w) * in.channels + c];
+                        largest = v > largest ? v : largest;
+                    }
+                });
+                y[(oh * out.width + ow) * out.channels + c] = largest;
+            }
+}
+
+/// The mean under each window, requantized: Σ(q − zero_point of x)·scale.
+constexpr void mean_pool(const window_shape& f, const image_shape& in, const image_shape& out,
+                         const std::uint8_t* x, std::int32_t zero_point, float scale,
+                         const byte_range& range, std::uint8_t* y) noexcept {
+    for (std::size_t oh = 0; oh < out.height; ++oh)
+        for (std::size_t ow = 0; ow < out.width; ++ow)
+            for (std::size_t c = 0; c < out.channels; ++c) {
+                std::int32_t sum = 0;
+                detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t) {
+                    if (h < in.height && w < in.width)
+                        sum += x[(h * in.width + w) * in.channels + c] - zero_point;
+                });
+                y[(oh * out.width + ow) * out.channels + c] = range.clamp(scale_round(sum, scale));
+            }
+}
+
+/// Two values of `size` bytes, requantized and added. `y` may be `a` or `b`.
+constexpr void add(std::size_t size, const residual& a, const residual& b, const byte_range& range,
+                   std::uint8_t* y) noexcept {
+    for (std::size_t i = 0; i < size; ++i)
+        y[i] = range.clamp(a[i] + b[i]);
+}
+
+/// A last layer in float, [outputs][inputs]: the one function that promises no bits.
+constexpr void float_linear(const float* weights, const float* bias, std::size_t inputs,
+                            std::size_t outputs, const std::uint8_t* x, float step,
+                            std::int32_t zero_point, float* y) noexcept {
+    for (std::size_t m = 0; m < outputs; ++m) {
+        float sum = 0;
+        for (std::size_t k = 0; k < inputs; ++k)
+            sum += static_cast<float>(x[k] - zero_point) * weights[m * inputs + k];
+        y[m] = sum * step + (bias == nullptr ? 0.0f : bias[m]);
+    }
+}
+
+} // namespace s3::embedded

@@ -1,0 +1,120 @@
+# One binary for every machine: compiles sources once per instruction set, for the program to pick
+# one at its start (see s3/simd/isa.hpp).
+#
+#   s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])
+#
+# Sets: sse41, avx2, avx512, avx512_vnni (x86), neon_dot (aarch64); those of other processors are
+# left out, so that a list may name them all, and all are the default. `baseline`, what every
+# processor of the family can run, is always there. The sources see the target's own include
+# folders, definitions, options and libraries; give the target itself no -march.
+#
+# Inline functions and template instances carry no mark of the set that they were compiled for, and a
+# linker keeps one of many: AVX-512 code could end up in the function that every machine calls. So
+# each object is linked by itself (its groups resolved) and its weak symbols made local: no other
+# object sees them. What the sources define for others must be a specialization on
+# s3::compiled_isa; anything else is refused by the linker as defined twice. The property
+# S3_DISPATCH_SETS of the target lists what was built.
+
+# Sets <result> to the compiler flags of a set, NOTFOUND for one of another processor. Written in
+# full: they must also undo an -march that came before.
+function(s3_isa_flags set result)
+    set(x86_avx2 -march=x86-64 -mavx2 -mfma -mbmi -mbmi2)
+    set(x86_avx512 ${x86_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl)
+    set(flags NOTFOUND)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+        if(set STREQUAL "baseline")
+            set(flags -march=x86-64)
+        elseif(set STREQUAL "sse41")
+            set(flags -march=x86-64 -msse4.1)
+        elseif(set STREQUAL "avx2")
+            set(flags ${x86_avx2})
+        elseif(set STREQUAL "avx512")
+            set(flags ${x86_avx512})
+        elseif(set STREQUAL "avx512_vnni")
+            set(flags ${x86_avx512} -mavx512vnni -mavx512vbmi)
+        endif()
+    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+        if(set STREQUAL "baseline")
+            set(flags -march=armv8-a)
+        elseif(set STREQUAL "neon_dot")
+            set(flags -march=armv8.2-a+dotprod+i8mm)
+        endif()
+    elseif(set STREQUAL "baseline")
+        set(flags "")
+    endif()
+    set(${result} "${flags}" PARENT_SCOPE)
+endfunction()
+
+function(s3_add_dispatch target)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;ARCHS")
+    if(NOT TARGET ${target} OR NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "usage: s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])")
+    endif()
+    set(known sse41 avx2 avx512 avx512_vnni neon_dot)
+    if(NOT DEFINED arg_ARCHS)
+        set(arg_ARCHS ${known})
+    endif()
+    foreach(set IN LISTS arg_ARCHS)
+        if(NOT set IN_LIST known AND NOT set STREQUAL "baseline")
+            message(FATAL_ERROR "s3_add_dispatch: unknown set ${set}; known are ${known}")
+        endif()
+    endforeach()
+    if(NOT CMAKE_EXECUTABLE_FORMAT STREQUAL "ELF" OR NOT CMAKE_NM OR NOT CMAKE_OBJCOPY)
+        message(STATUS "s3_add_dispatch: no objcopy for this system, so only the baseline is built")
+        set(arg_ARCHS "")
+    endif()
+
+    set(sets "")
+    foreach(set IN ITEMS baseline ${known}) # poorest first
+        s3_isa_flags(${set} flags)
+        if(flags STREQUAL "NOTFOUND" OR NOT (set STREQUAL baseline OR set IN_LIST arg_ARCHS))
+            continue()
+        endif()
+        list(APPEND sets ${set})
+        s3_add_isa_objects(${target} ${set} "${flags}" "${arg_SOURCES}")
+    endforeach()
+    set_target_properties(${target} PROPERTIES S3_DISPATCH_SETS "${sets}")
+    list(TRANSFORM sets PREPEND s3::isa::)
+    list(JOIN sets "," isas)
+    target_compile_definitions(${target} PRIVATE "S3_DISPATCH_ISAS=${isas}")
+endfunction()
+
+# The sources compiled for one set, made safe to link beside the others.
+function(s3_add_isa_objects target set flags sources)
+    set(compiled ${target}_${set})
+    add_library(${compiled}_flags INTERFACE)
+    target_compile_options(${compiled}_flags INTERFACE ${flags} -fno-lto
+                           $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    target_compile_definitions(${compiled}_flags INTERFACE S3_COMPILED_ISA=${set})
+
+    add_library(${compiled} OBJECT ${sources})
+    foreach(property IN ITEMS INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS)
+        set_property(TARGET ${compiled} PROPERTY ${property} $<TARGET_PROPERTY:${target},${property}>)
+    endforeach()
+    # The flags come last, and win.
+    target_link_libraries(${compiled} PRIVATE $<TARGET_PROPERTY:${target},LINK_LIBRARIES>
+                                              ${compiled}_flags)
+    get_target_property(type ${target} TYPE)
+    get_target_property(pic ${target} POSITION_INDEPENDENT_CODE)
+    if(pic OR type MATCHES "^(SHARED|MODULE)_LIBRARY$")
+        set_target_properties(${compiled} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    endif()
+
+    if(NOT CMAKE_EXECUTABLE_FORMAT STREQUAL "ELF" OR NOT CMAKE_NM OR NOT CMAKE_OBJCOPY)
+        target_sources(${target} PRIVATE $<TARGET_OBJECTS:${compiled}>)
+        return()
+    endif()
+    set(script ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/s3Localize.cmake)
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${compiled}.o)
+    add_custom_command(
+        OUTPUT ${object}
+        COMMAND
+            ${CMAKE_COMMAND} "-DOBJECTS=$<JOIN:$<TARGET_OBJECTS:${compiled}>,|>" -DOUTPUT=${object}
+            -DCXX=${CMAKE_CXX_COMPILER} -DCXX_TARGET=${CMAKE_CXX_COMPILER_TARGET} -DNM=${CMAKE_NM}
+            -DOBJCOPY=${CMAKE_OBJCOPY} -P ${script}
+        DEPENDS ${compiled} $<TARGET_OBJECTS:${compiled}> ${script}
+        COMMENT "Keeping ${compiled} to itself"
+        VERBATIM)
+    set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+    target_sources(${target} PRIVATE ${object})
+endfunction()

@@ -1,0 +1,167 @@
+// What does not fit is refused, with the layer and the field; plans never let living values meet.
+
+#include "../support/network.hpp"
+
+using namespace s3;
+using net::model;
+
+namespace {
+
+/// conv 8×8×4 → 8×8×6, max 2/2, conv 1×1 with residual, sum, raw conv over the whole image.
+[[nodiscard]] model good() {
+    model m;
+    m.values = {{8, 8, 4, 8, 1, 3}, {8, 8, 6}, {4, 4, 6}, {4, 4, 6, 6}, {4, 4, 6}, {1, 1, 2}};
+    const auto conv = [](std::size_t input, std::size_t out, std::size_t size, std::size_t in) {
+        net::convolution c;
+        c.input = input;
+        c.filter = *pack_filter<shift3>(std::vector<int>(out * size * size * in, 2),
+                                        {out, size, size, in});
+        c.scale.assign(out, 0.01f);
+        c.bias.assign(out, 5);
+        return c;
+    };
+    auto first = conv(0, 6, 3, 4);
+    first.options = {.padding = 1, .padding_value = 3};
+    auto second = conv(2, 6, 1, 6);
+    second.residual = {2, 0.5f};
+    second.high = 63;
+    auto last = conv(4, 2, 4, 6);
+    last.scale.clear();
+    last.raw = true;
+    m.layers.push_back({"first", std::move(first)});
+    m.layers.push_back({"pool", net::pooling{.input = 1, .window = 2, .stride = 2}});
+    m.layers.push_back({"second", std::move(second)});
+    m.layers.push_back({"sum", net::addition{2, 3}});
+    m.layers.push_back({"last", std::move(last)});
+    return m;
+}
+[[nodiscard]] net::convolution& conv(model& m, std::size_t i) {
+    return std::get<net::convolution>(m.layers[i].operation);
+}
+
+/// "layer argument" of the first thing that does not fit.
+template <class Change>
+[[nodiscard]] std::string refused(Change&& change) {
+    model m = good();
+    change(m);
+    const status s = net::check(m);
+    return s ? "fits" : std::to_string(s.error().index) + " " + s.error().argument;
+}
+
+} // namespace
+
+TEST_CASE("a network that fits, and every way in which one does not") {
+    CHECK(net::check(good()));
+    CHECK(refused([](model& m) { m.layers.clear(); }) == "-1 layers");
+    CHECK(refused([](model& m) { m.values.pop_back(); }) == "-1 values");
+    CHECK(refused([](model& m) { m.values[0].channels = 0; }) == "-1 value.size");
+    CHECK(refused([](model& m) { m.values[0].height = std::size_t(-1); }) == "-1 value.size");
+    CHECK(refused([](model& m) { m.values[2].bits = 9; }) == "1 value.bits");
+    CHECK(refused([](model& m) { m.values[3].step = 0; }) == "2 value.step");
+    CHECK(refused([](model& m) { m.values[3].step = NAN; }) == "2 value.step");
+    CHECK(refused([](model& m) { m.values[3].zero_point = 64; }) == "2 value.zero_point");
+    CHECK(refused([](model& m) { m.values[1].height = 7; }) == "0 value.height");
+    CHECK(refused([](model& m) { m.values[1].channels = 7; }) == "0 value.channels");
+    CHECK(refused([](model& m) { m.values[2].width = 5; }) == "1 value.width");
+    CHECK(refused([](model& m) { m.values[2].zero_point = 1; }) == "1 value.zero_point");
+    CHECK(refused([](model& m) { m.values[2].step = 2; }) == "1 value.step");
+    CHECK(refused([](model& m) { m.values[2].bits = 4; }) == "1 value.bits");
+    CHECK(refused([](model& m) { conv(m, 0).input = 1; }) == "0 input");
+    CHECK(refused([](model& m) { conv(m, 0).options.padding_value = 0; }) == "0 padding_value");
+    CHECK(refused([](model& m) { conv(m, 0).options.groups = 5; }) == "0 groups");
+    CHECK(refused([](model& m) { conv(m, 0).options.groups = 2; }) == "0 filter.in_channels");
+    CHECK(refused([](model& m) { conv(m, 0).options.stride = 0; }) == "0 stride");
+    CHECK(refused([](model& m) { conv(m, 0).scale.pop_back(); }) == "0 scale");
+    CHECK(refused([](model& m) { conv(m, 0).scale[1] = INFINITY; }) == "0 scale");
+    CHECK(refused([](model& m) { conv(m, 0).bias.pop_back(); }) == "0 bias");
+    CHECK(refused([](model& m) { conv(m, 0).bias[2] = INT32_MAX; }) == "0 weights.row");
+    CHECK(refused([](model& m) { conv(m, 0).low = -1; }) == "0 low");
+    CHECK(refused([](model& m) { conv(m, 0).high = 256; }) == "0 high");
+    CHECK(refused([](model& m) { conv(m, 0).low = 9, conv(m, 0).high = 8; }) == "0 low");
+    CHECK(refused([](model& m) { conv(m, 0).raw = true; }) == "0 raw");
+    CHECK(refused([](model& m) { conv(m, 2).high = 64; }) == "2 high");
+    CHECK(refused([](model& m) { conv(m, 2).residual->value = 3; }) == "2 residual.value");
+    CHECK(refused([](model& m) { conv(m, 2).residual->value = 1; }) == "2 value.height");
+    CHECK(refused([](model& m) { conv(m, 2).residual->scale = NAN; }) == "2 residual.scale");
+    CHECK(refused([](model& m) { conv(m, 4).scale = {1, 1}; }) == "4 scale");
+    CHECK(refused([](model& m) { conv(m, 4).residual = {0, 1}; }) == "4 residual");
+    CHECK(refused([](model& m) { m.output_scale = INFINITY; }) == "4 output_scale");
+    const auto pool = [](model& m) -> net::pooling& {
+        return std::get<net::pooling>(m.layers[1].operation);
+    };
+    CHECK(refused([&](model& m) { pool(m).padding = 2; }) == "1 padding");
+    CHECK(refused([&](model& m) { pool(m).window = 0; }) == "1 padding");
+    CHECK(refused([&](model& m) { pool(m).window = 9; }) == "1 image.height");
+    CHECK(refused([&](model& m) { pool(m).input = 2; }) == "1 input");
+    CHECK(refused([&](model& m) { pool(m).kind = net::pooling_kind::mean, pool(m).scale = NAN; }) ==
+          "1 scale");
+    const auto sum = [](model& m) -> net::addition& {
+        return std::get<net::addition>(m.layers[3].operation);
+    };
+    CHECK(refused([&](model& m) { sum(m).a = 4; }) == "3 a");
+    CHECK(refused([&](model& m) { sum(m).b = 1; }) == "3 value.height");
+    CHECK(refused([&](model& m) { sum(m).b_scale = NAN; }) == "3 b_scale");
+    CHECK(refused([&](model& m) { sum(m).high = 300; }) == "3 high");
+    CHECK(refused([](model& m) { m.layers[0].operation = net::float_linear{}; }) ==
+          "0 float_linear");
+    CHECK(refused([](model& m) { m.layers[4].operation = net::float_linear{4}; }) == "4 weights");
+}
+
+TEST_CASE("depth is proved from the rows' real sums and the input's bits") {
+    model m;
+    m.values = {{1, 1, 4608}, {1, 1, 1}};
+    net::convolution c;
+    std::vector<int> w(4608, 1);
+    w[0] = 1 << 14;
+    c.filter = *pack_filter<shift5>(w, {1, 1, 1, 4608});
+    c.scale = {0.001f};
+    m.layers.push_back({"linear", std::move(c)});
+    CHECK(net::check(m)); // far from 4608·2^14·255
+    conv(m, 0).filter = *pack_filter<shift5>(std::vector<int>(4608, 1 << 12), {1, 1, 1, 4608});
+    CHECK(net::check(m).error().code == errc::depth_exceeded);
+    CHECK(net::check(m).error().index == 0);
+    m.values[0].bits = 6;
+    CHECK(net::check(m));
+}
+
+TEST_CASE("values that live at the same time do not meet in memory") {
+    test::random r(5);
+    std::size_t saved = 0;
+    for (int n = 0; n < 300; ++n) {
+        const model m = test::network_maker<net::formats<shift2>>(r).make(1 + r.below(12));
+        const auto p = net::plan(m);
+        std::size_t all = 0;
+        const auto bytes = [&](std::size_t v) {
+            const bool wide =
+                v + 1 == m.values.size() && net::output_of(m) == net::output_kind::sums;
+            return m.values[v].size() * (wide ? 4 : 1);
+        };
+        const auto last_use = [&](std::size_t v) {
+            std::size_t last = v;
+            for (std::size_t i = 0; i < m.layers.size(); ++i)
+                net::detail::each_input(m.layers[i], [&](std::size_t u) {
+                    if (u == v)
+                        last = i + 1;
+                });
+            return last;
+        };
+        for (std::size_t v = 1; v < m.values.size(); ++v) {
+            all += bytes(v);
+            CHECK(p.offset[v] % 64 == 0);
+            CHECK(p.offset[v] + bytes(v) <= p.bytes);
+            for (std::size_t u = 1; u < v; ++u) {
+                const bool meet =
+                    p.offset[u] < p.offset[v] + bytes(v) && p.offset[v] < p.offset[u] + bytes(u);
+                if (!meet || last_use(u) < v)
+                    continue;
+                // Only a sum may take the place of what it reads last, and exactly that place.
+                const auto& may = net::detail::replaceable(m.layers[v - 1]);
+                CHECK(last_use(u) == v);
+                CHECK(p.offset[u] == p.offset[v]);
+                CHECK(std::find(may.begin(), may.end(), u) != may.end());
+            }
+        }
+        saved += p.bytes < all;
+    }
+    CHECK(saved > 100);
+}
