@@ -9,7 +9,7 @@ packages=(
     # tests, and the hosts that they compare with
     doctest-dev binutils python3 libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
     # examples
-    libcli11-dev zlib1g-dev dataset-fashion-mnist
+    libcli11-dev zlib1g-dev python3-numpy dataset-fashion-mnist
     "$@"
 )
 
