@@ -10,7 +10,7 @@ packages=(
     doctest-dev binutils libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
     python3 python3-numpy python3-torch python3-dev pybind11-dev
     # examples
-    libcli11-dev zlib1g-dev dataset-fashion-mnist
+    libcli11-dev zlib1g-dev python3-numpy dataset-fashion-mnist
     "$@"
 )
 

@@ -1,0 +1,244 @@
+#pragma once
+// Images and arrays from files, as bytes in NHWC:
+//
+//   .npy            uint8, [N][H][W][C], [N][H][W], [H][W][C] or [H][W] (NumPy's format, version
+//   1–3) .pgm .ppm       binary (P5, P6), 255 levels idx             uint8 images (MNIST's format),
+//   plain or gzip .raw            bytes of exactly the images' size
+//
+// Everything that can be wrong is thrown as std::runtime_error, with the file's name.
+
+#include <s3/io/mapped_file.hpp>
+
+#include <zlib.h>
+
+#include <array>
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <regex>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace s3_program {
+
+struct images {
+    std::size_t count = 0, height = 0, width = 0, channels = 0;
+    std::vector<std::uint8_t> bytes;
+
+    [[nodiscard]] std::size_t size() const { return height * width * channels; }
+    void keep(std::size_t most) {
+        count = std::min(count, most);
+        bytes.resize(count * size());
+    }
+};
+
+[[noreturn]] inline void fail(const std::string& where, const std::string& why) {
+    throw std::runtime_error(where + ": " + why);
+}
+
+/// The whole file, decompressed if it is gzip's.
+[[nodiscard]] inline std::vector<std::uint8_t> read_bytes(const std::string& path) {
+    struct close {
+        void operator()(gzFile file) const { gzclose_r(file); }
+    };
+    const std::unique_ptr<gzFile_s, close> file(gzopen(path.c_str(), "rb"));
+    if (!file)
+        fail(path, "cannot be opened");
+    std::vector<std::uint8_t> bytes;
+    std::array<std::uint8_t, 65536> block;
+    int got = 0;
+    while ((got = gzread(file.get(), block.data(), block.size())) > 0)
+        bytes.insert(bytes.end(), block.begin(), block.begin() + got);
+    if (got < 0)
+        fail(path, "cannot be read");
+    return bytes;
+}
+
+/// An array of one NumPy type ("|u1", "<i4", …) and its shape.
+struct npy_array {
+    std::string type;
+    std::vector<std::size_t> shape;
+    std::vector<std::uint8_t> bytes;
+};
+[[nodiscard]] inline npy_array read_npy(const std::string& path) {
+    const auto file = read_bytes(path);
+    if (file.size() < 12 || std::string(file.begin(), file.begin() + 6) != "\x93NUMPY")
+        fail(path, "not a NumPy array");
+    const std::size_t width = file[6] == 1 ? 2 : 4;
+    std::size_t length = 0;
+    for (std::size_t i = width; i-- > 0;)
+        length = length << 8 | file[8 + i];
+    if (length > file.size() - 8 - width)
+        fail(path, "the file ends early");
+    const auto data = file.begin() + static_cast<std::ptrdiff_t>(8 + width + length);
+    const std::string header(file.begin() + static_cast<std::ptrdiff_t>(8 + width), data);
+    npy_array a;
+    std::smatch m;
+    if (!std::regex_search(header, m, std::regex("'descr': *'([^']*)'")))
+        fail(path, "has no descr");
+    a.type = m[1];
+    if (header.find("'fortran_order': False") == std::string::npos)
+        fail(path, "is in Fortran's order");
+    if (!std::regex_search(header, m, std::regex("'shape': *\\(([0-9, ]*)\\)")))
+        fail(path, "has no shape");
+    std::size_t count = 1;
+    const std::string sizes = m[1];
+    const std::regex number("[0-9]{1,9}");
+    for (std::sregex_iterator i(sizes.begin(), sizes.end(), number), end; i != end; ++i) {
+        a.shape.push_back(std::stoul(i->str()));
+        count *= a.shape.back();
+        if (count > std::size_t{1} << 40)
+            fail(path, "is too large");
+    }
+    a.bytes.assign(data, file.end());
+    const std::size_t each = static_cast<std::size_t>(a.type.back() - '0');
+    if (a.bytes.size() != count * each)
+        fail(path, "the data do not fit the shape");
+    return a;
+}
+inline void write_npy(const std::string& path, const char* type, const std::string& shape,
+                      const void* data, std::size_t size) {
+    std::string header = "{'descr': '" + std::string(type) +
+                         "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    header.resize((header.size() + 10 + 1 + 63) / 64 * 64 - 10 - 1, ' ');
+    header += '\n';
+    std::ofstream file(path, std::ios::binary);
+    file << "\x93NUMPY" << '\1' << '\0' << static_cast<char>(header.size() & 255)
+         << static_cast<char>(header.size() >> 8) << header;
+    file.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+    if (!file.flush())
+        fail(path, "cannot be written");
+}
+
+namespace detail {
+
+[[nodiscard]] inline images from_npy(const std::string& path) {
+    auto a = read_npy(path);
+    if (a.type != "|u1")
+        fail(path, "holds '" + a.type + "', images must be uint8");
+    auto& s = a.shape;
+    if (s.size() == 2)
+        s.push_back(1);
+    if (s.size() == 3 && (s[2] == 1 || s[2] == 3))
+        s.insert(s.begin(), 1);
+    if (s.size() == 3)
+        s.push_back(1);
+    if (s.size() != 4)
+        fail(path, "images have 2 to 4 dimensions");
+    return {s[0], s[1], s[2], s[3], std::move(a.bytes)};
+}
+[[nodiscard]] inline images from_pnm(const std::string& path) {
+    const auto file = read_bytes(path);
+    std::size_t at = 2;
+    const auto number = [&] {
+        std::size_t value = 0, digits = 0;
+        for (;;) {
+            if (at >= file.size())
+                fail(path, "the file ends early");
+            if (file[at] == '#')
+                while (at < file.size() && file[at] != '\n')
+                    ++at;
+            else if (std::isspace(file[at]) != 0)
+                ++at;
+            else
+                break;
+        }
+        for (; at < file.size() && std::isdigit(file[at]) != 0 && digits < 6; ++at, ++digits)
+            value = value * 10 + static_cast<std::size_t>(file[at] - '0');
+        if (digits == 0)
+            fail(path, "not a PGM or PPM header");
+        return value;
+    };
+    images i;
+    i.count = 1;
+    i.channels = file[1] == '6' ? 3 : 1;
+    i.width = number();
+    i.height = number();
+    if (number() != 255)
+        fail(path, "only 255 levels are supported");
+    ++at;
+    if (at > file.size() || file.size() - at < i.size())
+        fail(path, "the file ends early");
+    const auto first = file.begin() + static_cast<std::ptrdiff_t>(at);
+    i.bytes.assign(first, first + static_cast<std::ptrdiff_t>(i.size()));
+    return i;
+}
+/// Big-endian sizes behind a magic number; the sizes' count in its last byte.
+[[nodiscard]] inline images from_idx(const std::string& path, std::vector<std::uint8_t> file) {
+    const std::size_t rank = file[3];
+    if (rank != 3 && rank != 4)
+        fail(path, "idx images have 3 or 4 dimensions");
+    std::vector<std::size_t> s;
+    for (std::size_t d = 0; d < rank; ++d) {
+        if (file.size() < 8 + 4 * d)
+            fail(path, "the file ends early");
+        std::size_t n = 0;
+        for (std::size_t b = 0; b < 4; ++b)
+            n = n << 8 | file[4 + 4 * d + b];
+        if (n > 1'000'000)
+            fail(path, "unlikely size " + std::to_string(n));
+        s.push_back(n);
+    }
+    images i{s[0], s[1], s[2], rank == 4 ? s[3] : 1, {}};
+    if (i.size() > 1u << 30 || file.size() - 4 - 4 * rank != i.count * i.size())
+        fail(path, "the data do not fit the sizes");
+    file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(4 + 4 * rank));
+    i.bytes = std::move(file);
+    return i;
+}
+
+} // namespace detail
+
+/// All images of a file, which must have this shape.
+[[nodiscard]] inline images read_images(const std::string& path, std::size_t height,
+                                        std::size_t width, std::size_t channels) {
+    auto file = read_bytes(path);
+    images i;
+    if (file.size() >= 6 && file[0] == 0x93 && file[1] == 'N')
+        i = detail::from_npy(path);
+    else if (file.size() >= 6 && file[0] == 'P' && (file[1] == '5' || file[1] == '6'))
+        i = detail::from_pnm(path);
+    else if (file.size() >= 6 && file[0] == 0 && file[1] == 0 && file[2] == 8 &&
+             path.find("idx") != std::string::npos)
+        i = detail::from_idx(path, std::move(file));
+    else {
+        i = {0, height, width, channels, std::move(file)};
+        if (i.bytes.empty() || i.bytes.size() % i.size() != 0)
+            fail(path, "not images of a known kind, nor raw ones of " + std::to_string(i.size()) +
+                           " bytes each");
+        i.count = i.bytes.size() / i.size();
+    }
+    if (i.height != height || i.width != width || i.channels != channels)
+        fail(path, "the images are " + std::to_string(i.height) + "x" + std::to_string(i.width) +
+                       "x" + std::to_string(i.channels) + ", the network takes " +
+                       std::to_string(height) + "x" + std::to_string(width) + "x" +
+                       std::to_string(channels));
+    if (i.count == 0)
+        fail(path, "there are no images");
+    return i;
+}
+
+/// Labels: idx (plain or gzip) or an npy array of uint8, int32 or int64.
+[[nodiscard]] inline std::vector<std::int64_t> read_labels(const std::string& path) {
+    const auto file = read_bytes(path);
+    std::vector<std::int64_t> labels;
+    if (file.size() >= 8 && file[0] == 0 && file[2] == 8 && file[3] == 1) {
+        labels.assign(file.begin() + 8, file.end());
+        return labels;
+    }
+    const auto a = read_npy(path);
+    if (a.shape.size() != 1 || (a.type != "|u1" && a.type != "<i4" && a.type != "<i8"))
+        fail(path, "labels are one list of uint8, int32 or int64");
+    const std::size_t each = static_cast<std::size_t>(a.type.back() - '0');
+    for (std::size_t i = 0; i < a.bytes.size(); i += each) {
+        std::uint64_t v = 0;
+        for (std::size_t b = each; b-- > 0;)
+            v = v << 8 | a.bytes[i + b];
+        labels.push_back(static_cast<std::int64_t>(v));
+    }
+    return labels;
+}
+
+} // namespace s3_program

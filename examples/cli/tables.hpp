@@ -1,0 +1,170 @@
+#pragma once
+// Tables for people, and what a network costs: bytes, operations, energy.
+//
+// Energy by operation in 45 nm CMOS: M. Horowitz, "Computing's energy problem (and what we can do
+// about it)", ISSCC 2014: add int8 0.03, int32 0.1, fp32 0.9 pJ; multiply int8 0.2, int32 3.1, fp32
+// 3.7 pJ. A shift is not in that table; it is wiring and a multiplexer, and counted as an int8 add.
+
+#include <s3/io/import.hpp>
+#include <s3/io/model_file.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace s3_program {
+
+namespace net = s3::net;
+
+/// The first row is the head; the first column holds names, the others numbers.
+using table = std::vector<std::vector<std::string>>;
+
+inline void print(const table& rows) {
+    std::vector<std::size_t> width;
+    for (const auto& row : rows)
+        for (std::size_t c = 0; c < row.size(); ++c) {
+            width.resize(std::max(width.size(), row.size()));
+            width[c] = std::max(width[c], row[c].size());
+        }
+    for (const auto& row : rows) {
+        for (std::size_t c = 0; c < row.size(); ++c)
+            std::printf(c == 0 ? "%-*s" : "  %*s", static_cast<int>(width[c]), row[c].c_str());
+        std::printf("\n");
+    }
+}
+template <class... T>
+[[nodiscard]] std::string format(const char* pattern, T... values) {
+    char text[128];
+    std::snprintf(text, sizeof text, pattern, values...);
+    return text;
+}
+/// With a comma after each group of three digits.
+[[nodiscard]] inline std::string grouped(double value) {
+    std::string digits = format("%.0f", value);
+    for (std::size_t at = digits.size(); at > 3;)
+        digits.insert(at -= 3, 1, ',');
+    return digits;
+}
+
+/// Of one image. A product with a zero costs nothing, one with ±1 an addition.
+struct operations {
+    double products = 0;   ///< what a dense layer would multiply
+    double additions = 0;  ///< int32, of non-zero shift weights
+    double shifts = 0;     ///< of weights that are neither 0 nor ±1
+    double multiplies = 0; ///< int8, of int8 weights
+    void add(const operations& o) {
+        products += o.products;
+        additions += o.additions;
+        shifts += o.shifts;
+        multiplies += o.multiplies;
+    }
+    [[nodiscard]] double picojoules() const {
+        return additions * 0.1 + shifts * 0.03 + multiplies * 0.2;
+    }
+    [[nodiscard]] double float_picojoules() const { return products * (0.9 + 3.7); }
+    [[nodiscard]] double int8_picojoules() const { return products * (0.1 + 0.2); }
+};
+
+struct layer_cost {
+    const char* format = "";
+    std::size_t weights = 0, zeros = 0, bytes = 0;
+    operations work;
+};
+
+[[nodiscard]] inline layer_cost cost_of(const net::model& m, std::size_t i) {
+    const auto& l = m.layers[i].operation;
+    const auto& out = m.values[i + 1];
+    layer_cost cost;
+    if (const auto* c = std::get_if<net::convolution>(&l)) {
+        std::visit(
+            [&]<class F>(const s3::packed_filter<F>& f) {
+                const auto pixels = static_cast<double>(out.height * out.width);
+                cost.format = F::name;
+                cost.weights = f.matrix.size();
+                cost.bytes = f.matrix.stream().size();
+                std::size_t ones = 0;
+                for (std::size_t k = 0; k < f.matrix.size(); ++k) {
+                    const int v = F::value(s3::layout::get<F::bits>(f.matrix.stream().data(), k));
+                    cost.zeros += v == 0;
+                    ones += v == 1 || v == -1;
+                }
+                const auto weights = static_cast<double>(cost.weights);
+                const auto present = static_cast<double>(cost.weights - cost.zeros);
+                cost.work.products = weights * pixels;
+                cost.work.additions = present * pixels;
+                if (F::is_shift)
+                    cost.work.shifts = (present - static_cast<double>(ones)) * pixels;
+                else
+                    cost.work.multiplies = present * pixels;
+            },
+            c->filter);
+    } else if (const auto* f = std::get_if<net::float_linear>(&l)) {
+        cost.format = "float";
+        cost.weights = f->weights.size();
+        cost.bytes = cost.weights * 4;
+        cost.work.products = static_cast<double>(cost.weights);
+    } else if (const auto* p = std::get_if<net::pooling>(&l)) {
+        cost.format = p->kind == net::pooling_kind::max ? "max pooling" : "mean pooling";
+    } else {
+        cost.format = "addition";
+    }
+    return cost;
+}
+
+inline void print_costs(const net::model& m) {
+    table rows{{"layer", "weights", "format", "zeros", "bytes", "output", "bits", "products",
+                "adds", "shifts", "multiplies", "uJ"}};
+    operations all;
+    std::size_t weights = 0, bytes = 0;
+    for (std::size_t i = 0; i < m.layers.size(); ++i) {
+        const layer_cost c = cost_of(m, i);
+        const auto& out = m.values[i + 1];
+        rows.push_back({m.layers[i].name, grouped(static_cast<double>(c.weights)), c.format,
+                        c.weights == 0 ? ""
+                                       : format("%.1f%%", 100.0 * static_cast<double>(c.zeros) /
+                                                              static_cast<double>(c.weights)),
+                        grouped(static_cast<double>(c.bytes)),
+                        format("%zux%zux%zu", out.height, out.width, out.channels),
+                        std::to_string(out.bits), grouped(c.work.products),
+                        grouped(c.work.additions), grouped(c.work.shifts),
+                        grouped(c.work.multiplies), format("%.3f", c.work.picojoules() * 1e-6)});
+        all.add(c.work);
+        weights += c.weights;
+        bytes += c.bytes;
+    }
+    rows.push_back({"all", grouped(static_cast<double>(weights)), "", "",
+                    grouped(static_cast<double>(bytes)), "", "", grouped(all.products),
+                    grouped(all.additions), grouped(all.shifts), grouped(all.multiplies),
+                    format("%.3f", all.picojoules() * 1e-6)});
+    print(rows);
+    std::printf("\nWeights take %.1f%% of their bytes in fp32. %.1f%% of the products need no "
+                "multiplication.\n"
+                "Arithmetic of one image, 45 nm (Horowitz, ISSCC 2014): %.3f uJ; the same network "
+                "in int8 %.3f uJ,\nin fp32 %.3f uJ. Shifts are counted as int8 additions; memory "
+                "is not counted.\n",
+                100.0 * static_cast<double>(bytes) / (4.0 * static_cast<double>(weights)),
+                100 * (1 - all.multiplies / std::max(all.products, 1.0)), all.picojoules() * 1e-6,
+                all.int8_picojoules() * 1e-6, all.float_picojoules() * 1e-6);
+}
+
+inline void print_report(const std::vector<net::layer_report>& report) {
+    table rows{{"layer", "format", "method", "zeros", "scale", "weight error", "bits", "step",
+                "activation error"}};
+    for (const auto& r : report)
+        rows.push_back({r.name, r.format, r.method,
+                        r.weights == 0 ? ""
+                                       : format("%.1f%%", 100.0 * static_cast<double>(r.zeros) /
+                                                              static_cast<double>(r.weights)),
+                        r.weights == 0 ? ""
+                        : r.least_scale == r.largest_scale
+                            ? format("%.3g", double{r.least_scale})
+                            : format("%.3g-%.3g", double{r.least_scale}, double{r.largest_scale}),
+                        r.weights == 0 ? "" : format("%.3f%%", 100 * r.weight_error),
+                        std::to_string(r.bits), format("%.4g", r.step),
+                        format("%.2f%%", 100 * r.activation_error)});
+    print(rows);
+    std::printf("\nErrors are relative root mean squares: of packed weights against those given, "
+                "of rounded\nactivations against float ones on the samples.\n");
+}
+
+} // namespace s3_program

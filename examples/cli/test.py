@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Tests the program s3: imports networks of every kind of weights and compares what they answer with
+a float computation in NumPy; and what it says to bad input.
+
+    test.py PROGRAM FOLDER     FOLDER is emptied and filled
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import numpy as np
+import safetensors
+
+program, folder = sys.argv[1], sys.argv[2]
+shutil.rmtree(folder, ignore_errors=True)
+os.makedirs(folder)
+random = np.random.default_rng(1)
+
+
+def path(name):
+    return os.path.join(folder, name)
+
+
+def s3(*arguments, code=0, says=""):
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, f"{arguments}: exit code {done.returncode}: {said}"
+    assert says in said, f"{arguments} said {said!r}, not {says!r}"
+    return said
+
+
+def f32(array):
+    return np.asarray(array, dtype=np.float32)
+
+
+def conv(x, w, stride=1, padding=1, groups=1):
+    """x [N][C][H][W], w [O][C/groups][kh][kw]"""
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], (2, 3))
+    windows = windows[:, :, ::stride, ::stride]
+    parts = [np.einsum("nchwij,ocij->nohw", part, filters)
+             for part, filters in zip(np.split(windows, groups, 1), np.split(w, groups))]
+    return np.concatenate(parts, 1)
+
+
+def norm(x, state, name):
+    def channel(field):
+        return state[f"{name}.{field}"].astype(float)[None, :, None, None]
+    scaled = (x - channel("running_mean")) / np.sqrt(channel("running_var") + 1e-5)
+    return scaled * channel("weight") + channel("bias")
+
+
+def add_norm(state, name, channels):
+    sign = np.where(random.random(channels) < 0.3, -1, 1)  # gamma may be negative
+    state[f"{name}.weight"] = f32(sign * random.uniform(0.5, 1.5, channels))
+    state[f"{name}.bias"] = f32(random.normal(0, 0.3, channels))
+    state[f"{name}.running_mean"] = f32(random.normal(0, 0.3, channels))
+    state[f"{name}.running_var"] = f32(random.uniform(5, 30, channels))
+
+
+def heaviside(x):
+    return (x > 0).astype(float)
+
+
+def sign(x):
+    return np.where(x >= 0, 1.0, -1.0)
+
+
+def weights(kind, name, shape, state):
+    """Puts weights of a kind into the state dict and returns their real values."""
+    def latent():
+        return f32(random.normal(size=shape))
+    w = latent()
+    exponents = random.integers(0, 3, shape)
+    mask = random.random(shape) < 0.7
+    if kind in ("s3", "denseshift"):
+        count = 2 if kind == "s3" else 3
+        state[f"{name}.weight"] = w
+        shift = np.zeros(shape)
+        for k in range(count, 0, -1):  # the innermost has the largest number
+            latents = state[f"{name}.weight_shift{'' if k == 1 else k}"] = latent()
+            shift = heaviside(latents) * (shift + 1)
+        value = sign(w) * 2.0 ** shift
+        if kind == "s3":
+            state[f"{name}.weight_val"] = latent()
+            value = value * heaviside(state[f"{name}.weight_val"])
+        return value
+    if kind == "deepshift":
+        state[f"{name}.shift"] = f32(-random.uniform(0, 4, shape))
+        state[f"{name}.sign"] = f32(random.uniform(-1, 1, shape))
+        return np.round(state[f"{name}.sign"]).clip(-1, 1) * 2.0 ** np.round(state[f"{name}.shift"])
+    if kind == "realized":
+        w = f32(sign(w) * mask * 2.0 ** exponents)
+    elif kind == "inq":
+        w = f32(sign(w) * mask * 2.0 ** (-2.0 - exponents))
+    elif kind == "ternary":
+        w = f32(sign(w) * mask * 0.137)
+    elif kind == "ternary per channel":
+        w = f32(sign(w) * mask) * f32(random.uniform(0.1, 1, (shape[0], 1, 1, 1)))
+    state[f"{name}.weight"] = w
+    return w.astype(float)
+
+
+NETWORK = """input 12 12 3 mean=0.5,0.4,0.3 std=0.2,0.25,0.3   # a comment
+conv first 3 16 kernel=3 padding=1
+bn norm0
+relu stem
+conv second 16 16 kernel=3 padding=1
+bn norm1
+add stem
+relu middle
+conv third 16 32 kernel=3 padding=1 stride=2
+bn norm2
+relu
+globalmean
+linear fc 32 10
+"""
+
+
+def small_network(kind):
+    state = {"first.weight": f32(random.normal(0, 0.2, (16, 3, 3, 3)))}
+    second = weights(kind, "second", (16, 16, 3, 3), state)
+    third = weights(kind, "third", (32, 16, 3, 3), state)
+    for i, channels in enumerate((16, 16, 32)):
+        add_norm(state, f"norm{i}", channels)
+    state["fc.weight"] = f32(random.normal(0, 0.5, (10, 32)))
+    state["fc.bias"] = f32(random.normal(0, 0.5, 10))
+
+    def forward(images):
+        mean, std = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.25, 0.3])
+        x = ((images / 255.0 - mean) / std).transpose(0, 3, 1, 2)
+        stem = np.maximum(norm(conv(x, state["first.weight"]), state, "norm0"), 0)
+        x = np.maximum(norm(conv(stem, second), state, "norm1") + stem, 0)
+        x = np.maximum(norm(conv(x, third, stride=2), state, "norm2"), 0)
+        return x.mean((2, 3)) @ state["fc.weight"].T + state["fc.bias"]
+    return state, forward
+
+
+def relative_error(logits, wanted):
+    logits = logits - logits.mean(0)
+    wanted = wanted - wanted.mean(0)
+    scale = (logits * wanted).sum() / (logits * logits).sum()
+    return np.sqrt(((logits * scale - wanted) ** 2).sum() / (wanted ** 2).sum())
+
+
+images = random.integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+images[::2] //= 3  # not all alike
+np.save(path("images.npy"), images)
+with open(path("network.txt"), "w") as file:
+    file.write(NETWORK)
+
+
+def importing(checkpoint, *more, network="network.txt", **expected):
+    return s3("import", "--network", path(network), "--checkpoint", path(checkpoint), "--samples",
+              path("images.npy"), "--out", path("model"), *more, **expected)
+
+
+for kind, name in (("s3", "shift3"), ("denseshift", "dense3"), ("deepshift", "shift4"),
+                   ("realized", "shift3"), ("inq", "shift3"), ("ternary", "shift2"),
+                   ("ternary per channel", "shift2")):
+    state, forward = small_network(kind)
+    safetensors.write(path("checkpoint"), state)
+    errors = []
+    for bits in ("8", "6", "4"):
+        said = importing("checkpoint", "--bits", bits)
+        row = next(line for line in said.splitlines() if line.startswith("second"))
+        assert name in row and " 0.000%" in row, f"{kind}: {row}"
+        s3("run", path("model"), path("images.npy"), "--logits", path("logits.npy"))
+        s3("run", path("model"), path("images.npy"), "--logits", path("shifts.npy"), "--kernels",
+           "shift_add", "--batch", "7")
+        logits = np.load(path("logits.npy"))
+        assert logits.dtype == np.int32 and (logits == np.load(path("shifts.npy"))).all()
+        errors.append(relative_error(logits, forward(images)))
+    print(f"{kind}: logits differ from float by " + ", ".join(f"{100 * e:.1f}%" for e in errors) +
+          " at 8, 6, 4 bits")
+    # Rounding alone, which grows with the step; a fold or range that is wrong gives about 100%.
+    assert errors[0] < 0.1 and errors[1] < 0.3 and errors[0] < errors[1] < errors[2], errors
+
+# What a model file's commands say.
+assert "Horowitz" in s3("inspect", path("model"))
+s3("bench", path("model"), "--seconds", "0.1", says="images/s")
+s3("export", path("model"), "--out", path("model.hpp"), "--constants", "3000")
+assert "namespace network" in open(path("model.hpp")).read()
+np.save(path("labels.npy"), np.argmax(forward(images), 1))
+s3("run", path("model"), path("images.npy"), "--labels", path("labels.npy"), says="accuracy")
+images[0].tofile(path("one.raw"))
+with open(path("one.ppm"), "wb") as file:
+    file.write(b"P6 # a comment\n12 12\n255\n" + images[0].tobytes())
+answer = s3("run", path("model"), path("one.raw"))
+assert answer == s3("run", path("model"), path("one.ppm"))
+for network in ("resnet8", "resnet18", "resnet20", "resnet50", "resnet56"):
+    s3("import", "--network", network, "--description", says="linear fc")
+
+# Wrong usage and bad input.
+s3("--help", says="import")
+s3(code=2)
+s3("run", code=2)
+s3("import", "--network", "resnet8", "--bits", "5", code=2)
+s3("import", "--network", path("network.txt"), "--checkpoint", path("checkpoint"), "--out",
+   path("model"), code=1, says="calibration without data")
+s3("import", "--network", path("nothing"), "--checkpoint", "c", "--samples", "s", "--out", "m",
+   code=1, says="cannot be opened")
+s3("inspect", path("images.npy"), code=1, says="safetensors")
+with open(path("model"), "rb") as whole, open(path("short"), "wb") as short:
+    short.write(whole.read()[:-1])
+s3("inspect", path("short"), code=1, says="safetensors")
+np.save(path("other.npy"), images[:, :5])
+s3("run", path("model"), path("other.npy"), code=1, says="5x12x3")
+
+
+def description(text, says):
+    with open(path("bad.txt"), "w") as file:
+        file.write(text)
+    importing("checkpoint", network="bad.txt", code=1, says=says)
+
+
+description("", "no input line")
+description("conv a 3 4 kernel=3", "line 1")
+description(NETWORK.replace("kernel=3", "kernl=3", 1), "line 2: 'conv' needs kernel=")
+description(NETWORK.replace("kernel=3", "kernel=0", 1), "line 2")
+description(NETWORK.replace("relu stem", "rule stem"), "line 4: there is no layer 'rule'")
+description(NETWORK.replace("add stem", "add steam"), "line 7: no earlier line is named 'steam'")
+description(NETWORK.replace("add stem", "add input"), "line 7: the two values have different")
+description(NETWORK.replace("third 16", "third 17"), "line 9 (third): the image has 16 channels")
+description(NETWORK.replace("globalmean\n", ""), "must be flattened")
+description(NETWORK.replace("second 16 16", "absent 16 16"), "no such tensor")
+description(NETWORK.replace("second 16 16", "first 16 16"), "name of an earlier line")
+description(NETWORK.replace("bn norm1", "relu\nbn norm1"), "'bn' must follow")
+
+state, _ = small_network("realized")
+for value, says in ((np.nan, "not finite"), (0.3, "not of a shift format")):
+    state["third.weight"][1, 2, 0, 0] = value
+    safetensors.write(path("bad"), state)
+    importing("bad", code=1, says=says)
+state["third.weight"] = state["third.weight"][:, :8]
+safetensors.write(path("bad"), state)
+importing("bad", code=1, says="line 9 (third)")
+print("s3: all checks passed")

@@ -1,0 +1,219 @@
+#pragma once
+// A described network with its real weights, computed in float, one image at a time: what an
+// importer calibrates activations on and measures errors against. Plain loops, NHWC.
+
+#include <s3/net/description.hpp>
+
+#include <algorithm>
+#include <span>
+
+namespace s3::net {
+
+/// Shapes that follow from a description. Values as in `step`.
+struct network_shapes {
+    struct image {
+        std::size_t height = 1, width = 1, channels = 0;
+        [[nodiscard]] std::size_t size() const { return height * width * channels; }
+        friend bool operator==(const image&, const image&) = default;
+    };
+    std::vector<image> values;
+    std::vector<std::size_t> source;   ///< what step i reads: `from`, or what a flatten reads
+    std::vector<filter_shape> filters; ///< of convolutions and linear layers
+};
+
+[[nodiscard]] inline result<network_shapes> infer(const description& d, std::string& where) {
+    network_shapes s;
+    s.values.push_back({d.height, d.width, d.channels});
+    constexpr std::size_t limit = std::size_t{1} << 31;
+    for (const step& t : d.steps) {
+        const auto refuse = [&](const std::string& why) {
+            where = "line " + std::to_string(t.line) + (t.name.empty() ? "" : " (" + t.name + ")") +
+                    ": " + why;
+            return error(errc::shape_mismatch, "description").at(t.line);
+        };
+        const bool flat = t.from > 0 && d.steps[t.from - 1].kind == step_kind::flatten;
+        if (flat && t.kind != step_kind::linear)
+            return refuse("after 'flatten' comes 'linear'");
+        const std::size_t from = flat ? s.source[t.from - 1] : t.from;
+        const auto& in = s.values[from];
+        auto out = in;
+        filter_shape filter;
+        const bool linear = t.kind == step_kind::linear, conv = t.kind == step_kind::conv;
+        if (conv && t.in != in.channels)
+            return refuse("the image has " + std::to_string(in.channels) + " channels, not " +
+                          std::to_string(t.in));
+        if (conv && (t.in % t.groups != 0 || t.out % t.groups != 0))
+            return refuse("the groups do not divide the channels");
+        if (linear && !flat && in.height * in.width != 1)
+            return refuse("an image must be flattened first");
+        if (linear && t.in != in.size())
+            return refuse("the input has " + std::to_string(in.size()) + " numbers, not " +
+                          std::to_string(t.in));
+        if (linear) {
+            filter = {t.out, in.height, in.width, in.channels};
+            out = {1, 1, t.out};
+        } else if (conv || t.kind == step_kind::max_pool || t.kind == step_kind::mean_pool) {
+            filter = {conv ? t.out : 1, t.kernel.height, t.kernel.width,
+                      conv ? t.in / t.groups : 1};
+            if (!conv && (t.padding.height >= t.kernel.height || t.padding.width >= t.kernel.width))
+                return refuse("the padding is not smaller than the window");
+            const auto size = output_extent(in.height, in.width, filter,
+                                            {t.stride, t.padding, t.dilation, t.groups});
+            if (!size)
+                return refuse(size.error().message());
+            out = {size->height, size->width, conv ? t.out : in.channels};
+        } else if (t.kind == step_kind::global_mean) {
+            out = {1, 1, in.channels};
+        } else if (t.kind == step_kind::flatten) {
+            out = {1, 1, in.size()};
+        } else if (t.kind == step_kind::add && s.values[t.other] != in) {
+            return refuse("the two values have different shapes");
+        }
+        if (saturating_mul(saturating_mul(out.height, out.width), out.channels) > limit)
+            return refuse("the value is too large");
+        s.values.push_back(out);
+        s.source.push_back(from);
+        s.filters.push_back(filter);
+    }
+    return s;
+}
+
+/// What a step computes with: a filter [out][height][width][in], or a factor per channel (norms);
+/// both with an offset per channel.
+struct float_weights {
+    std::vector<float> filter;
+    std::vector<double> factor;
+    std::vector<double> offset;
+};
+
+class float_network {
+public:
+    float_network(const description& d, const network_shapes& shapes,
+                  std::vector<float_weights> weights)
+        : d_(d), shapes_(shapes), weights_(std::move(weights)), values_(shapes.values.size()) {
+        for (std::size_t i = 0; i < d.steps.size(); ++i) {
+            values_[i + 1].resize(shapes.values[i + 1].size());
+            // Output channels innermost, so that the compiler's vectors run along them.
+            auto& f = weights_[i].filter;
+            const std::size_t out = shapes.filters[i].out_channels,
+                              columns = f.empty() ? 0 : f.size() / out;
+            std::vector<float> transposed(f.size());
+            for (std::size_t o = 0; o < out; ++o)
+                for (std::size_t k = 0; k < columns; ++k)
+                    transposed[k * out + o] = f[o * columns + k];
+            f = std::move(transposed);
+        }
+    }
+
+    /// Computes all values of one image, given as it comes: bytes.
+    void run(std::span<const std::uint8_t> image) {
+        const std::size_t channels = d_.channels;
+        values_[0].resize(image.size());
+        for (std::size_t i = 0; i < image.size(); ++i) {
+            const std::size_t c = i % channels;
+            const double x = d_.scale * image[i] - (d_.mean.empty() ? 0 : d_.mean[c]);
+            values_[0][i] = static_cast<float>(d_.deviation.empty() ? x : x / d_.deviation[c]);
+        }
+        for (std::size_t i = 0; i < d_.steps.size(); ++i)
+            compute(i);
+    }
+    [[nodiscard]] std::span<const float> value(std::size_t v) const { return values_[v]; }
+
+private:
+    void compute(std::size_t i) {
+        const step& s = d_.steps[i];
+        const auto& in = values_[shapes_.source[i]];
+        auto& y = values_[i + 1];
+        const float_weights& w = weights_[i];
+        const std::size_t channels = shapes_.values[i + 1].channels;
+        switch (s.kind) {
+        case step_kind::conv:
+        case step_kind::linear:
+            return convolve(i, in, y);
+        case step_kind::norm:
+            for (std::size_t k = 0; k < y.size(); ++k)
+                y[k] = static_cast<float>(in[k] * w.factor[k % channels] + w.offset[k % channels]);
+            return;
+        case step_kind::relu:
+        case step_kind::relu6:
+            for (std::size_t k = 0; k < y.size(); ++k)
+                y[k] = std::clamp(in[k], 0.0f, s.kind == step_kind::relu ? 3e38f : 6.0f);
+            return;
+        case step_kind::add:
+            for (std::size_t k = 0; k < y.size(); ++k)
+                y[k] = in[k] + values_[s.other][k];
+            return;
+        case step_kind::flatten:
+            std::copy(in.begin(), in.end(), y.begin());
+            return;
+        default:
+            return pool(i, in, y);
+        }
+    }
+    void convolve(std::size_t i, const std::vector<float>& in, std::vector<float>& y) {
+        const step& s = d_.steps[i];
+        const auto &x = shapes_.values[shapes_.source[i]], &out = shapes_.values[i + 1];
+        const filter_shape& f = shapes_.filters[i];
+        const conv_options o{s.stride, s.padding, s.dilation, s.groups};
+        const std::size_t per_group = f.out_channels / s.groups, all = f.out_channels;
+        const float* const weights = weights_[i].filter.data();
+        for (std::size_t p = 0; p < out.height * out.width; ++p) {
+            const auto window = s3::detail::pixel_window::of(p, {out.height, out.width}, o);
+            float* const sums = y.data() + p * all;
+            for (std::size_t m = 0; m < all; ++m)
+                sums[m] =
+                    weights_[i].offset.empty() ? 0.0f : static_cast<float>(weights_[i].offset[m]);
+            for (std::size_t t = 0; t < f.height * f.width; ++t) {
+                const std::size_t h = window.row(t / f.width, o), v = window.column(t % f.width, o);
+                if (h >= x.height || v >= x.width)
+                    continue;
+                const float* const pixel = in.data() + (h * x.width + v) * x.channels;
+                for (std::size_t g = 0; g < s.groups; ++g)
+                    for (std::size_t c = 0; c < f.in_channels; ++c) {
+                        const float a = pixel[g * f.in_channels + c];
+                        if (a == 0)
+                            continue;
+                        const float* const row =
+                            weights + (t * f.in_channels + c) * all + g * per_group;
+                        float* const to = sums + g * per_group;
+                        for (std::size_t m = 0; m < per_group; ++m)
+                            to[m] += a * row[m];
+                    }
+            }
+        }
+    }
+    void pool(std::size_t i, const std::vector<float>& in, std::vector<float>& y) {
+        const step& s = d_.steps[i];
+        const auto &x = shapes_.values[shapes_.source[i]], &out = shapes_.values[i + 1];
+        const bool global = s.kind == step_kind::global_mean,
+                   largest = s.kind == step_kind::max_pool;
+        const extent kernel = global ? extent(x.height, x.width) : s.kernel;
+        const conv_options o{global ? extent(1) : s.stride, global ? extent(0) : s.padding, 1, 1};
+        for (std::size_t k = 0; k < y.size(); ++k) {
+            const auto window =
+                s3::detail::pixel_window::of(k / out.channels, {out.height, out.width}, o);
+            float best = -3e38f;
+            double sum = 0;
+            for (std::size_t t = 0; t < kernel.height * kernel.width; ++t) {
+                const std::size_t h = window.row(t / kernel.width, o),
+                                  v = window.column(t % kernel.width, o);
+                if (h >= x.height || v >= x.width)
+                    continue;
+                const float a = in[(h * x.width + v) * x.channels + k % out.channels];
+                best = std::max(best, a);
+                sum += a;
+            }
+            y[k] =
+                largest
+                    ? best
+                    : static_cast<float>(sum / static_cast<double>(kernel.height * kernel.width));
+        }
+    }
+
+    const description& d_;
+    const network_shapes& shapes_;
+    std::vector<float_weights> weights_;
+    std::vector<std::vector<float>> values_;
+};
+
+} // namespace s3::net
