@@ -248,57 +248,58 @@ int main(int argc, char** argv) {
         c->add_option("--batch", o.batch, "Images per run")->check(CLI::Range(1, 4096));
     };
 
-    auto* import = app.add_subcommand("import", "A PyTorch state dict becomes a model file");
-    import
+    auto* importing = app.add_subcommand("import", "A PyTorch state dict becomes a model file");
+    importing
         ->add_option("--network", o.network,
                      "resnet8, resnet18, resnet20, resnet50, resnet56, or a file with a "
                      "description (see s3/net/description.hpp)")
         ->required();
-    import->add_option("--checkpoint", o.checkpoint,
-                       "State dict as safetensors (see export_checkpoint.py)");
-    import->add_option("--samples", o.samples,
-                       "Images that activations are calibrated on: npy, idx, PGM, PPM, raw");
-    import->add_option("--count", o.count, "Use so many of the samples; 0: all");
-    import->add_option("--bits", o.bits, "Bits of activations, where the description does not say")
+    importing->add_option("--checkpoint", o.checkpoint,
+                          "State dict as safetensors (see export_checkpoint.py)");
+    importing->add_option("--samples", o.samples,
+                          "Images that activations are calibrated on: npy, idx, PGM, PPM, raw");
+    importing->add_option("--count", o.count, "Use so many of the samples; 0: all");
+    importing
+        ->add_option("--bits", o.bits, "Bits of activations, where the description does not say")
         ->check(CLI::IsMember({4, 6, 8}));
-    import->add_option("--classes", o.classes, "Of a network of ours");
-    import->add_option("--size", o.size, "Height of the images of a network of ours; 0: its own");
-    import->add_option("--channels", o.channels, "Of the images of a network of ours");
-    import->add_flag("--description", o.description, "Only print the network's description");
-    import->add_option("--out", o.out, "Model file to write");
-    import->callback([&] { import_model(o);
-});
+    importing->add_option("--classes", o.classes, "Of a network of ours");
+    importing->add_option("--size", o.size,
+                          "Height of the images of a network of ours; 0: its own");
+    importing->add_option("--channels", o.channels, "Of the images of a network of ours");
+    importing->add_flag("--description", o.description, "Only print the network's description");
+    importing->add_option("--out", o.out, "Model file to write");
+    importing->callback([&] { import_model(o); });
 
-auto* look = model(app.add_subcommand("inspect", "Layers, bytes, zeros, operations, energy"));
-look->callback([&] { inspect(o); });
+    auto* look = model(app.add_subcommand("inspect", "Layers, bytes, zeros, operations, energy"));
+    look->callback([&] { inspect(o); });
 
-auto* run = model(app.add_subcommand("run", "Classify images"));
-run->add_option("images", o.images, "npy, idx (also gzip), PGM, PPM or raw bytes")->required();
-run->add_option("--labels", o.labels, "idx or npy: report the accuracy");
-run->add_option("--logits", o.logits, "Write the network's outputs to this npy file");
-run->add_option("--count", o.count, "Only so many images; 0: all");
-kernels(run);
-run->callback([&] { run_model(o); });
+    auto* run = model(app.add_subcommand("run", "Classify images"));
+    run->add_option("images", o.images, "npy, idx (also gzip), PGM, PPM or raw bytes")->required();
+    run->add_option("--labels", o.labels, "idx or npy: report the accuracy");
+    run->add_option("--logits", o.logits, "Write the network's outputs to this npy file");
+    run->add_option("--count", o.count, "Only so many images; 0: all");
+    kernels(run);
+    run->callback([&] { run_model(o); });
 
-auto* speed = model(app.add_subcommand("bench", "Images per second, on one thread"));
-speed->add_option("--seconds", o.seconds, "How long to measure");
-kernels(speed);
-speed->callback([&] { bench(o); });
+    auto* speed = model(app.add_subcommand("bench", "Images per second, on one thread"));
+    speed->add_option("--seconds", o.seconds, "How long to measure");
+    kernels(speed);
+    speed->callback([&] { bench(o); });
 
-auto* header = model(app.add_subcommand("export", "A model as one C++ header"));
-header->add_option("--out", o.out, "Header to write")->required();
-header->add_option("--name", o.name, "Namespace of the network");
-header->add_option("--constants", o.constants,
-                   "Layers of at most so many shift weights become straight-line code");
-header->callback([&] { export_model(o); });
+    auto* header = model(app.add_subcommand("export", "A model as one C++ header"));
+    header->add_option("--out", o.out, "Header to write")->required();
+    header->add_option("--name", o.name, "Namespace of the network");
+    header->add_option("--constants", o.constants,
+                       "Layers of at most so many shift weights become straight-line code");
+    header->callback([&] { export_model(o); });
 
-try {
-    app.parse(argc, argv);
-} catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-} catch (const std::exception& e) {
-    std::fprintf(stderr, "s3: %s\n", e.what());
-    return 1;
-}
-return 0;
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? 0 : 2;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "s3: %s\n", e.what());
+        return 1;
+    }
+    return 0;
 }
