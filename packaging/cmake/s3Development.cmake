@@ -79,3 +79,17 @@ function(s3_frameworks_of file result)
     endforeach()
     set(${result} "${targets}" PARENT_SCOPE)
 endfunction()
+
+# Some tests and examples are in Python: not any, but one whose system packages include NumPy or torch.
+set(S3_PYTHON /usr/bin/python3 CACHE FILEPATH "The Python that has NumPy and torch")
+
+# Sets <result> to whether S3_PYTHON has a module.
+function(s3_python_has module result)
+    execute_process(COMMAND ${S3_PYTHON} -c "import ${module}" RESULT_VARIABLE failed OUTPUT_QUIET
+                    ERROR_QUIET)
+    if(failed)
+        set(${result} FALSE PARENT_SCOPE)
+    else()
+        set(${result} TRUE PARENT_SCOPE)
+    endif()
+endfunction()
