@@ -59,19 +59,9 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
         return saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
     }
     static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
-        auto* fields = reinterpret_cast<std::uint64_t*>(to);
-        for (std::size_t b = 0; b < blocks(k); ++b)
-            for (std::size_t row = 0; row < m; ++row, fields += words)
-                for (std::size_t g = 0; g < groups; ++g) {
-                    std::size_t entry = 0;
-                    for (std::size_t i = Group; i-- > 0;) {
-                        const std::size_t column = b * block_weights + g * Group + i;
-                        const unsigned code =
-                            column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
-                        entry = entry * 3 + digits<F>::of(code);
-                    }
-                    numbers::put(fields, g, entry);
-                }
+        pack_fields<F, Group, groups, numbers>(stream, m, k, blocks(k),
+                                               reinterpret_cast<std::uint64_t*>(to),
+                                               [](std::size_t, std::int32_t) {});
     }
 
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {

@@ -77,22 +77,13 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
         auto* constants = reinterpret_cast<std::int32_t*>(to);
         auto* fields = reinterpret_cast<std::uint64_t*>(to + align(m * sizeof(std::int32_t)));
-        for (std::size_t row = 0; row < m; ++row) {
-            std::uint32_t all = 0; // modulo 2^32, as the sums are
-            for (std::size_t b = 0; b < blocks(k); ++b)
-                for (std::size_t g = 0; g < groups; ++g) {
-                    std::size_t entry = 0;
-                    for (std::size_t i = Group; i-- > 0;) {
-                        const std::size_t column = b * block_weights + g * Group + i;
-                        const unsigned code =
-                            column < k ? layout::get<F::bits>(stream, row * k + column) : 0;
-                        entry = entry * values + digits<F>::of(code);
-                        all += static_cast<std::uint32_t>(F::value(code));
-                    }
-                    numbers::put(fields + (b * m + row) * words, g, entry);
-                }
-            constants[row] = static_cast<std::int32_t>(std::uint32_t{center} * all);
-        }
+        // Constants count modulo 2^32, as the sums do.
+        pack_fields<F, Group, groups, numbers>(
+            stream, m, k, blocks(k), fields, [&](std::size_t row, std::int32_t weights) {
+                constants[row] = static_cast<std::int32_t>(
+                    static_cast<std::uint32_t>(constants[row]) +
+                    static_cast<std::uint32_t>(center) * static_cast<std::uint32_t>(weights));
+            });
     }
 
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
