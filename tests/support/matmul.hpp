@@ -134,7 +134,7 @@ private:
         const auto x = x_memory_.take<X>(extent(s.n, s.k, s.x_gap), where);
         for (X& v : x)
             v = draw_activation<X>(random_, x_fill, bits);
-        expect(weights, x, s);
+        expect(weights, x, s, bits);
         const bool rounds = std::same_as<X, float> &&
                             (x_fill == fill::uniform || s.k * 16 * F::max_value > 1 << 24);
         Archs::each([&]<class Arch>() {
@@ -148,7 +148,7 @@ private:
         return rows == 0 || columns == 0 ? 0 : (rows - 1) * (columns + gap) + columns;
     }
 
-    void expect(const std::vector<int>& w, std::span<const X> x, const product_shape& s) {
+    void expect(const std::vector<int>& w, std::span<const X> x, const product_shape& s, int bits) {
         std::vector<X> dense(s.n * s.k);
         for (std::size_t n = 0; n < s.n && s.k > 0; ++n)
             std::memcpy(dense.data() + n * s.k, x.data() + n * (s.k + s.x_gap), s.k * sizeof(X));
@@ -156,13 +156,14 @@ private:
         std::vector<exact> y(s.n * s.m);
         reference::matmul<int, X, exact>(w, dense, y, s.m, s.k, s.n);
         expected_.assign(y.begin(), y.end());
+        const std::int64_t largest =
+            std::same_as<X, std::int8_t> ? 1 << (bits - 1) : (1 << bits) - 1;
         too_deep_ = false;
         for (std::size_t m = 0; std::integral<X> && m < s.m; ++m) {
             std::int64_t abs_sum = 0;
             for (std::size_t k = 0; k < s.k; ++k)
                 abs_sum += std::abs(w[m * s.k + k]);
-            too_deep_ = too_deep_ || abs_sum * (std::same_as<X, std::int8_t> ? 128 : 255) >
-                                         std::numeric_limits<std::int32_t>::max();
+            too_deep_ = too_deep_ || abs_sum * largest > std::numeric_limits<std::int32_t>::max();
         }
         if constexpr (std::same_as<X, float>) {
             std::vector<double> magnitudes(s.n * s.m);
