@@ -47,7 +47,7 @@ def points(rows):
     """(MAC per byte, GMAC/s, class, description, name or None), each once."""
     seen = set()
     for row in rows:
-        if row["gmacs"] == 0 or row["regime"].startswith(("automatic", "two threads")):
+        if 0 in (row["gmacs"], row["gbytes"]) or row["regime"].startswith(("automatic", "two threads")):
             continue
         regime, rival = row["regime"].rsplit(", vs ", 1)
 
