@@ -61,8 +61,8 @@ struct permuted {
             std::int32_t all = 0;
             for (std::size_t b = 0; b < blocks(k); ++b) {
                 const std::size_t column = b * block_weights;
-                const std::uint64_t codes = take(stream, end, (row * k + column) * bits,
-                                                 std::min(block_weights, k - column) * bits);
+                const std::uint64_t codes = take_bits(stream, end, (row * k + column) * bits,
+                                                      std::min(block_weights, k - column) * bits);
                 std::size_t fields[block_weights / Unit::group];
                 std::size_t f = 0;
                 for (auto& field : fields) {
@@ -146,42 +146,7 @@ private:
                               (b - segment) * panel_width(m, p));
     }
 
-    /// What the codes of a group say: its table entry, and the sum of its weights.
-    struct group_numbers {
-        static constexpr std::size_t count = std::size_t{1} << (Unit::group * format::bits);
-        struct {
-            std::uint16_t number;
-            std::int16_t sum;
-        } of[count] = {};
-        constexpr group_numbers() {
-            using numbers = typename Unit::numbers;
-            for (std::size_t codes = 0; codes < count; ++codes) {
-                std::size_t number = 0;
-                int all = 0;
-                for (std::size_t i = Unit::group; i-- > 0;) {
-                    const unsigned code = static_cast<unsigned>(codes >> (i * format::bits)) &
-                                          unsigned{format::codes - 1};
-                    number = number * numbers::count + numbers::of(code);
-                    all += format::valid(code) ? format::value(code) : 0;
-                }
-                of[codes].number = static_cast<std::uint16_t>(number);
-                of[codes].sum = static_cast<std::int16_t>(all);
-            }
-        }
-    };
-    static constexpr group_numbers groups{};
-
-    /// `count` ≤ 56 bits of a stream of `end` bytes.
-    static std::uint64_t take(const std::uint8_t* stream, std::size_t end, std::size_t bit,
-                              std::size_t count) noexcept {
-        std::uint64_t word = 0;
-        if (std::endian::native == std::endian::little && bit / 8 + 8 <= end)
-            std::memcpy(&word, stream + bit / 8, 8);
-        else
-            for (std::size_t i = 0; i < std::min<std::size_t>(8, end - bit / 8); ++i)
-                word |= std::uint64_t{stream[bit / 8 + i]} << (8 * i);
-        return word >> (bit % 8) & ((std::uint64_t{1} << count) - 1);
-    }
+    static constexpr group_codes<format, typename Unit::numbers, Unit::group> groups{};
 
     /// What the scratch memory holds, by offset: the columns' tables first.
     struct areas {
