@@ -38,7 +38,7 @@ struct scale {
             plan.push_back({.arm = a.name,
                             .rate = a.rates[i],
                             .seed = 1000,
-                            .epochs = size.epochs,
+                            .epochs = (size.epochs + 1) / 2,
                             .tuning = true,
                             .alpha = a.alpha});
     };
@@ -51,8 +51,8 @@ struct scale {
                                     .epochs = size.epochs,
                                     .alpha = arms[i].alpha});
     };
-    const auto vary = [&](run_spec s) {
-        for (s.seed = 1; s.seed <= std::min(5, size.seeds); ++s.seed)
+    const auto vary = [&](run_spec s, int to = 5) {
+        for (s.seed = 1; s.seed <= std::min(to, size.seeds); ++s.seed)
             plan.push_back(s);
     };
     for (std::size_t i = 0; i < std::min<std::size_t>(4, arms.size()); ++i)
@@ -64,14 +64,13 @@ struct scale {
     seeds(4, 8, 1, 5);
 
     const run_spec base{.arm = "s3_3bit", .epochs = size.epochs};
-    const auto with = [&](const char* name, auto change) {
+    const auto with = [&](const char* name, auto change, int to = 5) {
         run_spec s = base;
         s.variant = name;
         change(s);
-        vary(s);
+        vary(s, to);
     };
-    // (e)
-    with("alpha0", [](run_spec& s) { s.alpha = 0; });
+    // (e), beside the arm without the regularizer
     with("alpha1e-4", [](run_spec& s) { s.alpha = 1e-4; });
     with("alpha1e-3", [](run_spec& s) { s.alpha = 1e-3; });
     // (c)
@@ -94,7 +93,7 @@ struct scale {
                        .variant = "epochs" + std::to_string(epochs)};
             if (s.arm == "fp32")
                 s.alpha = 0;
-            vary(s);
+            vary(s, epochs > size.epochs ? 3 : 5);
         }
     return plan;
 }

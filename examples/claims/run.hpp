@@ -27,7 +27,7 @@ struct run_spec {
     bool tuning = false;
     double alpha = 1e-5; ///< of the dense-weight regularizer
     double rate_factor = 1;
-    double decay = 1e-4;           ///< weight decay, on all parameters
+    double decay = 1e-4;           ///< weight decay of the inner layers; the others' is 1e-4
     double latent_scale = 1;       ///< multiplies the initial latents
     std::string sparse = "normal"; ///< initial sparse latents: normal, uniform, positive
     bool from_fp32 = false;        ///< latents from the trained fp32 network of the same seed
@@ -177,7 +177,7 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
     for (const auto& norm : net.norms)
         others.insert(others.end(), {norm->weight, norm->bias});
     torch::optim::SGD rest(others,
-                           torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(s.decay));
+                           torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(1e-4));
 
     const auto count = data.train.size() - (s.tuning ? held_out : 0);
     const auto judged = s.tuning ? fashion::labelled_images{data.train.images.slice(0, count),
