@@ -2,8 +2,10 @@
 // Codes of `Bits` bits in a stream of bytes: code i is bits [i·Bits, (i+1)·Bits), bit b being bit
 // b%8 of byte b/8. Needs no more than a freestanding compiler.
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace s3::layout {
 
@@ -28,6 +30,22 @@ constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept 
     *p = static_cast<std::uint8_t>(*p | word);
     if (bit % 8 + Bits > 8)
         p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
+}
+
+/// `count` bits from number `bit` on, of a stream of `bytes` bytes in which bit number `bit` is.
+/// All of them where count ≤ 57 or `bit` begins a byte. Reads no byte outside the stream.
+[[nodiscard]] inline std::uint64_t take_bits(const std::uint8_t* stream, std::size_t bytes,
+                                             std::size_t bit, std::size_t count) noexcept {
+    const std::uint8_t* from = stream + bit / 8;
+    const std::size_t left = bytes - bit / 8;
+    std::uint64_t word = 0;
+    if (std::endian::native == std::endian::little && left >= 8)
+        std::memcpy(&word, from, 8);
+    else
+        for (std::size_t i = 0; i < (left < 8 ? left : 8); ++i)
+            word |= std::uint64_t{from[i]} << (8 * i);
+    word >>= bit % 8;
+    return count < 64 ? word & ((std::uint64_t{1} << count) - 1) : word;
 }
 
 } // namespace s3::layout

@@ -25,23 +25,16 @@ namespace s3::kernel {
 
 inline constexpr std::size_t block_columns = 32;
 
-/// Eight codes from number `first` on, one to a byte. Reads no byte at or after `end`.
+/// Eight codes, one to a byte.
 template <int Bits>
-[[nodiscard]] inline std::uint64_t spread_codes(const std::uint8_t* stream, const std::uint8_t* end,
-                                                std::size_t first) noexcept {
-    const std::uint8_t* from = stream + first * Bits / 8;
-    std::uint64_t word = 0;
-    std::memcpy(&word, from, std::min<std::size_t>(8, static_cast<std::size_t>(end - from)));
-    if constexpr (std::endian::native == std::endian::big)
-        word = layout::detail::load(reinterpret_cast<const std::byte*>(&word), 8);
-    word >>= first * Bits % 8;
+[[nodiscard]] inline std::uint64_t spread_codes(std::uint64_t codes) noexcept {
     constexpr std::uint64_t field = ((1u << Bits) - 1) * 0x0101010101010101u;
 #if defined(__BMI2__) && defined(__x86_64__)
-    return _pdep_u64(word, field);
+    return _pdep_u64(codes, field);
 #else
     std::uint64_t spread = 0;
     for (int i = 0; i < 8; ++i)
-        spread |= word >> (i * Bits) << (i * 8) & field & 255ull << (i * 8);
+        spread |= codes >> (i * Bits) << (i * 8) & field & 255ull << (i * 8);
     return spread;
 #endif
 }
@@ -102,45 +95,42 @@ struct planes {
         return blocks(columns) * Bits * vector_bytes;
     }
 
-    /// Lays one row of a bitstream, its `columns` codes from number `first` on, into its lane of a
-    /// panel. What pads the last block is code 0: the activations that meet it must be zero.
-    static void pack_row(const std::uint8_t* stream, const std::uint8_t* end, std::size_t first,
+    /// Lays one row of a bitstream of `bytes` bytes, its `columns` codes from number `first` on,
+    /// into its lane of a panel. What pads the last block is code 0: the activations that meet it
+    /// must be zero.
+    static void pack_row(const std::uint8_t* stream, std::size_t bytes, std::size_t first,
                          std::size_t columns, std::uint8_t* lane,
                          std::size_t vector_bytes) noexcept {
         for (std::size_t c = 0; c < columns; c += block_columns, lane += Bits * vector_bytes) {
-            std::uint64_t codes[4] = {};
-            for (std::size_t i = 0; i < 4 && c + 8 * i < columns; ++i) {
-                codes[i] = spread_codes<Bits>(stream, end, first + c + 8 * i);
-                const std::size_t left = columns - c - 8 * i;
-                if (left < 8)
-                    codes[i] &= (std::uint64_t{1} << 8 * left) - 1;
+            const std::size_t left = columns - c;
+            const auto take = [&](std::size_t from, std::size_t count) -> std::uint64_t {
+                return from < left ? s3::layout::take_bits(stream, bytes, (first + c + from) * Bits,
+                                                           std::min(count, left - from) * Bits)
+                                   : 0;
+            };
+            // Steps of an element in a row: consecutive codes of a lane, or every fourth of a byte.
+            std::uint32_t word[vectors] = {};
+            if constexpr (W == 32) {
+                constexpr std::size_t p = per_element;
+                S3_UNROLL for (std::size_t v = 0; v < vectors; ++v) word[v] =
+                    static_cast<std::uint32_t>(take(v * p, v < Bits ? p : W - Bits * p));
+            } else {
+                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                    const auto codes = spread_codes<Bits>(take(8 * i, 8));
+                    const int even = static_cast<int>(2 * i), odd = even + 1;
+                    word[vector_of(even)] |= static_cast<std::uint32_t>(codes) << bit_of(even);
+                    word[vector_of(odd)] |= static_cast<std::uint32_t>(codes >> 32) << bit_of(odd);
+                }
             }
-            std::uint32_t word[static_cast<std::size_t>(Bits)] = {};
-            std::uint32_t spare = 0;
-            for (int s = 0; s < static_cast<int>(W); ++s) {
-                const std::uint32_t code = step_codes(codes, static_cast<std::size_t>(s));
-                if (s < Bits * per_element)
-                    word[vector_of(s)] |= code << bit_of(s);
-                else
-                    spare |= code << bit_of(s);
-            }
-            for (std::size_t v = 0; v < Bits; ++v) {
+            S3_UNROLL for (std::size_t v = 0; v < Bits; ++v) {
                 if constexpr (spare_bits != 0) {
                     constexpr std::uint32_t field = every_element((1u << spare_bits) - 1);
                     const int from = spare_bits * (Bits - 1 - static_cast<int>(v));
-                    word[v] |= (spare >> from & field) << (static_cast<int>(W) - spare_bits);
+                    word[v] |= (word[Bits] >> from & field) << (static_cast<int>(W) - spare_bits);
                 }
                 std::memcpy(lane + v * vector_bytes, &word[v], 4);
             }
         }
-    }
-
-private:
-    /// The codes of a step: four in the bytes of a word, or one.
-    [[nodiscard]] static constexpr std::uint32_t step_codes(const std::uint64_t (&codes)[4],
-                                                            std::size_t step) noexcept {
-        return W == 8 ? static_cast<std::uint32_t>(codes[step / 2] >> (step % 2 * 32))
-                      : static_cast<std::uint32_t>(codes[step / 8] >> (step % 8 * 8) & 255);
     }
 };
 

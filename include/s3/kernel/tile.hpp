@@ -69,10 +69,11 @@ struct tile {
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return saturating_mul(panels(m), panel_bytes(k));
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
-        const std::uint8_t* end = stream + s3::layout::stream_bytes(m * k, layout::bits);
+    static void pack(const std::uint8_t* stream, const std::int64_t*, std::size_t m, std::size_t k,
+                     std::uint8_t* to) {
+        const std::size_t bytes = s3::layout::stream_bytes(m * k, layout::bits);
         for (std::size_t row = 0; row < m; ++row)
-            layout::pack_row(stream, end, row * k, k,
+            layout::pack_row(stream, bytes, row * k, k,
                              to + row / lanes * panel_bytes(k) + row % lanes * 4,
                              arch::vector_bytes);
     }

@@ -134,7 +134,8 @@ prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::b
         using kernel = typename decltype(k)::type;
         p.layout_ = arena.take<std::uint8_t>(kernel::layout_bytes(p.rows_, p.columns_));
         std::fill(p.layout_.begin(), p.layout_.end(), std::uint8_t{0});
-        kernel::pack(packed.stream().data(), p.rows_, p.columns_, p.layout_.data());
+        kernel::pack(packed.stream().data(), packed.sums().data(), p.rows_, p.columns_,
+                     p.layout_.data());
         p.initial_ = arena.take<typename prepared::sum>(detail::padded_rows(p.rows_));
         std::fill(p.initial_.begin(), p.initial_.end(), typename prepared::sum{0});
         // Signed activations are staged as x + zero_point: what that adds is a constant of the row.

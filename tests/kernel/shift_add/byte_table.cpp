@@ -54,7 +54,7 @@ TEST_CASE("four-bit signed activations are staged as x ^ 8") {
     for (std::size_t r = 0; r < m; ++r)
         for (std::size_t i = 0; i < k; ++i)
             initial[r] -= kernel::zero_point * w.value[r * k + i];
-    const auto y = test::product<kernel>(w.stream, m, k, n, staged, initial);
+    const auto y = test::product<kernel>(w, n, staged, initial);
     for (std::size_t c = 0; c < n; ++c)
         for (std::size_t r = 0; r < m; ++r) {
             int s = 0;

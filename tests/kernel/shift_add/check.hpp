@@ -47,14 +47,17 @@ struct aligned {
 };
 
 /// y[n][m] of a kernel for activations x[n][k], given as the kernel stages them.
-template <class Kernel>
+template <class Kernel, weight_format F>
 std::vector<typename Kernel::sum>
-product(const std::vector<std::uint8_t>& stream, std::size_t m, std::size_t k, std::size_t n,
-        const std::vector<typename Kernel::staged>& x,
+product(const weights<F>& w, std::size_t n, const std::vector<typename Kernel::staged>& x,
         const std::vector<typename Kernel::sum>& initial, std::size_t parts = 1) {
     using sum = typename Kernel::sum;
+    const std::size_t m = w.rows, k = w.columns;
+    std::vector<std::int64_t> row_sums(m);
+    for (std::size_t i = 0; i < w.value.size(); ++i)
+        row_sums[i / k] += w.value[i];
     aligned<std::uint8_t> layout(Kernel::layout_bytes(m, k));
-    Kernel::pack(stream.data(), m, k, layout.data());
+    Kernel::pack(w.stream.data(), row_sums.data(), m, k, layout.data());
     aligned<std::byte> scratch(Kernel::scratch_bytes(k, n));
     std::vector<sum> y(n * m, sum(-77));
     const auto source = [&](std::size_t first, std::size_t count, auto* to, std::size_t stride) {
@@ -97,7 +100,7 @@ void check(std::size_t m, std::size_t k, std::size_t n, data kind, std::mt19937&
     std::vector<sum> initial(rng() % 2 == 0 ? 0 : (m + 63) / 64 * 64);
     for (auto& i : initial)
         i = static_cast<sum>(static_cast<int>(rng() % 2001) - 1000);
-    const auto y = product<Kernel>(w.stream, m, k, n, x, initial, parts);
+    const auto y = product<Kernel>(w, n, x, initial, parts);
     std::size_t wrong = 0;
     for (std::size_t c = 0; c < n; ++c)
         for (std::size_t r = 0; r < m; ++r) {

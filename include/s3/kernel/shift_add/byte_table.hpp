@@ -58,10 +58,10 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+    static void pack(const std::uint8_t* stream, const std::int64_t*, std::size_t m, std::size_t k,
+                     std::uint8_t* to) {
         pack_fields<F, Group, groups, numbers>(stream, m, k, blocks(k),
-                                               reinterpret_cast<std::uint64_t*>(to),
-                                               [](std::size_t, std::int32_t) {});
+                                               reinterpret_cast<std::uint64_t*>(to));
     }
 
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {

@@ -3,13 +3,14 @@
 // one weight's value. Numbers of table entries are kept as fields of 64-bit words.
 
 #include <s3/config.hpp>
+#include <s3/core/bitstream.hpp>
 #include <s3/core/format.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 namespace s3::kernel {
 
@@ -41,42 +42,37 @@ struct raw_digits {
     return exponent == 0 ? 1 : base * power(base, exponent - 1);
 }
 
-/// What the codes of a group of weights say, by these codes: its number, and the sum of its
-/// weights.
+/// The number of a group of weights, by their codes.
 template <shift_weight_format F, class Numbers, std::size_t Group>
-struct group_codes {
+class group_numbers {
+public:
     static constexpr std::size_t bits = Group * F::bits;
-    static constexpr std::size_t count = std::size_t{1} << bits;
-    struct {
-        std::uint16_t number;
-        std::int32_t sum;
-    } of[count] = {};
-    constexpr group_codes() {
-        for (std::size_t codes = 0; codes < count; ++codes) {
-            std::size_t number = 0;
-            std::int32_t all = 0;
-            for (std::size_t i = Group; i-- > 0;) {
-                const unsigned code =
-                    static_cast<unsigned>(codes >> (i * F::bits)) & unsigned{F::codes - 1};
-                number = number * Numbers::count + Numbers::of(code);
-                all += F::valid(code) ? static_cast<std::int32_t>(F::value(code)) : 0;
-            }
-            of[codes].number = static_cast<std::uint16_t>(number);
-            of[codes].sum = all;
-        }
+
+    [[nodiscard]] static constexpr std::size_t of(std::size_t codes) noexcept {
+        return Numbers::count == F::codes ? codes : table[codes];
     }
+
+private:
+    static constexpr auto table = [] {
+        std::array<std::uint16_t, std::size_t{1} << bits> all{};
+        for (std::size_t codes = 0; codes < all.size(); ++codes)
+            for (std::size_t i = Group; i-- > 0;)
+                all[codes] = static_cast<std::uint16_t>(
+                    all[codes] * Numbers::count +
+                    Numbers::of(static_cast<unsigned>(codes >> (i * F::bits)) & (F::codes - 1u)));
+        return all;
+    }();
 };
 
-/// `count` ≤ 56 bits of a stream of `end` bytes, from number `bit` on.
-[[nodiscard]] inline std::uint64_t take_bits(const std::uint8_t* stream, std::size_t end,
-                                             std::size_t bit, std::size_t count) noexcept {
-    std::uint64_t word = 0;
-    if (std::endian::native == std::endian::little && bit / 8 + 8 <= end)
-        std::memcpy(&word, stream + bit / 8, 8);
-    else
-        for (std::size_t i = 0; i < std::min<std::size_t>(8, end - bit / 8); ++i)
-            word |= std::uint64_t{stream[bit / 8 + i]} << (8 * i);
-    return word >> (bit % 8) & ((std::uint64_t{1} << count) - 1);
+/// What centring activations takes from a row's sum, modulo 2^32: center · Σw. `padding` weights of
+/// code 0 belong to the row, and the zeros that meet them are centred too.
+template <shift_weight_format F>
+[[nodiscard]] constexpr std::int32_t centring(int center, std::int64_t weights,
+                                              std::size_t padding) noexcept {
+    constexpr auto pad = static_cast<std::uint32_t>(static_cast<std::int32_t>(F::value(0)));
+    return static_cast<std::int32_t>(
+        static_cast<std::uint32_t>(center) *
+        (static_cast<std::uint32_t>(weights) + static_cast<std::uint32_t>(padding) * pad));
 }
 
 /// Numbers below `Entries` in words of `per_word` fields; `EntryBytes`, a power of two, is the size
@@ -107,34 +103,31 @@ struct entry_fields {
     }
 };
 
-/// Lays a bitstream out by [block][row][word] with a field for each group, and calls
-/// add(row, sum of a group's weights). Few rows at a time, so that neither reads nor writes
-/// scatter.
-template <shift_weight_format F, std::size_t Group, std::size_t Groups, class Fields, class Add>
+/// Lays a bitstream out by [block][row][word] with a field for each group. Few rows at a time, so
+/// that neither reads nor writes scatter.
+template <shift_weight_format F, std::size_t Group, std::size_t Groups, class Fields>
 void pack_fields(const std::uint8_t* stream, std::size_t m, std::size_t k, std::size_t blocks,
-                 std::uint64_t* to, Add&& add) {
-    static constexpr group_codes<F, digits<F>, Group> codes{};
+                 std::uint64_t* to) {
+    using numbers = group_numbers<F, digits<F>, Group>;
     constexpr std::size_t some = 16, words = Fields::words(Groups), weights = Groups * Group;
-    const std::size_t end = (m * k * F::bits + 7) / 8;
+    constexpr std::size_t at_once = 57 / numbers::bits;
+    const std::size_t bytes = (m * k * F::bits + 7) / 8;
     for (std::size_t first = 0; first < m; first += some)
         for (std::size_t b = 0; b < blocks; ++b)
             for (std::size_t row = first; row < std::min(first + some, m); ++row) {
+                const std::size_t column = b * weights, left = k - std::min(k, column);
                 std::uint64_t field[words] = {};
-                std::int32_t all = 0;
-                for (std::size_t g = 0; g < Groups; ++g) {
-                    const std::size_t column = b * weights + g * Group;
-                    const std::size_t left = column < k ? std::min(Group, k - column) : 0;
-                    const std::uint64_t index =
-                        left == 0
-                            ? 0
-                            : take_bits(stream, end, (row * k + column) * F::bits, left * F::bits);
-                    // What pads is code 0, and counts: staged zeros are centred too.
-                    const auto& group = codes.of[index];
-                    Fields::put(field, g, group.number);
-                    all += group.sum;
+                S3_UNROLL for (std::size_t g = 0; g < Groups; g += at_once) {
+                    const std::size_t count = std::min(at_once, Groups - g), done = g * Group;
+                    std::uint64_t codes =
+                        done < left
+                            ? layout::take_bits(stream, bytes, (row * k + column + done) * F::bits,
+                                                std::min(count * Group, left - done) * F::bits)
+                            : 0;
+                    S3_UNROLL for (std::size_t i = 0; i < count; ++i, codes >>= numbers::bits)
+                        Fields::put(field, g + i, numbers::of(codes & ((1u << numbers::bits) - 1)));
                 }
                 std::copy_n(field, words, to + (b * m + row) * words);
-                add(row, all);
             }
 }
 

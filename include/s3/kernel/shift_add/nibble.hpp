@@ -34,6 +34,7 @@ requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
     static constexpr const char* name = "shift_add/nibble";
     static constexpr int center = 128;
 
+    using element = std::uint8_t;
     static constexpr std::size_t vector_bytes = Arch::vector_bytes;
     static constexpr std::size_t lanes = vector_bytes;
     static constexpr std::size_t half = lanes / 2;
@@ -52,8 +53,8 @@ requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
     static constexpr std::size_t table_bytes = segment_blocks * 2 * 2 * vector_bytes;
 
     static constexpr std::size_t lane_of(std::size_t row) { return row % half * 2 + row / half; }
-    static void encode(const std::size_t (&field)[2], std::uint8_t* to) {
-        *to = static_cast<std::uint8_t>(field[0] | field[1] << 4);
+    static void encode(const std::size_t (&field)[2], element (&to)[block_vectors]) noexcept {
+        to[0] = static_cast<element>(field[0] | field[1] << 4);
     }
 
     /// Per field a vector of low bytes and one of high bytes; every 16 bytes repeat.

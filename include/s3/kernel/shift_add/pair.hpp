@@ -38,6 +38,7 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     static constexpr const char* name = "shift_add/pair";
     static constexpr int center = 128;
 
+    using element = std::uint16_t;
     static constexpr std::size_t lanes = 32;
     static constexpr std::size_t panel_vectors = 4;
     static constexpr std::size_t columns = 6;
@@ -62,15 +63,16 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     static constexpr std::size_t table_bytes = column_tables * sizeof(std::int16_t);
 
     static constexpr std::size_t lane_of(std::size_t row) { return row; }
-    static void encode(const std::size_t (&field)[fields], std::uint8_t* to) {
-        for (std::size_t v = 0; v < 3; ++v) {
+    static S3_INLINE void encode(const std::size_t (&field)[fields],
+                                 element (&to)[block_vectors]) noexcept {
+        S3_UNROLL for (std::size_t v = 0; v < block_vectors; ++v) {
             std::size_t word = 0;
-            for (std::size_t i = 0; i < per_vector; ++i)
+            S3_UNROLL for (std::size_t i = 0; i < per_vector; ++i) {
                 word |= field[v * per_vector + i] << (i * field_bits);
+            }
             if constexpr (!small)
                 word |= ((field[6] | field[7] << 6) >> (4 * v) & 15) << 12;
-            to[2 * v] = static_cast<std::uint8_t>(word);
-            to[2 * v + 1] = static_cast<std::uint8_t>(word >> 8);
+            to[v] = static_cast<element>(word);
         }
     }
 

@@ -4,13 +4,13 @@
 // rows as it has lanes. A unit says how a vector of weights is laid out, how tables are built, and
 // how a tile of rows and columns is added up:
 //
-//   lanes, panel_vectors, columns        rows of a vector; vectors and columns of a tile
-//   group, block_weights                 weights of a field, and of a block, at most 64 bits of
-//   them block_vectors, vector_bytes          what a block of `lanes` rows takes segment_blocks,
-//   table_bytes          blocks between two widenings, and all their tables' bytes lane_of(row),
-//   encode(fields, to)     where a row lies; one row's bytes in the block's vectors build(x,
-//   blocks, table)              the tables of one column add_rows<R, C>(…)                    sums
-//   += what the blocks name, for R vectors × C columns
+//   lanes, panel_vectors, columns   rows of a vector; vectors and columns of a tile
+//   group, block_weights            weights of a field, and of a block, at most 57 bits of them
+//   block_vectors, vector_bytes     what a block of `lanes` rows takes
+//   segment_blocks, table_bytes     blocks between two widenings, and all their tables' bytes
+//   lane_of(row), encode(fields, to)   where a row lies; its `element` of each vector of a block
+//   build(x, blocks, table)         the tables of one column
+//   add_rows<R, C>(…)               sums += what the blocks name, for R vectors × C columns
 //
 // Layout: per row the int32 constant that undoes the centring of activations at 128; then
 // [segment][panel][block][vector of the block][vector of rows].
@@ -50,36 +50,19 @@ struct permuted {
         return constants_bytes(m) +
                saturating_mul(saturating_mul(vectors(m), blocks(k)), block_bytes);
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
-        constexpr std::size_t bits = format::bits, width = Unit::group * bits;
-        constexpr std::size_t element = Unit::vector_bytes / lanes;
-        const std::size_t end = s3::layout::stream_bytes(m * k, format::bits);
+    static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
+                     std::size_t k, std::uint8_t* to) {
+        const std::size_t all = blocks(k);
         auto* constants = reinterpret_cast<std::int32_t*>(to);
-        for (std::size_t row = 0; row < m; ++row) {
-            const std::size_t panel = row / panel_rows, in_panel = row % panel_rows;
-            const std::size_t next = panel_width(m, panel) * Unit::vector_bytes;
-            std::int32_t all = 0;
-            for (std::size_t b = 0; b < blocks(k); ++b) {
-                const std::size_t column = b * block_weights;
-                const std::uint64_t codes = take_bits(stream, end, (row * k + column) * bits,
-                                                      std::min(block_weights, k - column) * bits);
-                std::size_t fields[block_weights / Unit::group];
-                std::size_t f = 0;
-                for (auto& field : fields) {
-                    const auto& g = groups.of[codes >> (f++ * width) & (groups.count - 1)];
-                    field = g.number;
-                    all += g.sum;
-                }
-                std::uint8_t bytes[Unit::block_vectors * element];
-                Unit::encode(fields, bytes);
-                std::uint8_t* at = to + block_offset(m, k, panel, b) +
-                                   in_panel / lanes * Unit::vector_bytes +
-                                   Unit::lane_of(in_panel % lanes) * element;
-                for (std::size_t v = 0; v < Unit::block_vectors; ++v)
-                    std::memcpy(at + v * next, bytes + v * element, element);
-            }
-            constants[row] = center * all;
-        }
+        for (std::size_t row = 0; row < m; ++row)
+            constants[row] = centring<format>(center, row_sums[row], all * block_weights - k);
+        // Some blocks at a time, whose vectors stay in cache while one row after the other joins.
+        constexpr std::size_t some = (127 / segment_blocks + 1) * segment_blocks;
+        for (std::size_t first = 0; first < m; first += lanes)
+            for (std::size_t part = 0; part < all; part += some)
+                for (std::size_t row = first; row < std::min(first + lanes, m); ++row)
+                    for (std::size_t b = part; b < std::min(part + some, all); b += segment_blocks)
+                        pack_segment(stream, m, k, row, b, to);
     }
 
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
@@ -121,6 +104,31 @@ struct permuted {
     }
 
 private:
+    /// One row's weights from block `b` to the end of its segment.
+    static S3_INLINE void pack_segment(const std::uint8_t* stream, std::size_t m, std::size_t k,
+                                       std::size_t row, std::size_t b, std::uint8_t* to) noexcept {
+        using numbers = group_numbers<format, typename Unit::numbers, Unit::group>;
+        constexpr std::size_t bits = format::bits, element = sizeof(typename Unit::element);
+        const std::size_t bytes = s3::layout::stream_bytes(m * k, bits);
+        const std::size_t panel = row / panel_rows, in_panel = row % panel_rows;
+        const std::size_t next = panel_width(m, panel) * Unit::vector_bytes;
+        const std::size_t end = std::min(k, (b + segment_blocks) * block_weights);
+        to += block_offset(m, k, panel, b) + in_panel / lanes * Unit::vector_bytes +
+              Unit::lane_of(in_panel % lanes) * element;
+        for (std::size_t column = b * block_weights; column < end; column += block_weights) {
+            const auto codes = s3::layout::take_bits(stream, bytes, (row * k + column) * bits,
+                                                     std::min(block_weights, end - column) * bits);
+            constexpr std::size_t count = block_weights / Unit::group;
+            std::size_t fields[count];
+            S3_UNROLL for (std::size_t f = 0; f < count; ++f) fields[f] =
+                numbers::of(codes >> (f * numbers::bits) & ((1u << numbers::bits) - 1));
+            typename Unit::element coded[Unit::block_vectors];
+            Unit::encode(fields, coded);
+            S3_UNROLL for (std::size_t v = 0; v < Unit::block_vectors; ++v, to += next)
+                std::memcpy(to, coded + v, element);
+        }
+    }
+
     static constexpr std::size_t align(std::size_t bytes) {
         return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes
                                                                     : (bytes + 63) / 64 * 64;
@@ -145,8 +153,6 @@ private:
                block_bytes * (segment * vectors(m) + p * panel_vectors * in_segment +
                               (b - segment) * panel_width(m, p));
     }
-
-    static constexpr group_codes<format, typename Unit::numbers, Unit::group> groups{};
 
     /// What the scratch memory holds, by offset: the columns' tables first.
     struct areas {

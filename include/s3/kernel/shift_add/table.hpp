@@ -74,16 +74,14 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
         return align(saturating_mul(m, sizeof(std::int32_t))) +
                saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+    static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
+                     std::size_t k, std::uint8_t* to) {
         auto* constants = reinterpret_cast<std::int32_t*>(to);
-        auto* fields = reinterpret_cast<std::uint64_t*>(to + align(m * sizeof(std::int32_t)));
-        // Constants count modulo 2^32, as the sums do.
+        for (std::size_t row = 0; row < m; ++row)
+            constants[row] = centring<F>(center, row_sums[row], blocks(k) * block_weights - k);
         pack_fields<F, Group, groups, numbers>(
-            stream, m, k, blocks(k), fields, [&](std::size_t row, std::int32_t weights) {
-                constants[row] = static_cast<std::int32_t>(
-                    static_cast<std::uint32_t>(constants[row]) +
-                    static_cast<std::uint32_t>(center) * static_cast<std::uint32_t>(weights));
-            });
+            stream, m, k, blocks(k),
+            reinterpret_cast<std::uint64_t*>(to + align(m * sizeof(std::int32_t))));
     }
 
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t) {
