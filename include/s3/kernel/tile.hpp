@@ -3,7 +3,7 @@
 // dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
 //
 //   few columns    stream.hpp: bound by memory
-//   many columns   a tile of R panels × 192 steps is decoded once into cache, then R × C sums live
+//   many columns   a tile of R panels × 512 steps is decoded once into cache, then R × C sums live
 //                  in registers while it meets every column
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
@@ -39,8 +39,9 @@ struct tile {
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t rows = 4; ///< panels of a decoded tile
-    /// Blocks of a decoded tile: with a few columns' activations it stays in the first-level cache.
-    static constexpr std::size_t most_blocks = 192 / layout::steps;
+    /// Blocks of a decoded tile. It streams from the second-level cache as fast as it is used up, so
+    /// that it may be long: the fewer tiles, the less often sums are stored and loaded again.
+    static constexpr std::size_t most_blocks = 512 / layout::steps;
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
