@@ -99,7 +99,7 @@ void import_model(const options& o) {
     print_report(imported->report);
     check(s3::model_file::save(imported->model, o.out), o.out);
     std::printf("%s: %s bytes of weights\n", o.out.c_str(),
-                grouped(static_cast<double>(net::weight_bytes(imported->model))).c_str());
+                count(static_cast<double>(net::weight_bytes(imported->model))).c_str());
 }
 
 void inspect(const options& o) {
@@ -218,11 +218,11 @@ void bench(const options& o) {
     for (std::size_t i = 0; i < r.model().layers.size(); ++i)
         rows.push_back({r.model().layers[i].name, r.program().kernel_name(i)});
     print(rows);
-    std::printf("\nbatch %zu, one thread (%s): %.3f ms, %s images/s (best of %zu); memory %s bytes "
+    std::printf("batch %zu, one thread (%s): %.3f ms, %s images/s (best of %zu); memory %s bytes "
                 "beside the weights\n",
                 o.batch, s3::arch::native::name, best * 1e3,
-                grouped(static_cast<double>(o.batch) / best).c_str(), passes,
-                grouped(static_cast<double>(r.program().arena_bytes(o.batch))).c_str());
+                count(static_cast<double>(o.batch) / best).c_str(), passes,
+                count(static_cast<double>(r.program().arena_bytes(o.batch))).c_str());
 }
 
 void export_model(const options& o) {

@@ -5,7 +5,8 @@
 // about it)", ISSCC 2014: add int8 0.03, int32 0.1, fp32 0.9 pJ; multiply int8 0.2, int32 3.1, fp32
 // 3.7 pJ. A shift is not in that table; it is wiring and a multiplexer, and counted as an int8 add.
 
-#include <s3/io/import.hpp>
+#include "import_table.hpp"
+
 #include <s3/io/model_file.hpp>
 
 #include <cstdio>
@@ -16,34 +17,15 @@ namespace s3_program {
 
 namespace net = s3::net;
 
-/// The first row is the head; the first column holds names, the others numbers.
-using table = std::vector<std::vector<std::string>>;
+using fashion::print;
+using fashion::table;
+using fashion::text::count;
 
-inline void print(const table& rows) {
-    std::vector<std::size_t> width;
-    for (const auto& row : rows)
-        for (std::size_t c = 0; c < row.size(); ++c) {
-            width.resize(std::max(width.size(), row.size()));
-            width[c] = std::max(width[c], row[c].size());
-        }
-    for (const auto& row : rows) {
-        for (std::size_t c = 0; c < row.size(); ++c)
-            std::printf(c == 0 ? "%-*s" : "  %*s", static_cast<int>(width[c]), row[c].c_str());
-        std::printf("\n");
-    }
-}
 template <class... T>
 [[nodiscard]] std::string format(const char* pattern, T... values) {
     char text[128];
     std::snprintf(text, sizeof text, pattern, values...);
     return text;
-}
-/// With a comma after each group of three digits.
-[[nodiscard]] inline std::string grouped(double value) {
-    std::string digits = format("%.0f", value);
-    for (std::size_t at = digits.size(); at > 3;)
-        digits.insert(at -= 3, 1, ',');
-    return digits;
 }
 
 /// Of one image. A product with a zero costs nothing, one with ±1 an addition.
@@ -119,25 +101,25 @@ inline void print_costs(const net::model& m) {
     for (std::size_t i = 0; i < m.layers.size(); ++i) {
         const layer_cost c = cost_of(m, i);
         const auto& out = m.values[i + 1];
-        rows.push_back({m.layers[i].name, grouped(static_cast<double>(c.weights)), c.format,
+        rows.push_back({m.layers[i].name, count(static_cast<double>(c.weights)), c.format,
                         c.weights == 0 ? ""
                                        : format("%.1f%%", 100.0 * static_cast<double>(c.zeros) /
                                                               static_cast<double>(c.weights)),
-                        grouped(static_cast<double>(c.bytes)),
+                        count(static_cast<double>(c.bytes)),
                         format("%zux%zux%zu", out.height, out.width, out.channels),
-                        std::to_string(out.bits), grouped(c.work.products),
-                        grouped(c.work.additions), grouped(c.work.shifts),
-                        grouped(c.work.multiplies), format("%.3f", c.work.picojoules() * 1e-6)});
+                        std::to_string(out.bits), count(c.work.products), count(c.work.additions),
+                        count(c.work.shifts), count(c.work.multiplies),
+                        format("%.3f", c.work.picojoules() * 1e-6)});
         all.add(c.work);
         weights += c.weights;
         bytes += c.bytes;
     }
-    rows.push_back({"all", grouped(static_cast<double>(weights)), "", "",
-                    grouped(static_cast<double>(bytes)), "", "", grouped(all.products),
-                    grouped(all.additions), grouped(all.shifts), grouped(all.multiplies),
+    rows.push_back({"all", count(static_cast<double>(weights)), "", "",
+                    count(static_cast<double>(bytes)), "", "", count(all.products),
+                    count(all.additions), count(all.shifts), count(all.multiplies),
                     format("%.3f", all.picojoules() * 1e-6)});
     print(rows);
-    std::printf("\nWeights take %.1f%% of their bytes in fp32. %.1f%% of the products need no "
+    std::printf("Weights take %.1f%% of their bytes in fp32. %.1f%% of the products need no "
                 "multiplication.\n"
                 "Arithmetic of one image, 45 nm (Horowitz, ISSCC 2014): %.3f uJ; the same network "
                 "in int8 %.3f uJ,\nin fp32 %.3f uJ. Shifts are counted as int8 additions; memory "
@@ -148,22 +130,8 @@ inline void print_costs(const net::model& m) {
 }
 
 inline void print_report(const std::vector<net::layer_report>& report) {
-    table rows{{"layer", "format", "method", "zeros", "scale", "weight error", "bits", "step",
-                "activation error"}};
-    for (const auto& r : report)
-        rows.push_back({r.name, r.format, r.method,
-                        r.weights == 0 ? ""
-                                       : format("%.1f%%", 100.0 * static_cast<double>(r.zeros) /
-                                                              static_cast<double>(r.weights)),
-                        r.weights == 0 ? ""
-                        : r.least_scale == r.largest_scale
-                            ? format("%.3g", double{r.least_scale})
-                            : format("%.3g-%.3g", double{r.least_scale}, double{r.largest_scale}),
-                        r.weights == 0 ? "" : format("%.3f%%", 100 * r.weight_error),
-                        std::to_string(r.bits), format("%.4g", r.step),
-                        format("%.2f%%", 100 * r.activation_error)});
-    print(rows);
-    std::printf("\nErrors are relative root mean squares: of packed weights against those given, "
+    print(fashion::import_table(report));
+    std::printf("Errors are relative root mean squares: of packed weights against those given, "
                 "of rounded\nactivations against float ones on the samples.\n");
 }
 

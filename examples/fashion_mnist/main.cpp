@@ -1,14 +1,15 @@
 // The main example: one shift network's whole life.
 //
-//   train     the same CNN in fp32 and with 3-bit S3 weights     network.hpp, train.hpp
-//   convert   pack, fold the norms, calibrate uint8 activations  convert.hpp
-//   run       classify the test images in exact integers         integer.hpp, integer.cpp
-//   keep      the packed model in a file, to be run again        model_file.hpp
-//   show      tables, curves, and a file for machines            speed.hpp, report.hpp
+//   train    the same CNN in fp32 and with 3-bit S3 weights         network.hpp, train.hpp
+//   import   weights and norms become an exact integer network      integers.hpp
+//   keep     that network in a file, to be run again                s3/io/model_file.hpp
+//   run      classify the test images, without and with products    integers.hpp
+//   show     tables, curves, and a file for machines                speed.hpp, report.hpp
 
 #include "memory.hpp"
-#include "model_file.hpp"
 #include "report.hpp"
+
+#include <s3/io/model_file.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -25,6 +26,7 @@ struct options {
     std::string report = "build/report";
     std::string model;
     std::string run;
+    std::string logits;
     int threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8);
     bool quick = false;
 };
@@ -55,43 +57,32 @@ void train_both(network<full_conv>& fp32, network<shift_conv>& s3, const dataset
     r.s3 = second.get();
 }
 
-/// In percent.
-[[nodiscard]] double accuracy(std::span<const std::int32_t> logits, const torch::Tensor& labels) {
-    const auto truth = span_of<std::int64_t>(labels);
-    std::size_t right = 0;
-    for (std::size_t n = 0; n < truth.size(); ++n) {
-        const auto* first = logits.data() + n * classes;
-        right += std::max_element(first, first + classes) - first == truth[n];
-    }
-    return 100.0 * static_cast<double>(right) / static_cast<double>(truth.size());
-}
-
 /// All test images through both kernel families.
-void run_integers(const integer_network& net, const labelled_images& test, results& r) {
-    const auto pixels = span_of<std::uint8_t>(test.images);
-    const auto outputs = static_cast<std::size_t>(test.size()) * classes;
-    std::vector<std::int32_t> by_shifts(outputs), by_products(outputs);
-    integer_runner shift_add(net, s3::family::shift_add), dot(net, s3::family::dot);
-    r.shift_add_speed = images_per_second(test.size(), [&] { shift_add.run(pixels, by_shifts); });
-    r.dot_speed = images_per_second(test.size(), [&] { dot.run(pixels, by_products); });
-    r.s3_shift_add = accuracy(by_shifts, test.labels);
-    r.s3_dot = accuracy(by_products, test.labels);
-    r.logits_identical = by_shifts == by_products;
-    for (std::size_t i = 0; i < net.inner.size(); ++i)
-        r.layer_weights[i] = net.inner[i].filter.matrix.size();
-    r.weights = net.weights();
-    r.weight_bytes = net.weight_bytes();
+[[nodiscard]] integer_results run_integers(const s3::net::model& model, const labelled_images& test,
+                                           const std::string& name) {
+    torch::Tensor logits;
+    const auto run = [&](s3::family kernels) -> kernel_results {
+        classifier net(model, kernels, name);
+        const double speed = images_per_second(test.size(), [&] { logits = net(test.images); });
+        return {accuracy(logits, test.labels), speed};
+    };
+    integer_results r;
+    r.bits = model.values[1].bits;
+    r.shift_add = run(s3::family::shift_add);
+    r.logits = logits;
+    r.dot = run(s3::family::dot);
+    r.logits_identical = r.logits.equal(logits);
+    return r;
 }
 
 int run_saved(const options& o) {
-    const auto net = load_model(o.run);
-    results r;
-    run_integers(net, read_part(o.data, "t10k"), r);
-    std::printf("S3 3-bit, integers, shift_add  %.2f%%  %s images/s\n"
-                "S3 3-bit, integers, dot        %.2f%%  %s images/s\n"
-                "logits identical: %s\n",
-                r.s3_shift_add, text::count(r.shift_add_speed).c_str(), r.s3_dot,
-                text::count(r.dot_speed).c_str(), r.logits_identical ? "yes" : "NO");
+    const auto saved = checked(s3::model_file::load(o.run), o.run);
+    const auto r = run_integers(saved.model, read_part(o.data, "t10k"), o.run);
+    print(integer_table({r}));
+    if (!o.logits.empty())
+        check(s3::safetensors::save(o.logits,
+                                    s3::safetensors::to_bytes(span_of<std::int32_t>(r.logits))),
+              o.logits);
     return r.logits_identical ? 0 : 1;
 }
 
@@ -111,20 +102,27 @@ int train_and_run(const options& o) {
     train_both(fp32, s3, data, o, r);
 
     torch::set_num_threads(1);
-    const auto net = to_integer(s3, data.train.first(500).images);
-    save_model(net, model);
-    run_integers(load_model(model), data.test, r);
+    const auto samples = data.train.first(500).images;
+    auto imported = to_integers(s3, samples, 8);
+    check(s3::model_file::save(imported.model, model), model);
+    const auto kept = checked(s3::model_file::load(model), model);
+    r.layers = std::move(imported.report);
+    r.weight_bytes = s3::net::weight_bytes(kept.model);
+    r.integers.push_back(run_integers(kept.model, data.test, model));
+    for (const int bits : {6, 4})
+        r.integers.push_back(
+            run_integers(to_integers(s3, samples, bits).model, data.test, "network"));
     r.fp32_speed = measure_float(fp32, data.test.first(2000).images);
     r.seconds = time.seconds();
 
     std::printf("\n");
-    print(outcome_table(r));
-    print(layer_table(r));
+    for (const auto& t : tables(r))
+        print(t);
     std::printf("%s\n", notes(r).c_str());
     write_report(r, o.report);
     std::printf("Report: %s/index.html\nModel:  %s (run it again with --run)\n", o.report.c_str(),
                 model.c_str());
-    return r.logits_identical ? 0 : 1;
+    return r.logits_identical() ? 0 : 1;
 }
 
 } // namespace
@@ -144,7 +142,11 @@ int main(int argc, char** argv) {
     app.add_option(
         "--model", o.model,
         "File for the packed model (default: fashion_mnist.safetensors beside the report)");
-    app.add_option("--run", o.run, "Train nothing: run this packed model on the test images");
+    auto* run =
+        app.add_option("--run", o.run, "Train nothing: run this packed model on the test images");
+    app.add_option("--logits", o.logits,
+                   "With --run: file for the logits (int32, little-endian, [image][class])")
+        ->needs(run);
     app.add_flag("--quick", o.quick, "A sixth of the images, three epochs: under a minute");
     CLI11_PARSE(app, argc, argv);
     if (o.quick && epochs->count() == 0)

@@ -2,7 +2,7 @@
 // Images per second, on one thread: the integer network, and the fp32 network in libtorch as it
 // runs best there, with its norms folded into weights and biases.
 
-#include "convert.hpp"
+#include "network.hpp"
 #include "progress.hpp"
 
 namespace fashion {
@@ -26,10 +26,9 @@ private:
         std::int64_t stride;
     };
     void add(const full_conv& layer, const torch::nn::BatchNorm2d& norm) {
-        const auto [factor, offset] = fold(norm);
-        const auto weight = weights_of(layer) * factor.view({-1, 1, 1, 1});
-        convs_.push_back({weight.to(torch::kFloat32), offset.to(torch::kFloat32),
-                          (*layer->options.stride())[0]});
+        const auto factor = norm->weight / (norm->running_var + norm->options.eps()).sqrt();
+        convs_.push_back({weights_of(layer) * factor.view({-1, 1, 1, 1}),
+                          norm->bias - norm->running_mean * factor, (*layer->options.stride())[0]});
     }
     std::vector<folded_conv> convs_;
     torch::nn::Linear linear_;

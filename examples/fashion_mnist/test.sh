@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Tests the main example: a quick run, the report, a second run from the saved model, and what it
-# says to bad input.
+# Tests the main example: a quick run, the report, a second run from the saved model, the same
+# network computed in NumPy, and what it says to bad input.
 #
-#   examples/fashion_mnist/test.sh PROGRAM FOLDER     FOLDER is emptied and filled
+#   examples/fashion_mnist/test.sh PROGRAM FOLDER [PYTHON]
+#
+# FOLDER is emptied and filled. PYTHON has NumPy.
 set -euo pipefail
 program=$1
 folder=$2
+python=${3:-}
 data=/usr/share/datasets/fashion-mnist
 rm -rf "$folder"
 mkdir -p "$folder"
@@ -35,22 +38,61 @@ grep -q '</html>' "$folder/report/index.html" || fail "the page is not whole"
 
 # The saved model gives what the report says.
 model=$folder/report/fashion_mnist.safetensors
-before=$(grep -F 'integers, dot' "$folder/log" | grep -oE '[0-9.]+%')
-after=$("$program" --run "$model" | grep -F 'integers, dot' | grep -oE '[0-9.]+%')
+before=$(grep -F '8 bits' "$folder/log" | grep -oE '[0-9.]+%')
+after=$("$program" --run "$model" --logits "$folder/logits" | grep -F '8 bits' | grep -oE '[0-9.]+%')
 [ "$before" = "$after" ] || fail "accuracy $before became $after"
+for bits in 8 6 4; do
+    grep -qE "^$bits bits +[7-9][0-9]\..* identical" "$folder/log" || fail "no row of $bits bits"
+    grep -q "<td>$bits bits</td>" "$folder/report/index.html" || fail "no row of $bits bits on the page"
+done
+grep -q '<td>S3 latents</td>' "$folder/report/index.html" || fail "no report of the import"
+
+# An independent computation of some test images gives the same integers.
+if [ -n "$python" ]; then
+    images=48
+    gzip -dc "$data/t10k-images-idx3-ubyte.gz" >"$folder/all_images"
+    head -c $((16 + images * 28 * 28)) "$folder/all_images" | tail -c +17 >"$folder/images"
+    head -c $((images * 10 * 4)) "$folder/logits" >"$folder/some_logits"
+    "$python" "$(dirname "$0")/../../tests/numpy/run_model.py" "$model" "$folder/images" \
+        "$folder/some_logits" || fail "NumPy computes other logits"
+fi
 
 refused "no data set in" --data "$folder/nowhere"
 refused "No such file" --data "$folder"
 refused "--epochs" --epochs 0
 refused "--bogus" --bogus
+refused "--logits" --logits "$folder/unused"
+
+# Files that are no model, or damaged.
 refused "cannot be opened" --run "$folder/nothing"
 refused "safetensors" --run "$folder/log"
-head -c 1000 "$model" >"$folder/short"
-refused "safetensors" --run "$folder/short"
-sed 's/s3.example.fashion_mnist/s3.example.something_els/' "$model" >"$folder/foreign"
-refused "not a model of this example" --run "$folder/foreign"
-sed 's/S3W/S4W/' "$model" >"$folder/record"
-refused "record.magic" --run "$folder/record"
+for bytes in 0 7 1000 $(($(stat -c %s "$model") - 1)); do
+    head -c "$bytes" "$model" >"$folder/short"
+    refused "safetensors" --run "$folder/short"
+done
+# The model with one text for another of the same length must be refused.
+altered() {
+    sed "s/$1/$2/" "$model" >"$folder/altered"
+    if cmp -s "$model" "$folder/altered"; then fail "there is no $1 in the model"; fi
+    refused "$3" --run "$folder/altered"
+}
+altered 's3\.model' 's3.mudel' 'not an integer network'
+altered '"s3\.model":"1"' '"s3.model":"2"' 'model.version'
+altered S3W S4W record.magic
+altered '\\"stride\\"' '\\"strife\\"' model.stride
+altered '\\"height\\":28' '\\"height\\":27' value.height
+altered 'linear\.weight' 'linear.weighs' 'model.weight (no such tensor)'
+# A sound network that is another one: the mean of an image.
+value='\"bits\":8,\"channels\":1,\"step\":1.0,\"zero_point\":0'
+network='{\"values\":[{\"height\":28,\"width\":28,'$value'},{\"height\":1,\"width\":1,'$value'}],'
+network+='\"layers\":[{\"name\":\"mean\",\"kind\":\"mean_pooling\",\"input\":0,\"window\":[28,28],'
+network+='\"stride\":[1,1],\"padding\":[0,0],\"scale\":0.001}],\"output_scale\":1.0}'
+header='{"__metadata__":{"s3.model":"1","s3.network":"'$network'"}}'
+{
+    printf "\\x$(printf %x $((${#header} % 256)))\\x$(printf %x $((${#header} / 256)))\0\0\0\0\0\0"
+    printf %s "$header"
+} >"$folder/other"
+refused "not a network of 10 classes" --run "$folder/other"
 
 # A data set of which one file is damaged.
 damaged() {

@@ -19,6 +19,11 @@ namespace text {
     std::snprintf(number, sizeof number, "%.*f", digits, value);
     return number;
 }
+[[nodiscard]] inline std::string significant(double value, int digits) {
+    char number[64];
+    std::snprintf(number, sizeof number, "%.*g", digits, value);
+    return number;
+}
 [[nodiscard]] inline std::string percent(double value, int digits = 1) {
     return fixed(value, digits) + "%";
 }

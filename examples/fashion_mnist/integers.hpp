@@ -1,0 +1,113 @@
+#pragma once
+// The trained network in integers: what the library's import needs to know of it, and how to run
+// what it gives. Errors are thrown as std::runtime_error.
+
+#include "network.hpp"
+
+#include <s3/io/import.hpp>
+#include <s3/net/program.hpp>
+
+#include <sstream>
+
+namespace fashion {
+
+/// The value of a result; its error as an exception that says where it arose.
+template <class T>
+[[nodiscard]] T checked(s3::result<T> r, const std::string& where) {
+    if (!r)
+        throw std::runtime_error(where + ": " + r.error().message());
+    return *std::move(r);
+}
+inline void check(const s3::status& s, const std::string& where) {
+    if (!s)
+        throw std::runtime_error(where + ": " + s.error().message());
+}
+
+/// `network` in the words of s3/net/description.hpp, by the names of its modules.
+[[nodiscard]] inline std::string description() {
+    std::ostringstream text;
+    const auto conv = [&](const std::string& name, std::size_t norm, const layer_shape& layer) {
+        text << "conv " << name << ' ' << layer.in_channels << ' ' << layer.out_channels
+             << " kernel=3 padding=1 stride=" << layer.stride << "\nbn norm" << norm << "\nrelu\n";
+    };
+    text << "input " << image_size << ' ' << image_size << " 1 scale=1/255\n";
+    conv("first", 0, first_layer);
+    for (std::size_t i = 1; i <= inner_layers.size(); ++i)
+        conv("inner" + std::to_string(i), i, inner_layers[i - 1]);
+    text << "globalmean mean\nlinear linear " << features << ' ' << classes << '\n';
+    return text.str();
+}
+
+/// Parameters and buffers by their names, as a file of them would hold them.
+class state_dict {
+public:
+    explicit state_dict(const torch::nn::Module& net) {
+        for (const auto& dict : {net.named_parameters(), net.named_buffers()})
+            for (const auto& item : dict)
+                if (item.value().scalar_type() == torch::kFloat32)
+                    add(item.key(), item.value().detach().contiguous());
+    }
+    [[nodiscard]] const s3::safetensors::contents& contents() const { return contents_; }
+
+private:
+    void add(const std::string& name, const torch::Tensor& t) {
+        memory_.push_back(s3::safetensors::to_bytes(span_of<float>(t)));
+        contents_.tensors[name] = {
+            s3::safetensors::dtype::f32, {t.sizes().begin(), t.sizes().end()}, memory_.back()};
+    }
+    std::list<std::vector<std::byte>> memory_;
+    s3::safetensors::contents contents_;
+};
+
+/// `samples`: pixels that the ranges of activations are measured on.
+[[nodiscard]] inline s3::net::imported_network to_integers(const network<shift_conv>& net,
+                                                           const torch::Tensor& samples, int bits) {
+    const state_dict state(net);
+    std::string where;
+    const auto described = checked(s3::net::parse(description(), where), where);
+    return checked(s3::net::import_network(state.contents(), described,
+                                           {span_of<std::uint8_t>(samples), bits}, where),
+                   where);
+}
+
+/// Prepares the kernels of one family once, then classifies any number of images. (The first and
+/// the last layer have int8 weights, which only the `dot` family serves.)
+class classifier {
+public:
+    static constexpr std::size_t batch = 32;
+
+    /// `model` may go afterwards; `name` is for errors.
+    classifier(const s3::net::model& model, s3::family kernels, const std::string& name)
+        : name_(name),
+          program_(checked(
+              s3::net::prepare<used_formats>(model, {.batch = batch, .kernels = kernels}), name)),
+          arena_(program_.arena_bytes(batch)) {
+        if (program_.output().size() != classes)
+            throw std::runtime_error(name + ": not a network of " + std::to_string(classes) +
+                                     " classes");
+    }
+    /// Logits, int32, [batch][10].
+    [[nodiscard]] torch::Tensor operator()(const torch::Tensor& pixels) {
+        std::vector<torch::Tensor> logits;
+        for (const auto& some : pixels.split(to_int64(batch))) {
+            const auto count = static_cast<std::size_t>(some.size(0));
+            auto& y =
+                logits.emplace_back(torch::empty({some.size(0), to_int64(classes)}, torch::kInt32));
+            check(s3::net::run(program_,
+                               s3::image_view<const std::uint8_t>{span_of<std::uint8_t>(some),
+                                                                  count, image_size, image_size, 1},
+                               std::span(y.data_ptr<std::int32_t>(), count * classes),
+                               std::span(arena_)),
+                  name_);
+        }
+        return torch::cat(logits);
+    }
+
+private:
+    using used_formats = s3::net::formats<shift_format, byte_format>;
+    std::string name_;
+    s3::net::program<used_formats> program_;
+    std::vector<std::byte> arena_;
+};
+
+} // namespace fashion
