@@ -96,7 +96,8 @@ void import_model(const options& o) {
         where);
     if (!imported)
         fail(o.network, where.empty() ? imported.error().message() : where);
-    print_report(imported->report);
+    print(fashion::import_table(imported->report));
+    std::printf("%s", fashion::import_note);
     check(s3::model_file::save(imported->model, o.out), o.out);
     std::printf("%s: %s bytes of weights\n", o.out.c_str(),
                 count(static_cast<double>(net::weight_bytes(imported->model))).c_str());

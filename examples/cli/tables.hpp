@@ -129,10 +129,4 @@ inline void print_costs(const net::model& m) {
                 all.int8_picojoules() * 1e-6, all.float_picojoules() * 1e-6);
 }
 
-inline void print_report(const std::vector<net::layer_report>& report) {
-    print(fashion::import_table(report));
-    std::printf("Errors are relative root mean squares: of packed weights against those given, "
-                "of rounded\nactivations against float ones on the samples.\n");
-}
-
 } // namespace s3_program

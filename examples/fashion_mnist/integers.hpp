@@ -7,7 +7,11 @@
 #include <s3/io/import.hpp>
 #include <s3/net/program.hpp>
 
+#include <list>
 #include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace fashion {
 
@@ -47,6 +51,8 @@ public:
                 if (item.value().scalar_type() == torch::kFloat32)
                     add(item.key(), item.value().detach().contiguous());
     }
+    state_dict(const state_dict&) = delete; // `contents` views `memory_`
+    state_dict& operator=(const state_dict&) = delete;
     [[nodiscard]] const s3::safetensors::contents& contents() const { return contents_; }
 
 private:

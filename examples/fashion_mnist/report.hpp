@@ -92,8 +92,7 @@ struct results {
     lines += "Images per second are those of one thread (" + std::string(s3::arch::native::name) +
              "); batch " + std::to_string(classifier::batch) + " in integers, " +
              std::to_string(r.fp32_speed.batch) + " in libtorch, whose norms are folded.\n";
-    lines += "Of import: weights against those given, activations against float ones, root mean "
-             "squares; real weight = scale times value.\n";
+    lines += import_note;
     lines += "\"Changed sign\": the share of weights that had both signs at ends of epochs.\n";
     lines += "The whole run took " + text::fixed(r.seconds, 0) + " s.\n";
     return lines;

@@ -7,8 +7,11 @@
 
 namespace fashion {
 
-/// Errors are relative root mean squares: of packed weights against those given, of rounded
-/// activations against float ones on the samples.
+inline constexpr const char* import_note =
+    "Import's errors are relative root mean squares: of packed weights against those given, of "
+    "rounded activations against float ones on the samples.\n";
+
+/// A row per layer. Real weight = scale · value, real activation = step · (value − zero point).
 [[nodiscard]] inline table import_table(const std::vector<s3::net::layer_report>& layers) {
     table rows{{"layer", "format", "method", "weights", "zeros", "scale", "weight error", "bits",
                 "step", "activation error"}};
