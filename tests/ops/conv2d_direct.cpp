@@ -56,6 +56,19 @@ problem few_channels(test::random& r) {
     });
 }
 
+/// 1 × 1 filters, mostly as networks have them: without padding, whole vectors of rows.
+problem pointwise(test::random& r) {
+    problem p{};
+    p.filter = {r.below(3) == 0 ? 1 + r.below(70) : 32 * (1 + r.below(3)), 1, 1, 1 + r.below(70)};
+    p.batch = 1 + r.below(3);
+    p.height = 1 + r.below(12);
+    p.width = 1 + r.below(r.below(6) == 0 ? 240 : 30);
+    p.options.stride = r.below(3) == 0 ? 1 + r.below(3) : 1;
+    if (r.below(6) == 0)
+        p.options.padding = {r.below(2), r.below(2)};
+    return p;
+}
+
 problem depthwise(test::random& r) {
     return draw(r, [&] {
         problem p{};
@@ -211,6 +224,11 @@ TEST_CASE("convolutions with few channels are exact whatever the size of the wei
     c.run<shift4, std::uint8_t>(3, 40, few_channels, "dot/window");
     c.run<int8_weights, std::int8_t>(4, 60, few_channels, "dot/window");
 }
+TEST_CASE("1 × 1 convolutions are exact, in place and from registers") {
+    checker c;
+    c.run<shift3, std::uint8_t>(13, 150, pointwise, "dot/window");
+    c.run<shift2, std::int8_t>(14, 60, pointwise, "dot/window");
+}
 TEST_CASE("depthwise convolutions of bytes are exact") {
     checker c;
     c.run<shift3, std::uint8_t>(5, 150, depthwise, "dot/depthwise");
@@ -228,5 +246,6 @@ TEST_CASE("depthwise convolutions by shifts are exact") {
 }
 TEST_CASE("two workers convolve few channels and depthwise as one does") {
     check_workers<std::uint8_t>(9, few_channels);
+    check_workers<std::uint8_t>(15, pointwise);
     check_workers<std::int8_t>(10, depthwise);
 }

@@ -1,9 +1,9 @@
 #pragma once
 // Convolution with few channels, NHWC, one group, dilation of width 1: under every row of the
-// filter lie kw·C contiguous bytes of the image. A band of image rows is staged once, with its
-// padding, as unsigned bytes (signed ones + 128); then an output pixel's window is kh runs of bytes
-// at known places, and no tap needs a pointer or a copy of its own. A 1-D convolution is a band of
-// one row.
+// filter lie kw·C contiguous bytes of the image. Where padding or signs are in the way, a band of
+// image rows is staged once, as unsigned bytes (signed ones + 128); then an output pixel's window
+// is kh runs of bytes at known places, and no tap needs a pointer or a copy of its own. A 1-D
+// convolution is a band of one row, and to a 1 × 1 filter all images are one row.
 //
 // Weights: int8, decoded beforehand since there are few, [block of R panels][row of the filter]
 // [step of 4 bytes][R] vectors, zero where a run is rounded up to whole steps.
@@ -32,11 +32,14 @@ template <class Engine, std::size_t R>
 struct window_tile {
     using arch = typename Engine::arch;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    /// sums[c·stride + row] for C pixels from pixel `first` on.
-    template <std::size_t C>
+    using vectors = typename Engine::sums[R];
+    /// finish(c, vectors) for C pixels c from pixel `first` on. Where sums must be widened on the
+    /// way, it stores them in sums[c·stride + row].
+    template <std::size_t C, class Finish>
     static S3_NOINLINE void run(const std::int32_t* S3_RESTRICT w, const window_runs& x,
-                                std::size_t first, const std::int32_t* initial, std::int32_t* sums,
-                                std::size_t stride) {
+                                std::size_t first, const std::int32_t* initial,
+                                const std::int32_t* sums, std::size_t stride,
+                                const Finish& finish) {
         using partial = typename Engine::partial;
         constexpr std::size_t bytes = Engine::columns_per_step;
         const std::size_t distance = x.distance;
@@ -74,7 +77,7 @@ struct window_tile {
                 if (at == x.steps)
                     at = 0, ++r;
             }
-            typename Engine::sums total[C][R];
+            vectors total[C];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
                 S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
                     total[c][i] =
@@ -82,9 +85,7 @@ struct window_tile {
                         simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
             else total[c][i] = p[c][i];
             // In order: what a vector writes beyond the rows is the next pixel's to overwrite.
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t i = 0; i < R; ++i)
-                    simd::store<arch>(sums + c * stride + i * lanes, total[c][i]);
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c) finish(c, total[c]);
             from = sums;
             from_stride = stride;
         } while (left > 0);
@@ -171,6 +172,20 @@ struct window {
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
                     std::byte* scratch) {
+        if (f.shape.height * f.shape.width * o.stride.height * o.stride.width == 1 &&
+            o.padding.height + o.padding.width == 0) {
+            const std::size_t pixels = units(x.batch, out);
+            bands(f, {x.data, 1, 1, pixels, x.channels}, {1, pixels}, o, begin, end, sink, scratch);
+        } else {
+            bands(f, x, out, o, begin, end, sink, scratch);
+        }
+    }
+
+private:
+    template <class Sink>
+    static void bands(const filter& f, const image_view<const X>& x, const extent& out,
+                      const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
+                      std::byte* scratch) {
         const std::size_t rows = f.shape.out_channels, height = f.shape.height;
         auto* sums = reinterpret_cast<std::int32_t*>(scratch);
         scratch += sums_bytes(f);
@@ -186,6 +201,9 @@ struct window {
             for (std::size_t r = 0; r < height; ++r) {
                 // Rows that the next window shares stay where they are.
                 const std::size_t h = window.row(r, o);
+                runs[r] = in_place(f, x, o, {window.image, h, window.left, count});
+                if (runs[r] != nullptr)
+                    continue;
                 const std::size_t slot =
                     o.dilation.height == 1 ? (h + o.padding.height) % height : r;
                 runs[r] = staged + slot * f.row_bytes();
@@ -204,7 +222,16 @@ struct window {
             }
             const window_runs at{runs + above, below - above, f.steps(), f.distance};
             const std::size_t together = f.strip();
-            for (std::size_t c = 0; c < count; c += together) {
+            std::size_t c = 0;
+            if constexpr (!engine::narrow &&
+                          requires { sink.template finisher<Arch, panels>(0, nullptr, nullptr); })
+                if (rows % (panels * lanes) == 0 && sink.finishes_registers()) {
+                    std::size_t to[band];
+                    sink.place(n, count, to);
+                    for (; count - c >= columns; c += columns)
+                        multiply(f, at, above, c, sink, to + c);
+                }
+            for (; c < count; c += together) {
                 const std::size_t some = std::min(together, count - c);
                 for (std::size_t i = 0; i < some; i += columns)
                     multiply(f, at, above, c + i, std::min(columns, some - i), sums + i * rows);
@@ -214,7 +241,6 @@ struct window {
         }
     }
 
-private:
     /// What a staged row holds: the pixels under the windows of `count` outputs.
     struct place {
         std::size_t image = 0, row = 0, left = 0, count = 0;
@@ -250,10 +276,47 @@ private:
                                std::size_t count, const std::int32_t* initial, std::int32_t* sums,
                                std::size_t stride) {
         using tile = window_tile<engine, R>;
+        const auto store = [=](std::size_t c, const typename tile::vectors& v)
+            __attribute__((always_inline)) {
+            S3_UNROLL for (std::size_t i = 0; i < R; ++i)
+                simd::store<Arch>(sums + c * stride + i * lanes, v[i]);
+        };
         if (count > columns / 2)
-            tile::template run<columns>(w, x, first, initial, sums, stride);
+            tile::template run<columns>(w, x, first, initial, sums, stride, store);
         else
-            tile::template run<columns / 2>(w, x, first, initial, sums, stride);
+            tile::template run<columns / 2>(w, x, first, initial, sums, stride, store);
+    }
+    /// `columns` pixels from `first` on, from registers to the outputs at `to`.
+    template <class Sink>
+    static void multiply(const filter& f, const window_runs& x, std::size_t first_run,
+                         std::size_t first, const Sink& sink, const std::size_t* to) {
+        using tile = window_tile<engine, panels>;
+        const std::size_t depth = f.shape.height * x.steps;
+        for (std::size_t m = 0; m < f.shape.out_channels; m += panels * lanes) {
+            alignas(64) std::int32_t start[panels * lanes];
+            const auto finish =
+                sink.template finisher<Arch, panels>(m, f.initial.data() + m, start);
+            tile::template run<columns>(
+                f.weights.data() + m * depth + first_run * x.steps * panels * lanes, x, first,
+                start, nullptr, 0,
+                [&](std::size_t c, const typename tile::vectors& v) __attribute__((always_inline))
+                __attribute__((always_inline)) { finish(to[c] + m, v); });
+        }
+    }
+
+    /// Where the image itself is what would be staged, for whole tiles of pixels; else null.
+    static const std::uint8_t* in_place(const filter& f, const image_view<const X>& x,
+                                        const conv_options& o, const place& p) noexcept {
+        if (std::is_signed_v<X> || p.row >= x.height || p.left >= x.width ||
+            (p.count - 1) * o.stride.width + f.shape.width > x.width - p.left)
+            return nullptr;
+        const std::size_t at = x.index(p.image, p.row, p.left, 0);
+        const std::size_t computed = (p.count + columns - 1) / columns * columns;
+        const std::size_t bytes =
+            (computed - 1) * f.distance + f.steps() * engine::columns_per_step;
+        return bytes <= x.data.size() - at
+                   ? reinterpret_cast<const std::uint8_t*>(x.data.data()) + at
+                   : nullptr;
     }
 
     /// The pixels of one image row, padding where there are none.

@@ -92,7 +92,26 @@ struct integer_store {
         return nullptr;
     }
 
+    /// Whether vectors of sums may be finished while they are in registers, by finisher<Arch,
+    /// V>(row): finish(index, vectors) takes V vectors of rows from `row` on, of one column.
+    [[nodiscard]] bool finishes_registers() const noexcept {
+        return sizeof(Y) == 1 && map.channel == 1 && e.shift.empty() && e.residual.data == nullptr;
+    }
+    template <std::same_as<Arch>, std::size_t V>
+    [[nodiscard]] S3_INLINE auto finisher(std::size_t row, const std::int32_t* initial,
+                                          std::int32_t* start) const noexcept {
+        channels<V, false> finish(*this, row);
+        S3_UNROLL for (std::size_t k = 0; k < V; ++k) simd::store<Arch>(
+            start + k * simd::width32<Arch>,
+            ints(simd::load<std::int32_t, Arch>(initial + k * simd::width32<Arch>) +
+                 finish.bias[k]));
+        finish.biased = false;
+        return finish;
+    }
+
 private:
+    template <std::size_t V, bool Residual>
+    struct channels;
     using ints = simd::lanes<std::int32_t, Arch>;
     using reals = simd::lanes<float, Arch>;
 
@@ -111,57 +130,74 @@ private:
     template <std::size_t V, bool Residual>
     S3_INLINE void finish_group(const std::size_t* at, std::size_t columns, std::size_t row,
                                 const std::int32_t* sums, std::size_t stride) const {
-        constexpr std::size_t width = simd::width32<Arch>;
-        [[maybe_unused]] const bool clips = e.activation == relu;
-        [[maybe_unused]] const std::int32_t zero = e.zero_point;
-        // Without a residual, clamping first is the same, since the limits are whole.
-        [[maybe_unused]] std::int32_t least = -limit, most = limit;
-        if constexpr (sizeof(Y) == 1 && !Residual) {
-            least = std::max(low() - zero, least);
-            most = std::min(high() - zero, most);
+        const channels<V, Residual> finish(*this, row);
+        for (std::size_t c = 0; c < columns; ++c) {
+            ints v[V];
+            S3_UNROLL for (std::size_t k = 0; k < V; ++k) v[k] =
+                simd::load<std::int32_t, Arch>(sums + c * stride + k * simd::width32<Arch>);
+            finish(at[c] + row, v);
         }
-        const bool biased = !e.bias.empty();
+    }
+
+    /// What V vectors of channels need, the same for every column.
+    template <std::size_t V, bool Residual>
+    struct channels {
+        const integer_store& s;
+        bool biased, clips;
+        std::int32_t zero, least = -limit, most = limit;
         ints bias[V];
         reals scale[V];
-        S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
-            const std::size_t m = map.first + row + k * width;
-            bias[k] = biased ? values(e.bias, m) : integer(0);
-            scale[k] = e.scale.empty() ? real(1) : values(e.scale, m);
+
+        S3_INLINE channels(const integer_store& store, std::size_t row) noexcept
+            : s(store), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
+              zero(s.e.zero_point) {
+            // Without a residual, clamping first is the same, since the limits are whole.
+            if constexpr (sizeof(Y) == 1 && !Residual) {
+                least = std::max(s.low() - zero, least);
+                most = std::min(s.high() - zero, most);
+            }
+            S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+                const std::size_t m = s.map.first + row + k * simd::width32<Arch>;
+                bias[k] = biased ? values(s.e.bias, m) : integer(0);
+                scale[k] = s.e.scale.empty() ? real(1) : values(s.e.scale, m);
+            }
         }
-        for (std::size_t c = 0; c < columns; ++c) {
-            const std::size_t index = at[c] + row;
+
+        /// Sums of one column → the outputs from number `index` on.
+        S3_INLINE void operator()(std::size_t index, const ints (&sums)[V]) const noexcept {
+            constexpr std::size_t width = simd::width32<Arch>;
+            Y* const to = s.y + index;
             ints q[V];
             S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
-                ints v = simd::load<std::int32_t, Arch>(sums + c * stride + k * width);
-                if (biased)
-                    v = v + bias[k];
+                ints v = biased ? ints(sums[k] + bias[k]) : sums[k];
                 if constexpr (std::is_same_v<Y, std::int32_t>) {
                     if (clips)
                         v = xsimd::max(v, integer(0));
-                    simd::store<Arch>(y + index + k * width, v);
+                    simd::store<Arch>(to + k * width, v);
                 } else {
                     reals f = simd::to_float(v) * scale[k];
                     if constexpr (std::is_same_v<Y, float>) {
                         if (clips)
                             f = xsimd::max(f, real(0));
-                        simd::store<Arch>(y + index + k * width, f);
+                        simd::store<Arch>(to + k * width, f);
                     } else {
                         q[k] = rounded(f, real(least), real(most));
                         if (Residual || zero != 0)
                             q[k] = q[k] + integer(zero);
                         if constexpr (Residual)
                             q[k] = xsimd::min(
-                                xsimd::max(q[k] + residual(index + k * width), integer(low())),
-                                integer(high()));
+                                xsimd::max(q[k] + s.residual(index + k * width), integer(s.low())),
+                                integer(s.high()));
                     }
                 }
             }
             if constexpr (sizeof(Y) == 1 && V == 4)
-                simd::store_bytes<Arch>(y + index, q);
+                simd::store_bytes<Arch>(to, q);
             else if constexpr (sizeof(Y) == 1)
-                simd::store_bytes<Arch>(y + index, q[0]);
+                S3_UNROLL for (std::size_t k = 0; k < V; ++k)
+                    simd::store_bytes<Arch>(to + k * width, q[k]);
         }
-    }
+    };
 
     static constexpr std::int32_t limit = static_cast<std::int32_t>(epilogue_limit);
 
