@@ -299,8 +299,8 @@ private:
             tile::template run<columns>(
                 f.weights.data() + m * depth + first_run * x.steps * panels * lanes, x, first,
                 start, nullptr, 0,
-                [&](std::size_t c, const typename tile::vectors& v) __attribute__((always_inline))
-                __attribute__((always_inline)) { finish(to[c] + m, v); });
+                [&](std::size_t c, const typename tile::vectors& v)
+                    __attribute__((always_inline)) { finish(to[c] + m, v); });
         }
     }
 

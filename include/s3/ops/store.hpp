@@ -92,8 +92,9 @@ struct integer_store {
         return nullptr;
     }
 
-    /// Whether vectors of sums may be finished while they are in registers, by finisher<Arch,
-    /// V>(row): finish(index, vectors) takes V vectors of rows from `row` on, of one column.
+    /// Whether vectors of sums may be finished while they are in registers. A finisher takes V
+    /// vectors of rows from `row` on, of one column: finish(index, vectors). Instead of `initial`,
+    /// they begin with what it writes to `start`.
     [[nodiscard]] bool finishes_registers() const noexcept {
         return sizeof(Y) == 1 && map.channel == 1 && e.shift.empty() && e.residual.data == nullptr;
     }
