@@ -67,6 +67,14 @@ struct description {
     std::vector<step> steps;
 };
 
+/// Says in `where` which line is wrong and why; gives `e` back.
+[[nodiscard]] inline error refuse(const step& s, const std::string& why, const error& e,
+                                  std::string& where) {
+    where =
+        "line " + std::to_string(s.line) + (s.name.empty() ? "" : " (" + s.name + ")") + ": " + why;
+    return e;
+}
+
 namespace detail {
 
 class description_parser {
