@@ -23,12 +23,17 @@ struct import_options {
     std::span<const std::uint8_t> samples;
     int bits = 8; ///< of activations, where the description does not say
     std::function<void(std::size_t done, std::size_t all)> progress = {};
+    /// The last line, a `linear`, stays in float whatever its format; it promises no bits.
+    bool float_last = false;
 };
 
 [[nodiscard]] inline result<imported_network> import_network(const safetensors::contents& file,
-                                                             const description& d,
+                                                             const description& given,
                                                              const import_options& o,
                                                              std::string& where) {
+    description d = given;
+    if (o.float_last && !d.steps.empty())
+        d.steps.back().format = "float";
     const std::size_t size = saturating_mul(saturating_mul(d.height, d.width), d.channels);
     if (size == 0 || o.samples.empty() || o.samples.size() % size != 0) {
         where = "calibration needs sample images of " + std::to_string(size) + " bytes each";

@@ -4,7 +4,7 @@
 //
 // A convolution takes an addition if nothing else uses its value and the other summand is computed
 // earlier. Errors: a batch norm or ReLU without such a layer before it, a last line that gives no
-// layer's value.
+// layer's value, a float layer that is not the last.
 
 #include <s3/net/float_network.hpp>
 #include <s3/net/model.hpp>
@@ -99,8 +99,14 @@ struct fused_network {
         return refuse(d.steps.back(), "the last line must give the network's output",
                       error(errc::unsupported, "description"), where);
     fused_layer& last = n.layers.back();
-    if (last.first == last.last && is_convolution(d.steps[last.first].kind))
-        last.output = output_kind::sums;
+    const step& s = d.steps[last.first];
+    if (last.first == last.last && is_convolution(s.kind))
+        last.output = s.kind == step_kind::linear && s.format == "float" ? output_kind::real
+                                                                         : output_kind::sums;
+    for (std::size_t i = 0; i < d.steps.size(); ++i)
+        if (d.steps[i].format == "float" && (i != last.first || last.output != output_kind::real))
+            return refuse(d.steps[i], "only a 'linear' that is the last line may be float",
+                          error(errc::unsupported, "format"), where);
     return n;
 }
 

@@ -56,7 +56,9 @@ public:
             const step& s = d_.steps[f.first];
             layer l;
             layer_report r;
-            if (is_convolution(s.kind)) {
+            if (f.output == output_kind::real) {
+                l.operation = lower_float(i, r);
+            } else if (is_convolution(s.kind)) {
                 convolution c;
                 if (auto done = lower(i, c, r); !done)
                     return done.error();
@@ -153,6 +155,30 @@ private:
         return a;
     }
 
+    void report_weights(const fused_layer& f, layer_report& r) const {
+        const imported_weights& w = w_.packed[f.first];
+        r.format = w.format;
+        r.method = w.method;
+        r.zeros = w.zeros;
+        r.weights = w.real.size();
+        r.weight_error = w.error;
+    }
+
+    [[nodiscard]] float_linear lower_float(std::size_t i, layer_report& r) {
+        const fused_layer& f = n_.layers[i];
+        report_weights(f, r);
+        r.least_scale = r.largest_scale = 1;
+        value(i + 1).step = 1;
+        value(i + 1).zero_point = 0;
+        float_linear l{input_of(f), w_.real[f.first].filter};
+        for (std::size_t m = 0; m < value(i + 1).channels; ++m)
+            l.bias.push_back(static_cast<float>(affine_of(f, m).offset));
+        if (l.input == 0 && !d_.deviation.empty())
+            for (std::size_t k = 0; k < l.weights.size(); ++k)
+                l.weights[k] /= static_cast<float>(d_.deviation[k % d_.channels]);
+        return l;
+    }
+
     [[nodiscard]] status lower(std::size_t i, convolution& c, layer_report& r) {
         const fused_layer& f = n_.layers[i];
         const step& s = d_.steps[f.first];
@@ -166,11 +192,7 @@ private:
             const std::size_t v = n_.value_of[*f.residual];
             c.residual = residual_input{v, value(v).step / out.step};
         }
-        r.format = w.format;
-        r.method = w.method;
-        r.zeros = w.zeros;
-        r.weights = w.real.size();
-        r.weight_error = w.error;
+        report_weights(f, r);
         r.least_scale = std::numeric_limits<float>::max();
         for (std::size_t m = 0; m < s.out; ++m) {
             const auto [scale, sum, abs_sum] = std::visit(

@@ -65,7 +65,7 @@ struct network_weights {
         const bool reads_input = n.shapes.source[l.first] == 0;
         weight_options o{
             s.format, reads_input || &l == &n.layers.back(), l.output == output_kind::sums, {}};
-        if (reads_input)
+        if (reads_input && l.output != output_kind::real)
             o.divide = d.deviation;
         auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);
         if (!packed)
