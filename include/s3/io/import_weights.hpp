@@ -79,9 +79,10 @@ private:
         if (found == file_.tensors.end())
             return error(errc::foreign, "weight (no such tensor)");
         out_.tensors.push_back(found->first);
+        const char* const argument = field == "bias" ? "bias" : "weight";
         const safetensors::tensor& t = found->second;
         if (t.data.size() / safetensors::info(t.type).bytes != count)
-            return error(errc::shape_mismatch, "weight")
+            return error(errc::shape_mismatch, argument)
                 .got(t.data.size() / safetensors::info(t.type).bytes)
                 .needs(count);
         if (count == count_ && count != 0 && (t.shape.empty() || t.shape[0] != shape_.out_channels))
@@ -94,7 +95,7 @@ private:
                 return values.error();
             for (std::size_t i = 0; i < values->size(); ++i)
                 if (!std::isfinite(static_cast<double>((*values)[i])))
-                    return error(errc::not_finite, "weight").at(i);
+                    return error(errc::not_finite, argument).at(i);
             to.assign(values->begin(), values->end());
             return {};
         };

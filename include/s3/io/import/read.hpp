@@ -3,12 +3,14 @@
 // io/import_weights.hpp, batch norms as y = factor·x + offset per channel.
 //
 // Errors name the line and the tensor: those of import_weights; norms that are missing, of another
-// shape or type, not finite.
+// shape or type, not finite; tensors that no line uses (but for num_batches_tracked).
 
 #include <s3/io/import/fuse.hpp>
 #include <s3/io/import_weights.hpp>
 
 #include <array>
+#include <set>
+#include <string>
 
 namespace s3::net::detail {
 
@@ -18,24 +20,25 @@ struct network_weights {
     std::vector<imported_weights> packed; ///< of convolutions and linear layers
 };
 
+inline constexpr std::array norm_fields{"running_mean", "running_var", "weight", "bias"};
+
 [[nodiscard]] inline result<float_weights> read_norm(const safetensors::contents& file,
                                                      const step& s, std::size_t channels,
                                                      std::string& where) {
-    const char* const names[] = {"running_mean", "running_var", "weight", "bias"};
-    std::array<std::vector<float>, 4> fields;
+    std::array<std::vector<float>, norm_fields.size()> fields;
     for (std::size_t k = 0; k < fields.size(); ++k) {
-        const auto found = file.tensors.find(s.name + "." + names[k]);
+        const auto found = file.tensors.find(s.name + "." + norm_fields[k]);
         if (found == file.tensors.end()) {
             if (k < 2)
-                return refuse(s, std::string("there is no tensor ") + names[k],
-                              error(errc::foreign, names[k]), where);
+                return refuse(s, std::string("there is no tensor ") + norm_fields[k],
+                              error(errc::foreign, norm_fields[k]), where);
             fields[k].assign(channels, k == 2 ? 1.0f : 0.0f); // affine = False
             continue;
         }
         auto values = safetensors::from_bytes<float>(found->second);
         if (!values || values->size() != channels)
-            return refuse(s, std::string(names[k]) + " is not one F32 per channel",
-                          error(errc::shape_mismatch, names[k]), where);
+            return refuse(s, std::string(norm_fields[k]) + " is not one F32 per channel",
+                          error(errc::shape_mismatch, norm_fields[k]), where);
         fields[k] = *std::move(values);
     }
     const auto& [mean, variance, gamma, beta] = fields;
@@ -58,6 +61,7 @@ struct network_weights {
     network_weights w;
     w.real.resize(d.steps.size());
     w.packed.resize(d.steps.size());
+    std::set<std::string> used;
     for (const fused_layer& l : n.layers) {
         const step& s = d.steps[l.first];
         if (!is_convolution(s.kind))
@@ -70,6 +74,7 @@ struct network_weights {
         auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);
         if (!packed)
             return refuse(s, packed.error().message(), packed.error(), where);
+        used.insert(packed->tensors.begin(), packed->tensors.end());
         w.real[l.first] = {packed->real, {}, packed->bias};
         w.packed[l.first] = *std::move(packed);
         if (l.norm) {
@@ -77,8 +82,15 @@ struct network_weights {
             if (!norm)
                 return norm.error();
             w.real[*l.norm] = *std::move(norm);
+            for (const char* field : norm_fields)
+                used.insert(d.steps[*l.norm].name + "." + field);
         }
     }
+    for (const auto& [name, tensor] : file.tensors)
+        if (used.count(name) == 0 && !name.ends_with(".num_batches_tracked")) {
+            where = "no line of the description uses the tensor " + name;
+            return error(errc::foreign, "tensor");
+        }
     return w;
 }
 
