@@ -54,7 +54,7 @@ struct options {
     std::size_t classes = 1000, size = 0, channels = 3, count = 0, batch = 1;
     int bits = 8;
     double seconds = 2;
-    bool description = false;
+    bool description = false, float_last = false;
     std::size_t constants = 0;
     std::string kernels = "automatic";
     std::string name = "network";
@@ -92,7 +92,8 @@ void import_model(const options& o) {
     const auto imported = net::import_network(
         tensors, *parsed,
         {samples.bytes, o.bits,
-         [](std::size_t done, std::size_t all) { show_progress("calibrating", done, all); }},
+         [](std::size_t done, std::size_t all) { show_progress("calibrating", done, all); },
+         o.float_last},
         where);
     if (!imported)
         fail(o.network, where.empty() ? imported.error().message() : where);
@@ -267,6 +268,8 @@ int main(int argc, char** argv) {
     importing->add_option("--size", o.size,
                           "Height of the images of a network of ours; 0: its own");
     importing->add_option("--channels", o.channels, "Of the images of a network of ours");
+    importing->add_flag("--float-last", o.float_last,
+                        "The last linear layer stays in float, which promises no bits");
     importing->add_flag("--description", o.description, "Only print the network's description");
     importing->add_option("--out", o.out, "Model file to write");
     importing->callback([&] { import_model(o); });

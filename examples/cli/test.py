@@ -180,6 +180,25 @@ for kind, name in (("s3", "shift3"), ("denseshift", "dense3"), ("deepshift", "sh
     # Rounding alone, which grows with the step; a fold or range that is wrong gives about 100%.
     assert errors[0] < 0.1 and errors[1] < 0.3 and errors[0] < errors[1] < errors[2], errors
 
+# The same network with its last layer in float: nothing but the activations is rounded.
+def float_logits(*more, **options):
+    row = next(line for line in importing("checkpoint", *more, **options).splitlines()
+               if line.startswith("fc"))
+    assert " float" in row and " 0.000%" in row, row
+    s3("run", path("model"), path("images.npy"), "--logits", path("logits.npy"))
+    logits = np.load(path("logits.npy"))
+    assert logits.dtype == np.float32
+    return logits
+
+
+wanted = forward(images)
+with open(path("float.txt"), "w") as file:
+    file.write(NETWORK.replace("fc 32 10", "fc 32 10 format=float"))
+logits = float_logits("--float-last")
+assert np.abs(logits - wanted).max() < 0.05 * np.abs(wanted).max()
+assert (logits == float_logits(network="float.txt")).all()
+importing("checkpoint")
+
 # What a model file's commands say.
 assert "Horowitz" in s3("inspect", path("model"))
 s3("bench", path("model"), "--seconds", "0.1", says="images/s")
@@ -230,6 +249,7 @@ description(NETWORK.replace("globalmean\n", ""), "must be flattened")
 description(NETWORK.replace("second 16 16", "absent 16 16"), "no such tensor")
 description(NETWORK.replace("second 16 16", "first 16 16"), "name of an earlier line")
 description(NETWORK.replace("bn norm1", "relu\nbn norm1"), "'bn' must follow")
+description(NETWORK.replace("32 kernel=3", "32 format=float kernel=3"), "line 9 (third): only a")
 
 state, _ = small_network("realized")
 for value, says in ((np.nan, "not finite"), (0.3, "not of a shift format")):

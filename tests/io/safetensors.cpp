@@ -86,6 +86,25 @@ TEST_CASE("safetensors: read is the inverse of write") {
     CHECK(*again == *bytes);
 }
 
+/// Values and their bytes, in both directions.
+template <class T>
+void stand_as(const std::vector<T>& values, st::dtype type, const std::vector<int>& bytes) {
+    const auto written = st::to_bytes(std::span<const T>(values));
+    REQUIRE(written.size() == bytes.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        CHECK(std::to_integer<int>(written[i]) == bytes[i]);
+    CHECK(*st::from_bytes<T>(st::tensor{type, {values.size()}, written}) == values);
+}
+
+TEST_CASE("safetensors: the least byte comes first, on every machine") {
+    stand_as<std::int8_t>({1, -2}, st::dtype::i8, {1, 254});
+    stand_as<std::uint16_t>({0x0102}, st::dtype::u16, {2, 1});
+    stand_as<std::int32_t>({0x01020304, -2}, st::dtype::i32, {4, 3, 2, 1, 254, 255, 255, 255});
+    stand_as<std::int64_t>({-2}, st::dtype::i64, {254, 255, 255, 255, 255, 255, 255, 255});
+    stand_as<float>({1.0f, -2.5f}, st::dtype::f32, {0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0});
+    stand_as<double>({1.0}, st::dtype::f64, {0, 0, 0, 0, 0, 0, 0xf0, 0x3f});
+}
+
 TEST_CASE("safetensors: a file without tensors, and one made by hand") {
     const auto empty = st::write({});
     REQUIRE(empty);

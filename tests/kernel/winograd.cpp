@@ -101,4 +101,31 @@ TEST_CASE("images in channel planes go through the gather") {
         CHECK(v == 9 * 64);
 }
 
+TEST_CASE("one layout is kept where images are promised to be NHWC, and others are refused") {
+    std::vector<std::uint8_t> x(64 * 16, 1);
+    const s3::filter_shape shape{64, 3, 3, 64};
+    const std::vector<int> ones(64 * shape.columns(), 1);
+    const auto filter = s3::pack_filter<s3::shift3>(ones, shape);
+    const auto p = s3::prepare<std::uint8_t>(*filter, s3::conv_options{},
+                                             {.activation_bits = 6, .nhwc_only = true});
+    REQUIRE(p);
+    const bool direct = p->direct().index() != 0;
+    CHECK(direct == s3::kernel::has_winograd<s3::shift3, s3::arch::native>);
+    CHECK(p->groups().empty() == direct);
+    std::vector<std::int32_t> y(64 * 4, -1);
+    const s3::image_view<std::int32_t> to{y, 1, 2, 2, 64};
+    const auto refused = s3::conv2d(
+        *p, s3::image_view<const std::uint8_t>{x, 1, 4, 4, 64, s3::image_order::nchw}, to);
+    CHECK(std::string_view(refused.error().argument) == "image.order");
+    CHECK(y == std::vector<std::int32_t>(64 * 4, -1));
+    CHECK(s3::conv2d(*p, s3::image_view<const std::uint8_t>{x, 1, 4, 4, 64}, to));
+    CHECK(y == std::vector<std::int32_t>(64 * 4, 9 * 64));
+    std::vector<std::int32_t> bias(64, 0);
+    bias[5] = std::numeric_limits<std::int32_t>::max();
+    const auto beyond = s3::conv2d(*p, s3::image_view<const std::uint8_t>{x, 1, 4, 4, 64}, to,
+                                   s3::epilogue{.bias = bias});
+    CHECK(beyond.error().code == s3::errc::depth_exceeded);
+    CHECK(beyond.error().index == 5);
+}
+
 } // namespace

@@ -9,8 +9,8 @@
 //                                            (realized S3, INQ, DeepShift, ternary with a scale);
 //                                            else they are rounded, where `format` says so
 //
-// Latents are realized first, always. Errors: tensors that are missing, of another shape or type,
-// not finite; weights outside the format.
+// Latents are realized first, always; `format` float leaves it at real numbers. Errors: tensors
+// that are missing, of another shape or type, not finite; weights outside the format.
 
 #include <s3/io/safetensors.hpp>
 #include <s3/net/description.hpp>
@@ -23,13 +23,14 @@
 namespace s3::net {
 
 struct imported_weights {
-    any_filter filter;
+    any_filter filter;        ///< of no meaning where `format` is float
     std::vector<float> real;  ///< [out][height][width][in], before rounding
     std::vector<double> bias; ///< empty, or per output channel
     const char* method = "";
     const char* format = "";
     double error = 0; ///< of rounding: √(Σ(real − packed)² / Σ real²)
     std::size_t zeros = 0;
+    std::vector<std::string> tensors; ///< names of those that were read
 };
 
 struct weight_options {
@@ -77,9 +78,11 @@ private:
         const auto found = file_.tensors.find(name_ + "." + field);
         if (found == file_.tensors.end())
             return error(errc::foreign, "weight (no such tensor)");
+        out_.tensors.push_back(found->first);
+        const char* const argument = field == "bias" ? "bias" : "weight";
         const safetensors::tensor& t = found->second;
         if (t.data.size() / safetensors::info(t.type).bytes != count)
-            return error(errc::shape_mismatch, "weight")
+            return error(errc::shape_mismatch, argument)
                 .got(t.data.size() / safetensors::info(t.type).bytes)
                 .needs(count);
         if (count == count_ && count != 0 && (t.shape.empty() || t.shape[0] != shape_.out_channels))
@@ -92,7 +95,7 @@ private:
                 return values.error();
             for (std::size_t i = 0; i < values->size(); ++i)
                 if (!std::isfinite(static_cast<double>((*values)[i])))
-                    return error(errc::not_finite, "weight").at(i);
+                    return error(errc::not_finite, argument).at(i);
             to.assign(values->begin(), values->end());
             return {};
         };
@@ -191,6 +194,8 @@ private:
             for (std::size_t i = 0; i < count_; ++i)
                 real_[i] *= scale[one ? 0 : i / shape_.columns()];
         }
+        if (o_.format == "float")
+            return {};
         if (o_.format.rfind("deepshift", 0) == 0 && o_.format.size() == 10) {
             out_.method = "rounded in log2";
             const int bits = o_.format[9] - '0', least = 1 - (1 << std::clamp(bits - 1, 1, 4));
@@ -342,17 +347,26 @@ private:
         if (!original_.empty())
             real_ = original_;
         out_.real.resize(count_);
-        const std::size_t taps = shape_.height * shape_.width;
+        const std::size_t taps = shape_.height * shape_.width, columns = shape_.columns();
+        const auto column_of = [&](std::size_t i) {
+            return i % taps * shape_.in_channels + i / taps % shape_.in_channels;
+        };
+        for (std::size_t i = 0; i < count_; ++i)
+            out_.real[i / columns * columns + column_of(i)] = static_cast<float>(real_[i]);
+        if (o_.format == "float") {
+            out_.format = "float";
+            out_.zeros = static_cast<std::size_t>(std::count(real_.begin(), real_.end(), 0.0));
+            return;
+        }
         double wrong = 0, all = 0;
         std::visit(
             [&](const auto& f) {
                 for (std::size_t i = 0; i < count_; ++i) {
-                    const std::size_t o = i / shape_.columns(), c = i / taps % shape_.in_channels;
-                    const std::size_t column = i % taps * shape_.in_channels + c;
+                    const std::size_t o = i / columns, c = i / taps % shape_.in_channels;
+                    const std::size_t column = column_of(i);
                     const int value = f.matrix.value(o, column);
                     const double packed = double{f.matrix.real_scale(o)} * value *
                                           (o_.divide.empty() ? 1 : o_.divide[c]);
-                    out_.real[o * shape_.columns() + column] = static_cast<float>(real_[i]);
                     out_.zeros += value == 0;
                     wrong += (real_[i] - packed) * (real_[i] - packed);
                     all += real_[i] * real_[i];

@@ -261,10 +261,11 @@ private:
         } else if (kind == "float_linear") {
             net::float_linear f_linear;
             f.take("model.input", f_linear.input);
-            for (auto s : {read_list(l.name + ".weight", "model.weight", number, f_linear.weights),
-                           read_list(l.name + ".bias", "model.bias", number, f_linear.bias)})
-                if (!s)
-                    return s;
+            if (auto s =
+                    net::detail::first_of({read_list(l, "model.weight", number, f_linear.weights),
+                                           read_list(l, "model.bias", number, f_linear.bias)});
+                !s)
+                return s;
             l.operation = std::move(f_linear);
         } else {
             return error(errc::foreign, "model.kind").at(number);
@@ -305,17 +306,18 @@ private:
         if (!filter)
             return filter.error().index < 0 ? filter.error().at(number) : filter.error();
         c.filter = *std::move(filter);
-        if (auto s = read_list(l.name + ".scale", "model.scale", number, c.scale); !s)
-            return s;
-        if (auto s = read_list(l.name + ".bias", "model.bias", number, c.bias); !s)
+        if (auto s = net::detail::first_of({read_list(l, "model.scale", number, c.scale),
+                                            read_list(l, "model.bias", number, c.bias)});
+            !s)
             return s;
         l.operation = std::move(c);
         return {};
     }
+    /// The layer's tensor that is named behind "model.", if there is one.
     template <class T>
-    [[nodiscard]] status read_list(const std::string& name, const char* argument,
-                                   std::size_t number, std::vector<T>& to) {
-        const safetensors::tensor* t = tensor(name);
+    [[nodiscard]] status read_list(const net::layer& l, const char* argument, std::size_t number,
+                                   std::vector<T>& to) {
+        const safetensors::tensor* t = tensor(l.name + "." + (argument + 6));
         if (t == nullptr)
             return {};
         auto values = safetensors::from_bytes<T>(*t);

@@ -14,6 +14,7 @@
 // stored as tensors of type U8.
 
 #include <s3/core/error.hpp>
+#include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
 
 #include <nlohmann/json.hpp>
@@ -203,12 +204,12 @@ inline constexpr const char* metadata_key = "__metadata__";
     return {};
 }
 
-[[nodiscard]] constexpr std::uint64_t little_endian(std::span<const std::byte> bytes) noexcept {
-    std::uint64_t value = 0;
-    for (std::size_t i = bytes.size(); i-- > 0;)
-        value = value << 8 | std::to_integer<std::uint64_t>(bytes[i]);
-    return value;
-}
+/// Bits of a number.
+template <class T>
+using bits_of = std::conditional_t<
+    sizeof(T) == 8, std::uint64_t,
+    std::conditional_t<sizeof(T) == 4, std::uint32_t,
+                       std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint8_t>>>;
 
 } // namespace detail
 
@@ -218,7 +219,7 @@ inline constexpr const char* metadata_key = "__metadata__";
         return error(errc::truncated, "safetensors.length")
             .got(bytes.size())
             .needs(detail::prefix_bytes);
-    const auto length = detail::little_endian(bytes.first(detail::prefix_bytes));
+    const auto length = little_endian::load(bytes.data(), detail::prefix_bytes);
     if (length > max_header_bytes)
         return error(errc::foreign, "safetensors.length").got(length).needs(max_header_bytes);
     const auto rest = bytes.subspan(detail::prefix_bytes);
@@ -287,10 +288,9 @@ inline constexpr const char* metadata_key = "__metadata__";
             .got(text.size())
             .needs(max_header_bytes);
 
-    std::vector<std::byte> bytes;
+    std::vector<std::byte> bytes(detail::prefix_bytes);
     bytes.reserve(detail::prefix_bytes + text.size() + end);
-    for (std::size_t i = 0; i < detail::prefix_bytes; ++i)
-        bytes.push_back(static_cast<std::byte>(std::uint64_t{text.size()} >> (8 * i) & 255));
+    little_endian::store(bytes.data(), text.size(), bytes.size());
     for (const char c : text)
         bytes.push_back(static_cast<std::byte>(c));
     for (const auto& [name, t] : file.tensors)
@@ -303,11 +303,9 @@ template <class T>
 requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
     [[nodiscard]] std::vector<std::byte> to_bytes(std::span<const T> values) {
     std::vector<std::byte> bytes(values.size_bytes());
-    const auto native = std::as_bytes(values);
-    std::copy(native.begin(), native.end(), bytes.begin());
-    if constexpr (std::endian::native == std::endian::big)
-        for (std::size_t i = 0; i < bytes.size(); i += sizeof(T))
-            std::reverse(bytes.data() + i, bytes.data() + i + sizeof(T));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        little_endian::store(bytes.data() + i * sizeof(T),
+                             std::bit_cast<detail::bits_of<T>>(values[i]), sizeof(T));
     return bytes;
 }
 
@@ -329,14 +327,9 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
     if (t.type != wanted)
         return error(errc::foreign, "safetensors.dtype");
     std::vector<T> values(t.data.size() / sizeof(T));
-    std::array<std::byte, sizeof(T)> native;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        std::copy_n(t.data.begin() + static_cast<std::ptrdiff_t>(i * sizeof(T)), sizeof(T),
-                    native.begin());
-        if constexpr (std::endian::native == std::endian::big)
-            std::reverse(native.begin(), native.end());
-        values[i] = std::bit_cast<T>(native);
-    }
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = std::bit_cast<T>(static_cast<detail::bits_of<T>>(
+            little_endian::load(t.data.data() + i * sizeof(T), sizeof(T))));
     return values;
 }
 

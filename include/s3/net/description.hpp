@@ -14,7 +14,7 @@
 // alone). A line takes the value of the line before, or `from=NAME`; `input` names the image. Sizes
 // may be HxW. `bits=B` sets the bits of the activations that come out. `format` is auto, int8, or
 // of core/format.hpp (real weights are rounded to it), or deepshift2 … deepshift5 (rounded in
-// log2). A real input is (scale·pixel − mean)/std. `#` starts a comment.
+// log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input is (scale·pixel − mean)/std. `#` starts a comment.
 //
 // Errors are values; `where` then says which line and what is wrong with it.
 
@@ -66,6 +66,14 @@ struct description {
     int bits = 8;
     std::vector<step> steps;
 };
+
+/// Says in `where` which line is wrong and why; gives `e` back.
+[[nodiscard]] inline error refuse(const step& s, const std::string& why, const error& e,
+                                  std::string& where) {
+    where =
+        "line " + std::to_string(s.line) + (s.name.empty() ? "" : " (" + s.name + ")") + ": " + why;
+    return e;
+}
 
 namespace detail {
 

@@ -27,9 +27,8 @@ struct network_shapes {
     constexpr std::size_t limit = std::size_t{1} << 31;
     for (const step& t : d.steps) {
         const auto refuse = [&](const std::string& why) {
-            where = "line " + std::to_string(t.line) + (t.name.empty() ? "" : " (" + t.name + ")") +
-                    ": " + why;
-            return error(errc::shape_mismatch, "description").at(t.line);
+            return net::refuse(t, why, error(errc::shape_mismatch, "description").at(t.line),
+                               where);
         };
         const bool flat = t.from > 0 && d.steps[t.from - 1].kind == step_kind::flatten;
         if (flat && t.kind != step_kind::linear)

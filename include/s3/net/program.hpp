@@ -148,7 +148,8 @@ template <class Formats = all_formats, architecture Arch = arch::native>
         const value_info& out = m.values[i + 1];
         const geometry g{.columns = saturating_mul(options.batch, out.height * out.width),
                          .kernels = options.kernels,
-                         .activation_bits = m.values[conv->input].bits};
+                         .activation_bits = m.values[conv->input].bits,
+                         .nhwc_only = true};
         auto prepared = p.prepare_convolution(*conv, g);
         if (!prepared)
             return prepared.error().at(i);

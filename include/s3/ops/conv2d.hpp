@@ -20,7 +20,7 @@ template <weight_format F, activation X, architecture Arch>
     const std::size_t pixels = saturating_mul(batch, saturating_mul(out.height, out.width));
     if (pixels == 0 || w.shape().out_channels == 0)
         return 0;
-    std::size_t bytes = scratch_bytes(w.groups()[0], pixels, workers);
+    std::size_t bytes = w.groups().empty() ? 0 : scratch_bytes(w.groups()[0], pixels, workers);
     prepared_filter<F, X, Arch>::direct_kernels::visit(w.direct(), [&](auto k, const auto& filter) {
         const std::size_t each = decltype(k)::type::scratch_bytes(filter) + 63;
         bytes = std::max(bytes, saturating_mul(workers, each / 64 * 64) + 63);
@@ -54,17 +54,14 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
         return error(errc::shape_mismatch, "y.width").got(y.width).needs(out->width);
     if (y.channels != f.out_channels)
         return error(errc::shape_mismatch, "y.channels").got(y.channels).needs(f.out_channels);
-    const std::size_t rows = f.out_channels / o.groups;
+    if (x.order != image_order::nhwc && w.prepared_for().nhwc_only)
+        return error(errc::unsupported, "image.order");
     if constexpr (std::integral<X>) {
         if (auto s = check<Y>(e, f.out_channels, y.size()); !s)
             return s;
-        for (std::size_t g = 0; g < o.groups; ++g) {
-            const auto bias = e.bias.size() > 1 ? e.bias.subspan(g * rows, rows) : e.bias;
-            if (auto s = detail::check_bias<X>(w.groups()[g].abs_sums(), bias,
-                                               w.groups()[g].prepared_for().activation_bits);
-                !s)
-                return s;
-        }
+        if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
+            !s)
+            return s;
     } else {
         if (auto s = check(e, f.out_channels); !s)
             return s;
@@ -107,6 +104,7 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
                 done = true;
             });
     const auto order = detail::pixel_order::by_edges(x.height, x.width, f, o, *out);
+    const std::size_t rows = f.out_channels / o.groups;
     for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g) {
         const auto& group = w.groups()[g];
         group.visit([&](auto k) {

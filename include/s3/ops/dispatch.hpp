@@ -24,6 +24,9 @@ struct geometry {
     std::size_t columns = 64; ///< activation vectors per call (pixels of a convolution)
     family kernels = family::automatic;
     int activation_bits = 8; ///< a promise: activations use no more bits than this
+    /// A promise: a convolution's images are NHWC. Integer kernels without a gather then keep no
+    /// second layout of the weights for others, which are refused.
+    bool nhwc_only = false;
 };
 
 namespace detail {

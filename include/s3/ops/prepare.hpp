@@ -79,6 +79,20 @@ struct arena {
     return p + (64 - reinterpret_cast<std::uintptr_t>(p) % 64) % 64;
 }
 
+/// Every row's sums fit int32.
+template <activation X, weight_format F>
+[[nodiscard]] status check_depth(const packed_matrix<F>& packed, const geometry& g) {
+    if constexpr (std::integral<X>)
+        for (std::size_t m = 0; m < packed.rows(); ++m)
+            if (!fits_int32<X>(packed.abs_sums()[m], 0, g.activation_bits))
+                return error(errc::depth_exceeded, "weights.row")
+                    .at(m)
+                    .got(packed.abs_sums()[m])
+                    .needs(std::numeric_limits<std::int32_t>::max() /
+                           (max_abs_activation<X> >> (8 - g.activation_bits)));
+    return {};
+}
+
 /// Rows that whole panels of any kernel may cover: what `initial` must hold.
 [[nodiscard]] constexpr std::size_t padded_rows(std::size_t rows) noexcept {
     return (rows + 63) / 64 * 64;
@@ -109,14 +123,8 @@ prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::b
     const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
-    if constexpr (std::integral<X>)
-        for (std::size_t m = 0; m < packed.rows(); ++m)
-            if (!fits_int32<X>(packed.abs_sums()[m], 0, g.activation_bits))
-                return error(errc::depth_exceeded, "weights.row")
-                    .at(m)
-                    .got(packed.abs_sums()[m])
-                    .needs(std::numeric_limits<std::int32_t>::max() /
-                           (max_abs_activation<X> >> (8 - g.activation_bits)));
+    if (auto s = detail::check_depth<X>(packed, g); !s)
+        return s.error();
     const auto bytes = prepared_bytes<X, Arch>(packed, g);
     if (!bytes)
         return bytes.error();

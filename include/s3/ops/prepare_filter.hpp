@@ -103,6 +103,9 @@ public:
 
     [[nodiscard]] const filter_shape& shape() const noexcept { return shape_; }
     [[nodiscard]] const conv_options& options() const noexcept { return options_; }
+    [[nodiscard]] const geometry& prepared_for() const noexcept { return geometry_; }
+    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept { return abs_sums_; }
+    /// For the product behind a gather; none where all images go to `direct`.
     [[nodiscard]] std::span<const prepared_matrix<F, X, Arch>> groups() const noexcept {
         return groups_;
     }
@@ -171,6 +174,8 @@ private:
 
     filter_shape shape_;
     conv_options options_;
+    geometry geometry_;
+    std::vector<std::int64_t> abs_sums_;
     std::vector<prepared_matrix<F, X, Arch>> groups_;
     typename direct_kernels::filter direct_;
 };
@@ -193,10 +198,19 @@ prepare(const packed_filter<F>& filter, const conv_options& options, const geome
         if (options.padding_value < least || options.padding_value > most)
             return error(errc::bad_option, "padding_value").got(options.padding_value).needs(most);
     }
+    if (auto s = detail::check_depth<X>(filter.matrix, g); !s)
+        return s.error();
     prepared_filter<F, X, Arch> p;
     p.shape_ = shape;
     p.options_ = options;
-    // A direct kernel leaves the groups in place: NCHW images go through the gather.
+    p.geometry_ = g;
+    p.abs_sums_.assign(filter.matrix.abs_sums().begin(), filter.matrix.abs_sums().end());
+    if (auto s = p.prepare_direct(filter, g); !s)
+        return s.error();
+    const bool direct = std::integral<X> && !std::holds_alternative<std::monostate>(p.direct_);
+    if (direct && g.nhwc_only)
+        return p;
+    // Beside a direct kernel too: NCHW images and floats go through the gather.
     for (std::size_t i = 0, rows = shape.out_channels / options.groups; i < options.groups; ++i) {
         auto part = filter.matrix.slice(i * rows, rows);
         if (!part)
@@ -206,8 +220,6 @@ prepare(const packed_filter<F>& filter, const conv_options& options, const geome
             return prepared.error();
         p.groups_.push_back(*std::move(prepared));
     }
-    if (auto s = p.prepare_direct(filter, g); !s)
-        return s.error();
     return p;
 }
 

@@ -19,6 +19,7 @@
 
 #include <s3/core/bitstream.hpp>
 #include <s3/core/format.hpp>
+#include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
 
 #include <bit>
@@ -50,35 +51,20 @@ struct header {
     std::uint64_t scales = 0;
 };
 
-namespace detail {
-
-constexpr void store(std::byte* to, std::uint64_t value, int bytes) noexcept {
-    for (int i = 0; i < bytes; ++i)
-        to[i] = static_cast<std::byte>(value >> (8 * i) & 255);
-}
-[[nodiscard]] constexpr std::uint64_t load(const std::byte* from, int bytes) noexcept {
-    std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;)
-        value = value << 8 | std::to_integer<std::uint64_t>(from[i]);
-    return value;
-}
-
-} // namespace detail
-
 /// Writes `header_bytes` bytes.
 constexpr void write(const header& h, std::byte* to) noexcept {
     constexpr char magic[] = "S3W";
     for (int i = 0; i < 3; ++i)
         to[i] = static_cast<std::byte>(magic[i]);
-    detail::store(to + 3, version, 1);
-    detail::store(to + 4, static_cast<std::uint64_t>(h.bits), 1);
-    detail::store(to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u), 1);
-    detail::store(to + 6, static_cast<std::uint16_t>(h.exponent_offset), 2);
-    detail::store(to + 8, h.rows, 8);
-    detail::store(to + 16, h.columns, 8);
-    detail::store(to + 24, h.height, 4);
-    detail::store(to + 28, h.width, 4);
-    detail::store(to + 32, h.scales, 8);
+    little_endian::store(to + 3, version, 1);
+    little_endian::store(to + 4, static_cast<std::uint64_t>(h.bits), 1);
+    little_endian::store(to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u), 1);
+    little_endian::store(to + 6, static_cast<std::uint16_t>(h.exponent_offset), 2);
+    little_endian::store(to + 8, h.rows, 8);
+    little_endian::store(to + 16, h.columns, 8);
+    little_endian::store(to + 24, h.height, 4);
+    little_endian::store(to + 28, h.width, 4);
+    little_endian::store(to + 32, h.scales, 8);
 }
 
 /// The header of a record, if it is one of ours, of this version and consistent in itself.
@@ -86,24 +72,24 @@ constexpr void write(const header& h, std::byte* to) noexcept {
     if (record.size() < header_bytes)
         return error(errc::truncated, "record").got(record.size()).needs(header_bytes);
     const std::byte* p = record.data();
-    if (detail::load(p, 3) != detail::load(std::as_bytes(std::span("S3W")).data(), 3))
+    if (little_endian::load(p, 3) != little_endian::load(std::as_bytes(std::span("S3W")).data(), 3))
         return error(errc::foreign, "record.magic");
-    const auto ver = detail::load(p + 3, 1);
+    const auto ver = little_endian::load(p + 3, 1);
     if (ver != version)
         return error(errc::foreign, "record.version").got(ver).needs(version);
     header h;
-    h.bits = static_cast<int>(detail::load(p + 4, 1));
-    const auto flags = detail::load(p + 5, 1);
+    h.bits = static_cast<int>(little_endian::load(p + 4, 1));
+    const auto flags = little_endian::load(p + 5, 1);
     if (flags > 3)
         return error(errc::foreign, "record.flags").got(flags).needs(3);
     h.has_zero = (flags & 1) != 0;
     h.is_shift = (flags & 2) != 0;
-    h.exponent_offset = static_cast<std::int16_t>(detail::load(p + 6, 2));
-    h.rows = detail::load(p + 8, 8);
-    h.columns = detail::load(p + 16, 8);
-    h.height = static_cast<std::uint32_t>(detail::load(p + 24, 4));
-    h.width = static_cast<std::uint32_t>(detail::load(p + 28, 4));
-    h.scales = detail::load(p + 32, 8);
+    h.exponent_offset = static_cast<std::int16_t>(little_endian::load(p + 6, 2));
+    h.rows = little_endian::load(p + 8, 8);
+    h.columns = little_endian::load(p + 16, 8);
+    h.height = static_cast<std::uint32_t>(little_endian::load(p + 24, 4));
+    h.width = static_cast<std::uint32_t>(little_endian::load(p + 28, 4));
+    h.scales = little_endian::load(p + 32, 8);
     if (h.scales > 1 && h.scales != h.rows)
         return error(errc::shape_mismatch, "record.scales").got(h.scales).needs(h.rows);
     return h;

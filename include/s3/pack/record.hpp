@@ -24,7 +24,7 @@ template <weight_format F>
                   record.data());
     std::byte* p = record.data() + layout::header_bytes;
     for (const float s : m.scale()) {
-        layout::detail::store(p, std::bit_cast<std::uint32_t>(s), 4);
+        little_endian::store(p, std::bit_cast<std::uint32_t>(s), 4);
         p += 4;
     }
     std::copy_n(std::as_bytes(stream).data(), stream.size(), p);
@@ -54,7 +54,7 @@ template <weight_format F>
     const std::byte* p = record.data() + layout::header_bytes;
     for (std::size_t i = 0; i < scale_count; ++i)
         (*scale)[i] =
-            std::bit_cast<float>(static_cast<std::uint32_t>(layout::detail::load(p + 4 * i, 4)));
+            std::bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));
     const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
                            rest - 4 * scale_count);
     // A matrix without columns has no stream that would bound its number of rows.

@@ -1,0 +1,128 @@
+#pragma once
+// The step and zero point of every activation, measured on samples by the network in float.
+//
+// Two passes: the range of each value, then the squared error of rounding with steps that cover
+// shares of that range; the best is taken, so the largest activations may saturate. Errors: samples
+// beyond the input's bits, activations that are not finite.
+
+#include <s3/io/import/fuse.hpp>
+
+#include <array>
+#include <functional>
+
+namespace s3::net::detail {
+
+/// real = step·(q − zero_point), q of so many bits.
+struct quantizer {
+    double step = 1;
+    int zero_point = 0;
+    int bits = 8;
+    double error = 0; ///< relative, of rounding the samples' activations
+
+    [[nodiscard]] int top() const { return (1 << bits) - 1; }
+};
+
+/// Of the activations that one value had on the samples.
+class observed_range {
+public:
+    static constexpr std::array shares{1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3};
+
+    /// Whether all are finite, and small enough for float.
+    [[nodiscard]] bool widen(std::span<const float> values) {
+        for (const float x : values) {
+            if (!(std::fabs(x) < 1e30f))
+                return false;
+            low_ = std::min(low_, double{x});
+            high_ = std::max(high_, double{x});
+            energy_ += double{x} * x;
+        }
+        return true;
+    }
+    /// After all of `widen`.
+    void try_shares(std::span<const float> values, int bits) {
+        for (std::size_t k = 0; k < shares.size(); ++k) {
+            const quantizer t = covering(shares[k], bits);
+            const auto inverse = static_cast<float>(1 / t.step), step = static_cast<float>(t.step),
+                       low = static_cast<float>(-t.zero_point),
+                       high = static_cast<float>(t.top() - t.zero_point);
+            double sum = 0;
+            for (const float x : values) {
+                const float q = std::clamp(std::nearbyint(x * inverse), low, high);
+                sum += double{x - q * step} * (x - q * step);
+            }
+            errors_[k] += sum;
+        }
+    }
+    [[nodiscard]] quantizer best(int bits) const {
+        const auto least = std::min_element(errors_.begin(), errors_.end());
+        quantizer q = covering(shares[static_cast<std::size_t>(least - errors_.begin())], bits);
+        q.error = energy_ > 0 ? std::sqrt(*least / energy_) : 0;
+        return q;
+    }
+
+private:
+    [[nodiscard]] quantizer covering(double share, int bits) const {
+        const double width = std::max(high_ - low_, 1e-6);
+        quantizer q{.bits = bits};
+        q.step = std::max(width * share / q.top(), 1e-12);
+        q.zero_point =
+            std::clamp(static_cast<int>(std::lround(-low_ / width * q.top())), 0, q.top());
+        return q;
+    }
+
+    double low_ = 0, high_ = 0, energy_ = 0;
+    std::array<double, shares.size()> errors_{};
+};
+
+/// The input as it comes; its zero point, which pads, is the mean of the means.
+[[nodiscard]] inline quantizer input_quantizer(const description& d) {
+    quantizer q{.step = d.scale, .bits = d.bits};
+    double mean = 0;
+    for (const double m : d.mean)
+        mean += m / static_cast<double>(d.mean.size());
+    q.zero_point = std::clamp(static_cast<int>(std::lround(mean / d.scale)), 0, q.top());
+    return q;
+}
+
+/// One for each value of the model. `samples` are whole images.
+[[nodiscard]] inline result<std::vector<quantizer>>
+calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
+          std::span<const std::uint8_t> samples,
+          const std::function<void(std::size_t, std::size_t)>& progress, std::string& where) {
+    std::vector<quantizer> found{input_quantizer(d)};
+    for (const std::uint8_t q : samples)
+        if (q > found[0].top()) {
+            where = "a sample is larger than the input's bits allow";
+            return error(errc::bad_option, "samples").got(q).needs(found[0].top());
+        }
+    float_network net(d, n.shapes, weights);
+    std::vector<observed_range> ranges(n.layers.size());
+    const std::size_t size = n.shapes.values[0].size(), count = samples.size() / size;
+    for (std::size_t i = 0; i < 2 * count; ++i) {
+        net.run(samples.subspan(i % count * size, size));
+        for (std::size_t g = 0; g < n.layers.size(); ++g) {
+            const fused_layer& l = n.layers[g];
+            const auto values = net.value(l.last + 1);
+            if (i >= count)
+                ranges[g].try_shares(values, l.bits);
+            else if (!ranges[g].widen(values))
+                return refuse(d.steps[l.last], "an activation is not finite",
+                              error(errc::not_finite, "samples").at(i), where);
+        }
+        if (progress)
+            progress(i + 1, 2 * count);
+    }
+    for (std::size_t g = 0; g < n.layers.size(); ++g) {
+        const fused_layer& l = n.layers[g];
+        // The largest of bytes is one of them.
+        if (d.steps[l.first].kind == step_kind::max_pool) {
+            const quantizer taken = found[n.value_of[n.shapes.source[l.first]]];
+            found.push_back(taken);
+        } else {
+            found.push_back(ranges[g].best(l.bits));
+        }
+    }
+    return found;
+}
+
+} // namespace s3::net::detail

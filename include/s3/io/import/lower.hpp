@@ -1,0 +1,255 @@
+#pragma once
+// Fused layers, their weights and the quantizers of their activations → an integer model.
+//
+// With the integer sum acc = Σ w·q, batch norm goes into the epilogue, the sign of γ included:
+//
+//   real convolution   x = unit·(acc − zero_point·Σw),   unit = step_in · scale of the channel
+//   batch norm         y = factor·x + offset
+//   epilogue           scale = factor·unit / step_out,
+//                      bias = round(offset / (factor·unit)) − zero_point·Σw
+//
+// An input with a mean and deviation per channel stays bytes: both go into the first convolution's
+// offset and weights. Errors: rows whose sums could overflow int32, by their real Σ|w|.
+
+#include <s3/io/import/calibrate.hpp>
+#include <s3/io/import/read.hpp>
+
+#include <limits>
+
+namespace s3::net {
+
+/// One layer of the result, for people.
+struct layer_report {
+    std::string name;
+    std::string format; ///< of the weights, or the kind of layer
+    std::string method;
+    std::size_t weights = 0;
+    std::size_t zeros = 0;
+    float least_scale = 0, largest_scale = 0; ///< real weight = scale · value
+    double weight_error = 0;                  ///< relative, against the weights given
+    int bits = 8;
+    double step = 0;
+    double activation_error = 0; ///< relative error of rounding activations on the samples
+};
+
+struct imported_network {
+    net::model model;
+    std::vector<layer_report> report;
+};
+
+namespace detail {
+
+class network_lowering {
+public:
+    network_lowering(const description& d, const fused_network& n, network_weights weights,
+                     std::vector<quantizer> quantizers, std::string& where)
+        : d_(d), n_(n), w_(std::move(weights)), q_(std::move(quantizers)), where_(where) {}
+
+    [[nodiscard]] result<imported_network> run() {
+        for (std::size_t v = 0; v < q_.size(); ++v) {
+            const auto& shape = n_.shapes.values[v == 0 ? 0 : n_.layers[v - 1].last + 1];
+            out_.model.values.push_back({shape.height, shape.width, shape.channels, q_[v].bits,
+                                         static_cast<float>(q_[v].step), q_[v].zero_point});
+        }
+        for (std::size_t i = 0; i < n_.layers.size(); ++i) {
+            const fused_layer& f = n_.layers[i];
+            const step& s = d_.steps[f.first];
+            layer l;
+            layer_report r;
+            if (f.output == output_kind::real) {
+                l.operation = lower_float(i, r);
+            } else if (is_convolution(s.kind)) {
+                convolution c;
+                if (auto done = lower(i, c, r); !done)
+                    return done.error();
+                l.operation = std::move(c);
+            } else if (s.kind == step_kind::add) {
+                l.operation = add(i, r);
+            } else {
+                l.operation = pool(i, r);
+            }
+            l.name = !s.name.empty()
+                         ? s.name
+                         : (s.kind == step_kind::add ? "add" : "pool") + std::to_string(i);
+            r.name = l.name;
+            r.bits = value(i + 1).bits;
+            r.step = value(i + 1).step;
+            r.activation_error = f.output == output_kind::bytes ? q_[i + 1].error : 0;
+            out_.report.push_back(std::move(r));
+            out_.model.layers.push_back(std::move(l));
+        }
+        return std::move(out_);
+    }
+
+private:
+    [[nodiscard]] value_info& value(std::size_t v) { return out_.model.values[v]; }
+    /// The model's value that a layer reads.
+    [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
+        return n_.value_of[n_.shapes.source[f.first]];
+    }
+    [[nodiscard]] error refuse(const fused_layer& f, const std::string& why, const error& e) {
+        return net::refuse(d_.steps[f.first], why, e, where_);
+    }
+
+    template <class Operation>
+    void set_limits(std::size_t i, Operation& o) {
+        const fused_layer& f = n_.layers[i];
+        const value_info& out = value(i + 1);
+        o.low = f.limit ? out.zero_point : 0;
+        o.high = out.top();
+        if (f.limit == step_kind::relu6)
+            o.high = std::min(o.high,
+                              out.zero_point + static_cast<int>(std::lround(6 / double{out.step})));
+    }
+
+    [[nodiscard]] addition add(std::size_t i, layer_report& r) {
+        addition a;
+        a.a = input_of(n_.layers[i]);
+        a.b = n_.value_of[d_.steps[n_.layers[i].first].other];
+        a.a_scale = value(a.a).step / value(i + 1).step;
+        a.b_scale = value(a.b).step / value(i + 1).step;
+        set_limits(i, a);
+        r.format = "addition";
+        return a;
+    }
+
+    [[nodiscard]] pooling pool(std::size_t i, layer_report& r) {
+        const step& s = d_.steps[n_.layers[i].first];
+        pooling p;
+        p.input = input_of(n_.layers[i]);
+        const value_info &in = value(p.input), &out = value(i + 1);
+        p.kind = s.kind == step_kind::max_pool ? pooling_kind::max : pooling_kind::mean;
+        const bool global = s.kind == step_kind::global_mean;
+        p.window = global ? extent(in.height, in.width) : s.kernel;
+        p.stride = global ? extent(1) : s.stride;
+        p.padding = s.padding;
+        const double area = static_cast<double>(p.window.height * p.window.width);
+        if (p.kind == pooling_kind::mean)
+            p.scale = static_cast<float>(double{in.step} / (double{out.step} * area));
+        r.format = p.kind == pooling_kind::max ? "max pooling" : "mean pooling";
+        return p;
+    }
+
+    /// y = factor·x + offset of a row: its bias, the input's mean and its batch norm.
+    struct affine {
+        double factor = 1, offset = 0;
+    };
+    [[nodiscard]] affine affine_of(const fused_layer& f, std::size_t row) {
+        const float_weights& w = w_.real[f.first];
+        affine a;
+        a.offset = w.offset.empty() ? 0 : w.offset[row];
+        if (input_of(f) == 0 && !d_.mean.empty()) {
+            const filter_shape& shape = n_.shapes.filters[f.first];
+            const std::size_t first = row / (shape.out_channels / d_.steps[f.first].groups);
+            const double padding = value(0).zero_point * double{value(0).step};
+            for (std::size_t k = 0; k < shape.columns(); ++k) {
+                const std::size_t channel = first * shape.in_channels + k % shape.in_channels;
+                a.offset += w.filter[row * shape.columns() + k] * (padding - d_.mean[channel]) /
+                            (d_.deviation.empty() ? 1 : d_.deviation[channel]);
+            }
+        }
+        if (f.norm) {
+            a.factor = w_.real[*f.norm].factor[row];
+            a.offset = a.offset * a.factor + w_.real[*f.norm].offset[row];
+        }
+        return a;
+    }
+
+    void report_weights(const fused_layer& f, layer_report& r) const {
+        const imported_weights& w = w_.packed[f.first];
+        r.format = w.format;
+        r.method = w.method;
+        r.zeros = w.zeros;
+        r.weights = w.real.size();
+        r.weight_error = w.error;
+    }
+
+    [[nodiscard]] float_linear lower_float(std::size_t i, layer_report& r) {
+        const fused_layer& f = n_.layers[i];
+        report_weights(f, r);
+        r.least_scale = r.largest_scale = 1;
+        value(i + 1).step = 1;
+        value(i + 1).zero_point = 0;
+        float_linear l{input_of(f), w_.real[f.first].filter};
+        for (std::size_t m = 0; m < value(i + 1).channels; ++m)
+            l.bias.push_back(static_cast<float>(affine_of(f, m).offset));
+        if (l.input == 0 && !d_.deviation.empty())
+            for (std::size_t k = 0; k < l.weights.size(); ++k)
+                l.weights[k] /= static_cast<float>(d_.deviation[k % d_.channels]);
+        return l;
+    }
+
+    [[nodiscard]] status lower(std::size_t i, convolution& c, layer_report& r) {
+        const fused_layer& f = n_.layers[i];
+        const step& s = d_.steps[f.first];
+        imported_weights& w = w_.packed[f.first];
+        c.input = input_of(f);
+        const value_info& in = value(c.input);
+        value_info& out = value(i + 1);
+        c.options = {s.stride, s.padding, s.dilation, s.groups, in.zero_point};
+        c.raw = f.output == output_kind::sums;
+        if (f.residual) {
+            const std::size_t v = n_.value_of[*f.residual];
+            c.residual = residual_input{v, value(v).step / out.step};
+        }
+        report_weights(f, r);
+        r.least_scale = std::numeric_limits<float>::max();
+        for (std::size_t m = 0; m < s.out; ++m) {
+            const auto [scale, sum, abs_sum] = std::visit(
+                [&](const auto& p) {
+                    return std::tuple(double{p.matrix.real_scale(m)},
+                                      static_cast<double>(p.matrix.sums()[m]),
+                                      static_cast<double>(p.matrix.abs_sums()[m]));
+                },
+                w.filter);
+            r.least_scale = std::min(r.least_scale, static_cast<float>(scale));
+            r.largest_scale = std::max(r.largest_scale, static_cast<float>(scale));
+            const double unit = double{in.step} * scale;
+            auto [factor, offset] = affine_of(f, m);
+            // Room that the sums leave for the bias. A channel that the norm all but switches off
+            // gets a factor that keeps its bias within it.
+            const double room = std::numeric_limits<std::int32_t>::max() - abs_sum * in.top() -
+                                std::abs(sum) * in.zero_point - 1;
+            if (room < 0)
+                return refuse(f,
+                              "row " + std::to_string(m) + " has a sum of |w| of " +
+                                  std::to_string(static_cast<std::int64_t>(abs_sum)) +
+                                  ": int32 sums could overflow",
+                              error(errc::depth_exceeded, "weight").at(m).got(abs_sum));
+            const double least = std::max(std::fabs(offset) / unit / std::max(room, 1.0), 1e-30);
+            if (c.raw && least > 1)
+                return refuse(f, "the bias of row " + std::to_string(m) + " is too large",
+                              error(errc::depth_exceeded, "bias").at(m).got(offset));
+            factor = std::copysign(std::max(std::fabs(factor), least), factor);
+            c.bias.push_back(static_cast<std::int32_t>(
+                std::clamp(std::nearbyint(offset / (factor * unit)), -room, room) -
+                sum * in.zero_point));
+            if (!c.raw)
+                c.scale.push_back(static_cast<float>(factor * unit / double{out.step}));
+            else if (r.least_scale != r.largest_scale)
+                return refuse(f, "the last layer needs one scale for all its rows",
+                              error(errc::unsupported, "scale").at(m));
+            else
+                out_.model.output_scale = static_cast<float>(unit);
+        }
+        if (c.raw) {
+            out.step = out_.model.output_scale;
+            out.bits = 8;
+            out.zero_point = 0;
+        }
+        set_limits(i, c);
+        c.filter = std::move(w.filter);
+        return {};
+    }
+
+    const description& d_;
+    const fused_network& n_;
+    network_weights w_;
+    std::vector<quantizer> q_;
+    std::string& where_;
+    imported_network out_;
+};
+
+} // namespace detail
+
+} // namespace s3::net

@@ -1,0 +1,97 @@
+#pragma once
+// All weights of a described network out of its state dict: convolutions and linear layers by
+// io/import_weights.hpp, batch norms as y = factor·x + offset per channel.
+//
+// Errors name the line and the tensor: those of import_weights; norms that are missing, of another
+// shape or type, not finite; tensors that no line uses (but for num_batches_tracked).
+
+#include <s3/io/import/fuse.hpp>
+#include <s3/io/import_weights.hpp>
+
+#include <array>
+#include <set>
+#include <string>
+
+namespace s3::net::detail {
+
+/// Each has one entry per step; those of steps without weights are empty.
+struct network_weights {
+    std::vector<float_weights> real;      ///< for float_network
+    std::vector<imported_weights> packed; ///< of convolutions and linear layers
+};
+
+inline constexpr std::array norm_fields{"running_mean", "running_var", "weight", "bias"};
+
+[[nodiscard]] inline result<float_weights> read_norm(const safetensors::contents& file,
+                                                     const step& s, std::size_t channels,
+                                                     std::string& where) {
+    std::array<std::vector<float>, norm_fields.size()> fields;
+    for (std::size_t k = 0; k < fields.size(); ++k) {
+        const auto found = file.tensors.find(s.name + "." + norm_fields[k]);
+        if (found == file.tensors.end()) {
+            if (k < 2)
+                return refuse(s, std::string("there is no tensor ") + norm_fields[k],
+                              error(errc::foreign, norm_fields[k]), where);
+            fields[k].assign(channels, k == 2 ? 1.0f : 0.0f); // affine = False
+            continue;
+        }
+        auto values = safetensors::from_bytes<float>(found->second);
+        if (!values || values->size() != channels)
+            return refuse(s, std::string(norm_fields[k]) + " is not one F32 per channel",
+                          error(errc::shape_mismatch, norm_fields[k]), where);
+        fields[k] = *std::move(values);
+    }
+    const auto& [mean, variance, gamma, beta] = fields;
+    float_weights w;
+    for (std::size_t c = 0; c < channels; ++c) {
+        const double factor = gamma[c] / std::sqrt(double{variance[c]} + s.eps);
+        w.factor.push_back(factor);
+        w.offset.push_back(beta[c] - mean[c] * factor);
+        if (!std::isfinite(factor) || !std::isfinite(w.offset.back()))
+            return refuse(s, "channel " + std::to_string(c) + " is not finite",
+                          error(errc::not_finite, "bn").at(c), where);
+    }
+    return w;
+}
+
+[[nodiscard]] inline result<network_weights> read_weights(const safetensors::contents& file,
+                                                          const description& d,
+                                                          const fused_network& n,
+                                                          std::string& where) {
+    network_weights w;
+    w.real.resize(d.steps.size());
+    w.packed.resize(d.steps.size());
+    std::set<std::string> used;
+    for (const fused_layer& l : n.layers) {
+        const step& s = d.steps[l.first];
+        if (!is_convolution(s.kind))
+            continue;
+        const bool reads_input = n.shapes.source[l.first] == 0;
+        weight_options o{
+            s.format, reads_input || &l == &n.layers.back(), l.output == output_kind::sums, {}};
+        if (reads_input && l.output != output_kind::real)
+            o.divide = d.deviation;
+        auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);
+        if (!packed)
+            return refuse(s, packed.error().message(), packed.error(), where);
+        used.insert(packed->tensors.begin(), packed->tensors.end());
+        w.real[l.first] = {packed->real, {}, packed->bias};
+        w.packed[l.first] = *std::move(packed);
+        if (l.norm) {
+            auto norm = read_norm(file, d.steps[*l.norm], s.out, where);
+            if (!norm)
+                return norm.error();
+            w.real[*l.norm] = *std::move(norm);
+            for (const char* field : norm_fields)
+                used.insert(d.steps[*l.norm].name + "." + field);
+        }
+    }
+    for (const auto& [name, tensor] : file.tensors)
+        if (used.count(name) == 0 && !name.ends_with(".num_batches_tracked")) {
+            where = "no line of the description uses the tensor " + name;
+            return error(errc::foreign, "tensor");
+        }
+    return w;
+}
+
+} // namespace s3::net::detail

@@ -1,0 +1,438 @@
+// An imported network computes what the float network says, to a rounding; what cannot be imported
+// is refused by name. Expectations are computed here, directly, from the checkpoint's numbers.
+
+#include <s3/io/import.hpp>
+#include <s3/net/program.hpp>
+#include <s3/net/reference.hpp>
+
+#include "../support/random.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <list>
+#include <string>
+
+using namespace s3;
+
+namespace {
+
+/// A state dict that owns its tensors.
+class checkpoint {
+public:
+    safetensors::contents file;
+
+    void put(const std::string& name, std::vector<std::size_t> shape,
+             const std::vector<float>& values) {
+        memory_.push_back(safetensors::to_bytes(std::span<const float>(values)));
+        file.tensors[name] = {safetensors::dtype::f32, std::move(shape), memory_.back()};
+    }
+    /// γ at random, of both signs.
+    void put_norm(const std::string& name, std::size_t channels, test::random& r) {
+        std::vector<float> gamma, beta, mean, variance;
+        for (std::size_t c = 0; c < channels; ++c) {
+            gamma.push_back((c % 2 == 0 ? -1.0f : 1.0f) * (1 + r.real() / 2));
+            beta.push_back(r.real());
+            mean.push_back(r.real());
+            variance.push_back(2 + r.real());
+        }
+        put(name + ".weight", {channels}, gamma);
+        put(name + ".bias", {channels}, beta);
+        put(name + ".running_mean", {channels}, mean);
+        put(name + ".running_var", {channels}, variance);
+    }
+    [[nodiscard]] std::vector<float> operator[](const std::string& name) const {
+        return *safetensors::from_bytes<float>(file.tensors.at(name));
+    }
+
+private:
+    std::list<std::vector<std::byte>> memory_;
+};
+
+std::vector<std::uint8_t> bytes_at_random(std::size_t count, test::random& r) {
+    std::vector<std::uint8_t> x(count);
+    for (auto& v : x)
+        v = static_cast<std::uint8_t>(r());
+    return x;
+}
+std::vector<float> reals_at_random(std::size_t count, test::random& r) {
+    std::vector<float> x(count);
+    for (auto& v : x)
+        v = r.real();
+    return x;
+}
+/// 0, ±1, ±2, ±4 times a scale.
+std::vector<float> shifts_at_random(std::size_t count, float scale, test::random& r) {
+    constexpr float values[] = {0, 1, -1, 2, -2, 4, -4};
+    std::vector<float> x(count);
+    for (auto& v : x)
+        v = scale * values[r.below(7)];
+    return x;
+}
+
+struct outcome {
+    result<net::imported_network> network;
+    std::string where;
+};
+outcome try_import(const checkpoint& c, const std::string& text, net::import_options o) {
+    std::string where;
+    const auto d = net::parse(text, where);
+    REQUIRE_MESSAGE(d, where);
+    auto imported = net::import_network(c.file, *d, o, where);
+    return {std::move(imported), where};
+}
+net::imported_network import_it(const checkpoint& c, const std::string& text,
+                                net::import_options o) {
+    auto done = try_import(c, text, o);
+    REQUIRE_MESSAGE(done.network, done.where);
+    return *std::move(done.network);
+}
+
+/// A convolution of 1 × 1 with a batch norm, of single pixels, and what it gives.
+struct folded {
+    static constexpr std::size_t in = 5, out = 12, count = 64;
+    const std::string text = "input 1 1 5 mean=0.5,0.4,0.3,0.2,0.1 std=0.25\n"
+                             "conv c 5 12 kernel=1\n"
+                             "bn n\n";
+    test::random random{3};
+    checkpoint c;
+    std::vector<std::uint8_t> samples = bytes_at_random(count * in, random);
+
+    folded() {
+        c.put("c.weight", {out, in, 1, 1}, shifts_at_random(out * in, 0.125f, random));
+        c.put("c.bias", {out}, reals_at_random(out, random));
+        c.put_norm("n", out, random);
+    }
+    [[nodiscard]] double factor(std::size_t channel) const {
+        return c["n.weight"][channel] / std::sqrt(double{c["n.running_var"][channel]} + 1e-5);
+    }
+    [[nodiscard]] double wanted(std::size_t sample, std::size_t channel) const {
+        constexpr double mean[] = {0.5, 0.4, 0.3, 0.2, 0.1};
+        double x = c["c.bias"][channel];
+        for (std::size_t k = 0; k < in; ++k)
+            x += double{c["c.weight"][channel * in + k]} *
+                 (samples[sample * in + k] / 255.0 - mean[k]) / 0.25;
+        return (x - c["n.running_mean"][channel]) * factor(channel) + c["n.bias"][channel];
+    }
+    /// Every output is the nearest byte of what is wanted, but for a bias that is rounded to a
+    /// whole sum, or saturates where that is beyond the bytes.
+    void check(int bits) const {
+        CAPTURE(bits);
+        const auto m = import_it(c, text, {.samples = samples, .bits = bits}).model;
+        const auto values = net::reference::run(m, samples, count);
+        REQUIRE(values);
+        const net::value_info& v = m.output();
+        CHECK(v.bits == bits);
+        std::size_t inner = 0;
+        for (std::size_t i = 0; i < values->back().size(); ++i) {
+            const double y = wanted(i / out, i % out), low = -v.zero_point * double{v.step},
+                         high = (v.top() - v.zero_point) * double{v.step},
+                         got = (values->back()[i] - v.zero_point) * double{v.step};
+            const double unit = 0.125 / 0.25 / 255 * std::fabs(factor(i % out));
+            CHECK(std::fabs(got - std::clamp(y, low, high)) <= 0.5001 * (double{v.step} + unit));
+            inner += y > low && y < high;
+        }
+        CHECK(inner > values->back().size() / 2);
+    }
+};
+
+/// A network of every kind of line.
+struct whole {
+    static constexpr std::size_t count = 20;
+    const std::string text = "input 6 6 3 mean=0.5,0.4,0.3 std=0.2,0.25,0.3\n"
+                             "conv first 3 8 kernel=3 padding=1\n"
+                             "bn norm0\n"
+                             "relu stem bits=6\n"
+                             "maxpool pooled kernel=2\n"
+                             "conv second 8 8 kernel=3 padding=1\n"
+                             "bn norm1\n"
+                             "add pooled\n"
+                             "relu6 middle bits=4\n"
+                             "globalmean\n"
+                             "linear fc 8 10\n";
+    test::random random{4};
+    checkpoint c;
+    std::vector<std::uint8_t> samples = bytes_at_random(count * 6 * 6 * 3, random);
+
+    whole() {
+        c.put("first.weight", {8, 3, 3, 3}, reals_at_random(8 * 27, random));
+        c.put_norm("norm0", 8, random);
+        c.put("second.weight", {8, 8, 3, 3}, shifts_at_random(8 * 72, 0.05f, random));
+        c.put_norm("norm1", 8, random);
+        c.put("fc.weight", {10, 8}, reals_at_random(80, random));
+        c.put("fc.bias", {10}, reals_at_random(10, random));
+    }
+    /// How it is refused.
+    [[nodiscard]] outcome refusal() const {
+        auto done = try_import(c, text, {.samples = samples});
+        REQUIRE_FALSE(done.network);
+        return done;
+    }
+    void refused(errc code, const std::string& by) const {
+        const auto done = refusal();
+        CAPTURE(done.where);
+        CHECK(done.network.error().code == code);
+        CHECK(done.where.find(by) != std::string::npos);
+    }
+};
+
+using few = net::formats<shift3, shift5, int8_weights>;
+
+} // namespace
+
+TEST_CASE("import: batch norms fold into the epilogue, for gammas of both signs") {
+    const folded f;
+    for (const int bits : {8, 6, 4})
+        f.check(bits);
+}
+
+TEST_CASE("import: channels that their norm switches off give its beta") {
+    folded f;
+    auto gamma = f.c["n.weight"], beta = f.c["n.bias"];
+    gamma[2] = gamma[3] = gamma[4] = 0;
+    gamma[5] = -0.0f;
+    gamma[6] = 1e-12f;
+    beta[2] = 0.75f;
+    beta[3] = -0.75f;
+    beta[4] = 0;
+    f.c.put("n.weight", {f.out}, gamma);
+    f.c.put("n.bias", {f.out}, beta);
+    for (const int bits : {8, 6, 4})
+        f.check(bits);
+}
+
+TEST_CASE("import: calibration without data is refused") {
+    const whole w;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, w.samples.size() - 1}) {
+        const auto done = try_import(w.c, w.text, {.samples = std::span(w.samples).first(size)});
+        REQUIRE_FALSE(done.network);
+        CHECK(std::string(done.network.error().argument) == "samples");
+        CHECK(done.where.find("sample images of 108 bytes") != std::string::npos);
+    }
+    for (const int bits : {0, 1, 9})
+        CHECK(std::string(try_import(w.c, w.text, {.samples = w.samples, .bits = bits})
+                              .network.error()
+                              .argument) == "bits");
+    auto text = w.text;
+    text.insert(text.find('\n'), " bits=7");
+    const auto done = try_import(w.c, text, {.samples = w.samples});
+    CHECK(done.where.find("larger than the input's bits") != std::string::npos);
+}
+
+TEST_CASE("import: tensors that are missing, left over, of another shape or not finite") {
+    const auto erased = [](const char* name) {
+        whole w;
+        CHECK(w.c.file.tensors.erase(name) == 1);
+        return w;
+    };
+    erased("second.weight").refused(errc::foreign, "line 6 (second): weight (no such tensor)");
+    erased("norm1.running_var")
+        .refused(errc::foreign, "line 7 (norm1): there is no tensor running_var");
+
+    const auto added = [](const char* name, std::vector<std::size_t> shape,
+                          const std::vector<float>& values) {
+        whole w;
+        w.c.put(name, std::move(shape), values);
+        return w;
+    };
+    added("third.weight", {1}, {1}).refused(errc::foreign, "uses the tensor third.weight");
+    added("second.weight_mask", {1}, {1}).refused(errc::foreign, "the tensor second.weight_mask");
+    const auto counted = added("norm0.num_batches_tracked", {}, {1});
+    CHECK(try_import(counted.c, counted.text, {.samples = counted.samples}).network);
+
+    const std::vector<float> zeros(8 * 72, 0);
+    added("second.weight", {8, 9, 3, 3}, std::vector<float>(8 * 81))
+        .refused(errc::shape_mismatch, "line 6 (second): weight");
+    added("second.weight", {3, 3, 8, 8}, zeros)
+        .refused(errc::shape_mismatch, "line 6 (second): weight");
+    added("second.weight", {8, 3, 3, 8}, zeros)
+        .refused(errc::shape_mismatch, "line 6 (second): weight");
+    added("fc.bias", {9}, std::vector<float>(9)).refused(errc::shape_mismatch, "(fc): bias");
+    added("norm0.running_mean", {7}, std::vector<float>(7))
+        .refused(errc::shape_mismatch, "line 3 (norm0): running_mean");
+
+    const auto spoiled = [](const char* name, float value) {
+        whole w;
+        auto values = w.c[name];
+        values[5] = value;
+        w.c.put(name, w.c.file.tensors.at(name).shape, values);
+        return w;
+    };
+    const float nan = std::numeric_limits<float>::quiet_NaN(),
+                infinity = std::numeric_limits<float>::infinity();
+    for (const float value : {nan, infinity, -infinity}) {
+        spoiled("first.weight", value).refused(errc::not_finite, "line 2 (first): weight[5]");
+        spoiled("fc.bias", value).refused(errc::not_finite, "line 11 (fc): bias[5]");
+        spoiled("norm1.bias", value).refused(errc::not_finite, "line 7 (norm1): channel 5");
+    }
+    spoiled("norm1.running_var", -3).refused(errc::not_finite, "line 7 (norm1): channel 5");
+}
+
+TEST_CASE("import: 5-bit rows whose sums could overflow are refused, at K = 4608") {
+    constexpr std::size_t columns = 4608;
+    const std::vector<std::uint8_t> bright(512 * 9, 255);
+    const auto import_row = [&](std::size_t large, std::size_t ones) {
+        std::vector<float> w(2 * columns, 0);
+        w[0] = 1; // a row that fits
+        w[1] = 16384;
+        for (std::size_t k = 0; k < large + ones; ++k)
+            w[columns + k] = k < large ? 16384.0f : 1.0f;
+        checkpoint c;
+        c.put("c.weight", {2, 512, 3, 3}, w);
+        return try_import(c, "input 3 3 512\nconv c 512 2 kernel=3\n", {.samples = bright});
+    };
+    // floor((2^31 − 1) / 255) = 514·2^14 + 128.
+    for (const auto& [large, ones] :
+         {std::pair<std::size_t, std::size_t>{514, 129}, {515, 0}, {4608, 0}}) {
+        const auto done = import_row(large, ones);
+        REQUIRE_FALSE(done.network);
+        CHECK(done.network.error().code == errc::depth_exceeded);
+        CHECK(done.network.error().index == 1);
+        CHECK(done.where.find("line 2 (c): row 1 has a sum of |w| of " +
+                              std::to_string(16384 * large + ones)) == 0);
+    }
+    const auto fits = import_row(514, 128);
+    REQUIRE_MESSAGE(fits.network, fits.where);
+    CHECK(fits.network->report[0].format == "shift5");
+    const auto p = net::prepare<few>(fits.network->model);
+    REQUIRE_MESSAGE(p, p.error().message());
+    std::vector<std::int32_t> y(2);
+    REQUIRE(net::run(*p, {bright, 1, 3, 3, 512}, std::span(y)));
+    CHECK(y == std::vector<std::int32_t>{16385 * 255, 8421504 * 255});
+}
+
+TEST_CASE("import: the report's numbers are those of a direct computation") {
+    folded f;
+    const auto imported = [&](const std::string& format) {
+        auto text = f.text;
+        text.insert(text.find("kernel=1"), "format=" + format + " ");
+        return import_it(f.c, text, {.samples = f.samples});
+    };
+    const auto exact = imported("shift3");
+    const auto w = f.c["c.weight"];
+    const net::layer_report& r = exact.report[0];
+    CHECK(r.name == "c");
+    CHECK(r.format == "shift3");
+    CHECK(r.method == "kept exactly");
+    CHECK(r.weights == w.size());
+    CHECK(r.zeros == static_cast<std::size_t>(std::count(w.begin(), w.end(), 0.0f)));
+    CHECK(r.least_scale == 0.125f / 0.25f); // the deviation is in the weights
+    CHECK(r.largest_scale == r.least_scale);
+    CHECK(r.weight_error == 0);
+    CHECK(r.bits == 8);
+    const net::value_info& v = exact.model.output();
+    CHECK(r.step == double{v.step});
+    double wrong = 0, all = 0;
+    for (std::size_t i = 0; i < f.count * f.out; ++i) {
+        const double y = f.wanted(i / f.out, i % f.out),
+                     q = std::clamp(std::nearbyint(y / double{v.step}) + v.zero_point, 0.0, 255.0);
+        wrong += std::pow(y - (q - v.zero_point) * double{v.step}, 2);
+        all += y * y;
+    }
+    CHECK(r.activation_error == doctest::Approx(std::sqrt(wrong / all)).epsilon(1e-3));
+
+    f.c.put("c.weight", {f.out, f.in, 1, 1}, reals_at_random(w.size(), f.random));
+    const auto given = f.c["c.weight"];
+    const net::layer_report rounded = imported("int8").report[0];
+    std::size_t zeros = 0;
+    double least = 1e30, largest = 0;
+    wrong = all = 0;
+    for (std::size_t m = 0; m < f.out; ++m) {
+        double top = 0;
+        for (std::size_t k = 0; k < f.in; ++k)
+            top = std::max(top, std::fabs(double{given[m * f.in + k]}));
+        least = std::min(least, top / 127 / 0.25);
+        largest = std::max(largest, top / 127 / 0.25);
+        for (std::size_t k = 0; k < f.in; ++k) {
+            const double x = double{given[m * f.in + k]}, q = std::nearbyint(x / top * 127);
+            zeros += q == 0;
+            wrong += std::pow(x - q * top / 127, 2);
+            all += x * x;
+        }
+    }
+    CHECK(rounded.method == "rounded");
+    CHECK(rounded.zeros == zeros);
+    CHECK(rounded.least_scale == doctest::Approx(least));
+    CHECK(rounded.largest_scale == doctest::Approx(largest));
+    CHECK(rounded.weight_error == doctest::Approx(std::sqrt(wrong / all)).epsilon(1e-3));
+    CHECK(rounded.weight_error > 0);
+}
+
+TEST_CASE("import: bits of activations per layer, and kernels that equal the definition") {
+    const whole w;
+    const auto imported = import_it(w.c, w.text, {.samples = w.samples});
+    const net::model& m = imported.model;
+    std::vector<int> bits, reported;
+    for (const auto& v : m.values)
+        bits.push_back(v.bits);
+    for (const auto& r : imported.report)
+        reported.push_back(r.bits);
+    CHECK(bits == std::vector<int>{8, 6, 6, 4, 8, 8}); // the pooling has its input's
+    CHECK(reported == std::vector<int>(bits.begin() + 1, bits.end()));
+    const auto values = net::reference::run(m, w.samples, w.count);
+    REQUIRE(values);
+    for (std::size_t i = 0; i + 1 < m.layers.size(); ++i)
+        for (const std::int32_t q : (*values)[i + 1]) {
+            REQUIRE(q >= 0);
+            REQUIRE(q <= m.values[i + 1].top());
+        }
+    const auto p = net::prepare<few>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    std::vector<std::int32_t> y(w.count * 10);
+    REQUIRE(net::run(*p, {w.samples, w.count, 6, 6, 3}, std::span(y)));
+    CHECK(y == values->back());
+}
+
+TEST_CASE("import: a last layer in float is the float layer of the activations before it") {
+    const whole w;
+    const auto imported = import_it(w.c, w.text, {.samples = w.samples, .float_last = true});
+    const net::model& m = imported.model;
+    CHECK(net::output_of(m) == net::output_kind::real);
+    CHECK(imported.report.back().format == "float");
+    CHECK(imported.report.back().weight_error == 0);
+    const auto p = net::prepare<few>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    std::vector<float> y(w.count * 10);
+    REQUIRE(net::run(*p, {w.samples, w.count, 6, 6, 3}, std::span(y)));
+    const auto values = net::reference::run(m, w.samples, w.count);
+    REQUIRE(values);
+    const net::value_info& v = m.values[5 - 1];
+    const auto weights = w.c["fc.weight"], bias = w.c["fc.bias"];
+    for (std::size_t i = 0; i < y.size(); ++i) {
+        double sum = double{bias[i % 10]};
+        for (std::size_t k = 0; k < 8; ++k)
+            sum += double{weights[i % 10 * 8 + k]} * ((*values)[4][i / 10 * 8 + k] - v.zero_point) *
+                   double{v.step};
+        CHECK(y[i] == doctest::Approx(sum).epsilon(1e-5));
+    }
+    auto text = w.text;
+    text += "relu\n";
+    const auto refused = try_import(w.c, text, {.samples = w.samples, .float_last = true});
+    REQUIRE_FALSE(refused.network);
+    CHECK(refused.where.find("only a 'linear' that is the last line") != std::string::npos);
+}
+
+TEST_CASE("import: a float network of one layer is the given one, image order and means included") {
+    test::random r(5);
+    checkpoint c;
+    c.put("fc.weight", {4, 18}, reals_at_random(72, r)); // [out][channel][row][column]
+    c.put("fc.bias", {4}, reals_at_random(4, r));
+    const auto x = bytes_at_random(3 * 18, r);
+    const auto m = import_it(c, "input 3 3 2 mean=0.5,0.3 std=0.2,0.4\nflatten\nlinear fc 18 4\n",
+                             {.samples = x, .float_last = true})
+                       .model;
+    const auto p = net::prepare<few, arch::scalar>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    std::vector<float> y(3 * 4);
+    REQUIRE(net::run(*p, {x, 3, 3, 3, 2}, std::span(y)));
+    const auto weights = c["fc.weight"], bias = c["fc.bias"];
+    for (std::size_t i = 0; i < y.size(); ++i) {
+        double sum = double{bias[i % 4]};
+        for (std::size_t k = 0; k < 18; ++k) {
+            const double pixel = x[i / 4 * 18 + k % 9 * 2 + k / 9] / 255.0;
+            sum += double{weights[i % 4 * 18 + k]} *
+                   (k < 9 ? (pixel - 0.5) / 0.2 : (pixel - 0.3) / 0.4);
+        }
+        CHECK(std::fabs(double{y[i]} - sum) < 1e-4);
+    }
+}
