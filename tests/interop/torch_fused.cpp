@@ -139,6 +139,25 @@ TEST_CASE("saved and resumed, training continues bit for bit") {
     same_parameters(*model, *again, 0);
 }
 
+TEST_CASE("images that are channels last train the same") {
+    torch::manual_seed(14);
+    auto model = make_model<s3::shift3>();
+    auto other = make_model<s3::shift3>();
+    std::stringstream file;
+    torch::save(model, file);
+    torch::load(other, file);
+    std::vector<batch> straight(4), crossed;
+    for (const auto& b : straight)
+        crossed.push_back({b.x.contiguous(torch::MemoryFormat::ChannelsLast), b.labels});
+    torch::optim::SGD rest(hosts::other_parameters(*model), 0.05);
+    torch::optim::SGD other_rest(hosts::other_parameters(*other), 0.05);
+    hosts::fused_optimizer fused(*model, s3::sgd{.learning_rate = 0.05f});
+    hosts::fused_optimizer other_fused(*other, s3::sgd{.learning_rate = 0.05f});
+    train_fused(model, fused, rest, straight);
+    train_fused(other, other_fused, other_rest, crossed);
+    same_parameters(*model, *other, 1e-4);
+}
+
 TEST_CASE("the leaf always is what the latents realize") {
     torch::manual_seed(13);
     auto model = make_model<s3::shift4>();

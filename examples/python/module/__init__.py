@@ -84,7 +84,7 @@ class _ShiftLayer:
         """Realizes the leaf anew, after the latents changed by other means than a step."""
         if self.fused():
             with torch.no_grad():
-                _s3.realize_into(self.format, self.fields(), self.discrete_weight.detach())
+                self.discrete_weight.copy_(_s3.realize(self.format, self.fields()))
 
     def extra_repr(self):
         return f"{super().extra_repr()}, format={self.format}"
@@ -201,7 +201,7 @@ def export(model):
             continue
         weights, scale = _s3.realize(layer.format, layer.fields()), 1.0
         if layer.format == "absmean":
-            scale = _s3.absmean_scale(layer.weight.detach().contiguous())
+            scale = _s3.absmean_scale(layer.weight.detach())
             weights = weights.sign()
         records[name] = _s3.pack_record(layer.format, weights, scale)
     return records

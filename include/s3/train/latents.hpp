@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <type_traits>
 
 namespace s3 {
@@ -85,6 +86,17 @@ template <shift_weight_format F>
                                       "shift_11", "shift_12", "shift_13", "shift_14", "shift_15"};
     constexpr std::size_t first_shift = F::has_zero ? 2 : 1;
     return k == 0 ? "sign" : k < first_shift ? "sparse" : shifts[k - first_shift];
+}
+
+/// The same as the S3 authors name them in state dicts: `weight` (sign), `weight_val` (sparse),
+/// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), ….
+template <shift_weight_format F>
+[[nodiscard]] inline std::string parameter_name(std::size_t k) {
+    constexpr std::size_t first_shift = F::has_zero ? 2 : 1;
+    if (k < first_shift)
+        return k == 0 ? "weight" : "weight_val";
+    const std::size_t from_outside = latents_per_weight<F> - k;
+    return from_outside == 1 ? "weight_shift" : "weight_shift" + std::to_string(from_outside);
 }
 
 /// An error unless every span has `size` elements.
