@@ -342,6 +342,19 @@ TEST_CASE("the regularizer reaches every sparse latent and no other") {
             CHECK(p.grad().abs().sum().item<float>() == 0);
 }
 
+TEST_CASE("forward and backward name a NaN latent, in the part of whatever thread") {
+    const auto fields = random_fields<s3::shift3>({300, 1000});
+    const Tensor w = s3::libtorch::realize<s3::shift3>(fields);
+    fields[1].detach()[299][7] = NAN;
+    const std::string name = "sparse[299007]: value is not finite";
+    CHECK(message_of([&] { (void)s3::libtorch::realize<s3::shift3>(fields); }).find(name) !=
+          std::string::npos);
+    CHECK(message_of([&] {
+              (void)s3::libtorch::backward<s3::shift3>(fields, w.detach(),
+                                                       s3::straight_through::identity{});
+          }).find(name) != std::string::npos);
+}
+
 TEST_CASE("validate names a NaN latent") {
     s3::libtorch::ShiftLinear<s3::shift3> layer(torch::nn::LinearOptions(3, 3));
     layer->fields()[3].detach()[1][2] = NAN;

@@ -182,6 +182,16 @@ TEST_CASE("the leaf always is what the latents realize") {
     CHECK(torch::equal(layers[0]->discrete(), layers[0]->realized()));
 }
 
+TEST_CASE("a NaN gradient is refused, not trained on") {
+    hosts::ShiftLinear<s3::shift3> layer(torch::nn::LinearOptions(4, 4));
+    hosts::fused_optimizer fused(*layer, s3::sgd{});
+    Tensor g = torch::zeros({4, 4});
+    g[1][2] = NAN;
+    layer->discrete().mutable_grad() = g;
+    CHECK_THROWS_WITH_AS(fused.step(), doctest::Contains("grad_weights[6]: value is not finite"),
+                         c10::Error);
+}
+
 TEST_CASE("an archive that does not fit, and a step without gradient, are errors") {
     auto small = make_model<s3::shift2>();
     auto large = make_model<s3::shift4>();

@@ -7,7 +7,8 @@
 // tensors of a call share it; `laid_out_as` brings one into another's layout.
 //
 // Tensors are float32 on the CPU; others, and shapes and layouts that differ, throw c10::Error with
-// the argument's name, as libtorch does everywhere.
+// the argument's name, as libtorch does everywhere. So do latents that are NaN or infinite; the
+// index counts elements in memory.
 
 #include <s3/train/optimizer.hpp>
 #include <s3/train/reparam.hpp>
@@ -26,9 +27,12 @@ namespace s3::libtorch {
 using ::torch::Tensor;
 using tensors = std::vector<Tensor>;
 
-/// Throws what libtorch throws if `s` is an error.
-inline void check(const status& s) {
-    TORCH_CHECK(s.has_value(), "s3: ", s.error().message());
+/// Throws what libtorch throws if `s` is an error, of a pass that began at element `first`.
+inline void check(const status& s, std::size_t first = 0) {
+    auto e = s.error();
+    if (e.index >= 0)
+        e.index += static_cast<std::int64_t>(first);
+    TORCH_CHECK(s.has_value(), "s3: ", e.message());
 }
 
 /// The tensor's memory, in the order of its strides. `argument` names it where it is not float32 on
@@ -107,7 +111,7 @@ void realize_into(const tensors& fields, const Tensor& weights) {
     const auto p = latents_of<F>(fields);
     const auto w = floats(weights, "weights", fields[0], "sign");
     parallel(w.size(), [&](std::size_t first, std::size_t size) {
-        check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)));
+        check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)), first);
     });
 }
 
@@ -135,7 +139,8 @@ template <shift_weight_format F, class Estimator>
     const auto to = latents_of<F>(grads);
     parallel(g.size(), [&](std::size_t first, std::size_t size) {
         check(s3::backward(slice<F>(p, first, size), g.subspan(first, size),
-                           slice<F>(to, first, size), gradients::overwrite, estimate));
+                           slice<F>(to, first, size), gradients::overwrite, estimate),
+              first);
     });
     return grads;
 }
@@ -162,7 +167,8 @@ void step(const Optimizer& optimizer, const tensors& fields, const std::vector<t
         for (auto& moment : part)
             moment = slice<F>(moment, first, size);
         check(s3::step(optimizer, slice<F>(p, first, size), part, g.subspan(first, size),
-                       w.subspan(first, size), dense_strength, estimate));
+                       w.subspan(first, size), dense_strength, estimate),
+              first);
     });
 }
 

@@ -11,12 +11,11 @@
 
 #include <s3/core/error.hpp>
 #include <s3/core/format.hpp>
+#include <s3/train/lanes.hpp>
 
 #include <array>
-#include <bit>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -109,17 +108,15 @@ template <shift_weight_format F, latent_float Float>
     return {};
 }
 
-/// An error that names the first latent which is NaN or infinite. Reads the bits, so that it works
-/// under -ffast-math too.
+/// An error that names the first latent which is NaN or infinite, from element `first` on.
 template <shift_weight_format F, latent_float Float>
-[[nodiscard]] status validate(const latents<F, Float>& p) noexcept {
+[[nodiscard]] status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
     if (const status sizes = check_sizes(p, p.size()); !sizes)
         return sizes;
-    constexpr std::uint32_t exponent = 0x7f800000u;
     const auto all = fields(p);
-    for (std::size_t k = 0; k < all.size(); ++k)
-        for (std::size_t i = 0; i < all[k].size(); ++i)
-            if ((std::bit_cast<std::uint32_t>(all[k][i]) & exponent) == exponent)
+    for (std::size_t i = first; i < p.size(); ++i)
+        for (std::size_t k = 0; k < all.size(); ++k)
+            if (!detail::lanes::finite(all[k][i]))
                 return error(errc::not_finite, field_name<F>(k)).at(i);
     return {};
 }
