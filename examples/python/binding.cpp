@@ -104,6 +104,15 @@ void step(const Optimizer& optimizer, const std::string& format, const tensors& 
     });
 }
 
+/// Sets latents to realize what float weights round to; returns the weights' unit.
+float initialize_from(const std::string& format, const Tensor& weights, const tensors& fields) {
+    if (format != absmean)
+        return with_format(format,
+                           [&]<class F>(F) { return hosts::initialize_from<F>(weights, fields); });
+    one(fields).copy_(weights); // its own latent, at its own scale
+    return 1;
+}
+
 void validate(const std::string& format, const tensors& given) {
     const tensors fields = hosts::aligned(given);
     if (format == absmean)
@@ -112,12 +121,6 @@ void validate(const std::string& format, const tensors& given) {
         });
     with_format(format,
                 [&]<class F>(F) { hosts::check(s3::validate(hosts::latents_of<F>(fields))); });
-}
-
-template <class T>
-T value(s3::result<T> r) {
-    TORCH_CHECK(r.has_value(), "s3: ", r.error().message());
-    return *std::move(r);
 }
 
 /// The record (pack/layout.hpp) of discrete weights: [out, in] or [out, in, height, width].
@@ -131,9 +134,9 @@ pybind11::bytes pack_record(const std::string& format, const Tensor& given, floa
                                                  : std::span<const float>(&scale, 1)};
     const auto record = with_format(format == absmean ? "shift2" : format, [&]<class F>(F) {
         if (weights.dim() == 2)
-            return s3::serialize(value(s3::pack<F>(w, size(0), size(1), options)));
-        return s3::serialize(value(s3::pack_filter<F>(w, {size(0), size(2), size(3), size(1)},
-                                                      s3::filter_order::oihw, options)));
+            return s3::serialize(hosts::value(s3::pack<F>(w, size(0), size(1), options)));
+        return s3::serialize(hosts::value(s3::pack_filter<F>(
+            w, {size(0), size(2), size(3), size(1)}, s3::filter_order::oihw, options)));
     });
     return {reinterpret_cast<const char*>(record.data()), record.size()};
 }
@@ -148,7 +151,7 @@ Tensor unpack_record(const std::string& format, const std::string& bytes) {
             hosts::check(s3::unpack(*matrix, hosts::floats(w, "weights")));
             return w;
         }
-        const auto filter = value(s3::deserialize_filter<F>(record));
+        const auto filter = hosts::value(s3::deserialize_filter<F>(record));
         const auto& s = filter.shape;
         const auto taps = filter.matrix.columns() / (s.height * s.width);
         const Tensor w = torch::empty(
@@ -176,6 +179,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
     m.def("names", &names);
     m.def("realize", &realize, free);
     m.def("backward", &backward, free);
+    m.def("initialize_from", &initialize_from, free);
     m.def("validate", &validate, free);
     m.def(
         "sgd_step",
@@ -201,7 +205,11 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
                                             hosts::floats(grad, "sparse.grad", sparse, "sparse"),
                                             strength));
     });
-    m.def("strength_for_share", &s3::strength_for_share);
+    m.def("strength_for_share", [](const Tensor& sparse, double target, float gain) {
+        TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");
+        return s3::strength_for_share(s3::share_of_zeros_from(read(sparse, "sparse")), target,
+                                      gain);
+    });
     m.def("absmean_scale", [](const Tensor& latent) {
         return s3::absmean_scale(read(hosts::aligned(latent)[0], "weight"));
     });

@@ -11,7 +11,6 @@
 
 #include <s3/interop/torch_passes.hpp>
 #include <s3/train/dynamics.hpp>
-#include <s3/train/init.hpp>
 
 #include <torch/torch.h>
 
@@ -65,6 +64,12 @@ public:
     /// An error that names the first NaN or infinite latent.
     [[nodiscard]] virtual status validate() const = 0;
 
+    /// Sets the latents to realize the nearest values to trained float weights, and returns their
+    /// unit: weight ≈ unit · realized, a factor that a norm after the layer takes up.
+    virtual float initialize_from(const Tensor& weights) = 0;
+    /// The regularizer's strength for this layer, on top of what is asked for all.
+    float dense_strength = 0;
+
     /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
     void fuse() {
         weights_ = realized();
@@ -101,15 +106,28 @@ protected:
 
 /// Adds the dense-weight regularizer's gradient to the sparse latents' of every shift layer: call
 /// it between `loss.backward()` and `optimizer.step()`. Negative strengths push towards zero.
-inline void add_dense_gradient(::torch::nn::Module& model, float strength) {
+/// `strength` is for all layers, on top of each one's own.
+inline void add_dense_gradient(::torch::nn::Module& model, float strength = 0) {
     for (shift_layer* layer : shift_layers(model)) {
         const Tensor sparse = layer->sparse();
         if (!sparse.defined() || !sparse.grad().defined())
             continue;
         check(s3::add_dense_gradient(floats(sparse, "sparse"),
                                      floats(sparse.grad(), "sparse.grad", sparse, "sparse"),
-                                     strength));
+                                     strength + layer->dense_strength));
     }
+}
+
+/// Asks every layer for a share of zeros, in [0, 1]: sets the layers' own strengths from the shares
+/// that there are. Call it before each step; then either the fused optimizer's `step()` or
+/// `add_dense_gradient(model)` takes them up. `gain` is the strength at a full share of error: less
+/// moves more gently, and leaves a larger distance where the loss pulls the other way.
+inline void steer_zeros(::torch::nn::Module& model, double target, float gain = 0.1f) {
+    TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");
+    for (shift_layer* layer : shift_layers(model))
+        if (const Tensor sparse = layer->sparse(); sparse.defined())
+            layer->dense_strength =
+                strength_for_share(share_of_zeros_from(floats(sparse, "sparse")), target, gain);
 }
 
 /// The latents of one weight tensor inside a module, which owns them as parameters.
@@ -125,6 +143,12 @@ public:
     [[nodiscard]] const char* format() const noexcept override { return F::name; }
     [[nodiscard]] status validate() const override {
         return s3::validate(latents_of<F>(aligned(fields_)));
+    }
+    float initialize_from(const Tensor& weights) override {
+        ::torch::NoGradGuard guard;
+        const float unit = libtorch::initialize_from<F>(weights, fields_);
+        refresh();
+        return unit;
     }
     void step(const sgd& o, const std::vector<tensors>& moments, float strength) override {
         fused_step(o, moments, strength);
@@ -160,8 +184,8 @@ private:
     void fused_step(const Optimizer& optimizer, const std::vector<tensors>& moments,
                     float strength) {
         TORCH_CHECK(fused() && weights_.grad().defined(), "s3: no gradient of fused weights");
-        libtorch::step<F>(optimizer, fields_, moments, weights_.grad(), weights_, strength,
-                          Estimator{});
+        libtorch::step<F>(optimizer, fields_, moments, weights_.grad(), weights_,
+                          strength + dense_strength, Estimator{});
     }
 };
 

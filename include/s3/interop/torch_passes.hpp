@@ -10,6 +10,7 @@
 // the argument's name, as libtorch does everywhere. So do latents that are NaN or infinite; the
 // index counts elements in memory.
 
+#include <s3/train/init.hpp>
 #include <s3/train/optimizer.hpp>
 #include <s3/train/reparam.hpp>
 
@@ -19,7 +20,7 @@
 #include <torch/csrc/autograd/utils/grad_layout_contract.h>
 
 #include <array>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace s3::libtorch {
@@ -103,6 +104,22 @@ void parallel(std::size_t count, const Body& body) {
         0, static_cast<std::int64_t>(count), grain, [&](std::int64_t begin, std::int64_t end) {
             body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
         });
+}
+
+/// The value of a result, or what libtorch throws.
+template <class T>
+[[nodiscard]] T value(result<T> r) {
+    check(r ? status() : status(r.error()));
+    return *std::move(r);
+}
+
+/// Sets `fields` to latents that realize the nearest values to float weights (train/init.hpp);
+/// returns their unit.
+template <shift_weight_format F>
+float initialize_from(const Tensor& weights, const tensors& fields) {
+    const auto p = latents_of<F>(fields);
+    const Tensor w = laid_out_as(fields[0], weights);
+    return value(s3::initialize_from<F>(floats(w, "weights", fields[0], "sign"), p));
 }
 
 /// Writes the discrete weights of `fields` into `weights`.

@@ -45,12 +45,13 @@ template <class V>
 }
 
 namespace detail {
-/// γ, or an error that names the first latent which is NaN or infinite: γ tells whether one is.
-[[nodiscard]] inline result<float> checked_absmean_scale(std::span<const float> latent) noexcept {
+/// γ, or an error at the first value that is NaN or infinite: γ tells whether one is.
+[[nodiscard]] inline result<float> checked_absmean_scale(std::span<const float> latent,
+                                                         const char* argument) noexcept {
     const float scale = absmean_scale(latent);
     for (std::size_t i = 0; !lanes::finite(scale) && i < latent.size(); ++i)
         if (!lanes::finite(latent[i]))
-            return error(errc::not_finite, "latent").at(i);
+            return error(errc::not_finite, argument).at(i);
     return scale;
 }
 } // namespace detail
@@ -61,7 +62,7 @@ result<float> realize_absmean(std::span<const float> latent, std::span<float> we
                               bool unit = false) noexcept {
     if (weights.size() != latent.size())
         return error(errc::shape_mismatch, "weights").got(weights.size()).needs(latent.size());
-    const auto scale = detail::checked_absmean_scale(latent);
+    const auto scale = detail::checked_absmean_scale(latent, "latent");
     if (!scale)
         return scale;
     const float inverse = 1.0f / (*scale + detail::absmean_epsilon);
@@ -86,7 +87,7 @@ status backward_absmean(std::span<const float> latent, std::span<const float> gr
         return error(errc::shape_mismatch, "grad_latent")
             .got(grad_latent.size())
             .needs(latent.size());
-    const auto scale = detail::checked_absmean_scale(latent);
+    const auto scale = detail::checked_absmean_scale(latent, "latent");
     if (!scale)
         return scale.error();
     const float inverse = 1.0f / (*scale + detail::absmean_epsilon);
