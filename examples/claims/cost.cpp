@@ -142,12 +142,21 @@ private:
     torch::nn::Linear linear{512, 1000};
 };
 
-/// One way to train: its step, and what it keeps.
+/// One way to train: the halves of its step, and what it keeps.
 struct contender {
     const char* name = "";
-    std::function<void()> step;
-    double kept = 0, peak = 0; ///< bytes of tensors
-    std::vector<double> seconds;
+    std::function<void()> gradients, update; ///< forward and backward; the optimizers
+    double kept = 0, peak = 0;               ///< bytes of tensors
+    std::vector<double> seconds, update_seconds;
+
+    void step() {
+        const fashion::stopwatch time;
+        gradients();
+        const double half = time.seconds();
+        update();
+        seconds.push_back(time.seconds());
+        update_seconds.push_back(seconds.back() - half);
+    }
 };
 
 template <class Net>
@@ -156,34 +165,34 @@ contender make(const char* name, const Tensor& x, const Tensor& labels, bool fus
     auto net = std::make_shared<Net>();
     using torch::optim::SGD;
     const auto settings = torch::optim::SGDOptions(1e-3).momentum(0.9).weight_decay(1e-4);
-    std::function<void()> step;
+    contender c;
+    c.name = name;
     if (fused) {
         auto shift = std::make_shared<s3::libtorch::fused_optimizer<s3::sgd>>(
             *net, s3::sgd{.learning_rate = 1e-3f, .momentum = 0.9f, .weight_decay = 1e-4f}, 1e-5f);
         auto rest = std::make_shared<SGD>(s3::libtorch::other_parameters(*net), settings);
         // The discrete weights are leaves of their own, no parameters of the module.
-        step = [=] {
+        c.gradients = [=] {
             shift->zero_grad();
-            rest->zero_grad();
+            net->zero_grad(/*set_to_none=*/true);
             torch::cross_entropy_loss(net->forward(x), labels).backward();
+        };
+        c.update = [=] {
             rest->step();
             shift->step();
         };
     } else {
         auto all = std::make_shared<SGD>(net->parameters(), settings);
-        step = [=] {
-            all->zero_grad();
+        c.gradients = [=] {
+            net->zero_grad(/*set_to_none=*/true);
             torch::cross_entropy_loss(net->forward(x), labels).backward();
             s3::libtorch::add_dense_gradient(*net, 1e-5f);
-            all->step();
         };
+        c.update = [=] { all->step(); };
     }
-    contender c;
-    c.name = name;
-    c.step = step;
-    step();
+    c.step();
     counting_allocator::peak = counting_allocator::live.load();
-    step();
+    c.step();
     c.kept = static_cast<double>(counting_allocator::live - before);
     c.peak = static_cast<double>(counting_allocator::peak - before);
     return c;
@@ -197,26 +206,24 @@ double median(std::vector<double> v) {
 json compare(const char* title, std::vector<contender> all, double weights, int rounds) {
     std::map<std::string, std::vector<double>> ratios;
     for (int r = 0; r < rounds; ++r) {
-        for (auto& c : all) {
-            const fashion::stopwatch time;
+        for (auto& c : all)
             c.step();
-            c.seconds.push_back(time.seconds());
-        }
         for (const auto& c : all)
             ratios[c.name].push_back(c.seconds.back() / all[0].seconds.back());
     }
     json out;
-    std::printf("%s\n  %-9s %10s %8s %14s %18s\n", title, "", "ms/step", "of fp32", "bytes/weight",
-                "peak bytes/weight");
+    std::printf("%s\n  %-9s %10s %8s %10s %14s %18s\n", title, "", "ms/step", "of fp32",
+                "update/ms", "bytes/weight", "peak bytes/weight");
     for (const auto& c : all) {
         const double kept = 12 + (c.kept - all[0].kept) / weights;
         const double peak = 12 + (c.peak - all[0].peak) / weights;
         out[c.name] = {{"milliseconds", median(c.seconds) * 1e3},
                        {"of_fp32", median(ratios[c.name])},
+                       {"update_milliseconds", median(c.update_seconds) * 1e3},
                        {"bytes_per_weight", kept},
                        {"peak_bytes_per_weight", peak}};
-        std::printf("  %-9s %10.2f %8.3f %14.1f %18.1f\n", c.name, median(c.seconds) * 1e3,
-                    median(ratios[c.name]), kept, peak);
+        std::printf("  %-9s %10.2f %8.3f %10.2f %14.1f %18.1f\n", c.name, median(c.seconds) * 1e3,
+                    median(ratios[c.name]), median(c.update_seconds) * 1e3, kept, peak);
     }
     return out;
 }

@@ -1,5 +1,4 @@
-// Tests of what the experiment adds to the library: DeepShift's rules, latents from float weights,
-// RAdam, and the statistics.
+// Tests of what the experiment adds to the library: DeepShift's rules, RAdam, and the statistics.
 
 #include "run.hpp"
 #include "statistics.hpp"
@@ -49,32 +48,6 @@ TEST_CASE("DeepShift-PS: round(sign)·2^round(p); the sign's gradient is unscale
     ps_rule::project(far);
     CHECK(far[0].max().item<double>() == 1);
     CHECK(far[1].min().item<double>() == -2);
-}
-
-TEST_CASE("latents from float weights realize the nearest values") {
-    const auto w = torch::randn({64, 16, 3, 3});
-    const double unit = w.abs().mean().item<double>();
-    const auto check = [&]<class F>(F) {
-        tensors fields;
-        for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
-            fields.push_back(torch::empty_like(w));
-        latents_from<F>(w, fields);
-        const auto discrete = torch::empty_like(w);
-        s3::libtorch::realize_into<F>(fields, discrete);
-        const auto got = discrete.flatten(), from = w.flatten();
-        for (std::int64_t i = 0; i < from.numel(); ++i) {
-            const double x = from[i].item<double>() / unit, q = got[i].item<double>();
-            double nearest = F::has_zero ? 0 : std::copysign(1, x);
-            for (int e = 0; e < int(F::exponents); ++e)
-                if (const double c = std::copysign(std::exp2(e), x);
-                    std::abs(c - x) < std::abs(nearest - x))
-                    nearest = c;
-            CHECK(std::abs(std::abs(q - x) - std::abs(nearest - x)) < 1e-5);
-        }
-    };
-    check(s3::shift2{});
-    check(s3::shift3{});
-    check(s3::dense3{});
 }
 
 TEST_CASE("RAdam starts as momentum, then finds a minimum") {

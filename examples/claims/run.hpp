@@ -108,20 +108,6 @@ struct inner_trainer<rival_conv<ps_rule>> {
     radam moments;
 };
 
-/// Latents that realize the float weights' nearest values at a scale of their mean magnitude: each
-/// shift latent is the distance from the threshold that it stands for.
-template <class F>
-void latents_from(const Tensor& w, const tensors& fields) {
-    const auto unit = w.abs().mean();
-    const auto threshold = [&](int exponent) { return unit * 1.5 * std::exp2(exponent - 1); };
-    fields[0].copy_(w);
-    const std::size_t first = F::has_zero ? 2 : 1;
-    if (F::has_zero)
-        fields[1].copy_(w.abs() - unit / 2);
-    for (std::size_t k = first; k < fields.size(); ++k) // l_T tells 1 from 2, l_1 the largest two
-        fields[k].copy_(w.abs() - threshold(static_cast<int>(fields.size() - k)));
-}
-
 template <class Conv>
 void initialize(fashion::network<Conv>&, const run_spec& s, const std::string&) {
     TORCH_CHECK(s.variant.empty() || s.variant.starts_with("epochs"), s.arm, " has no variant ",
@@ -138,7 +124,7 @@ void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const ru
         trained.load(archive);
         net.first->weight.copy_(trained.first->weight);
         for (std::size_t i = 0; i < net.inner.size(); ++i)
-            latents_from<F>(trained.inner[i]->weight, net.inner[i]->fields());
+            net.inner[i]->initialize_from(trained.inner[i]->weight);
         for (std::size_t i = 0; i < net.norms.size(); ++i) {
             net.norms[i]->weight.copy_(trained.norms[i]->weight);
             net.norms[i]->bias.copy_(trained.norms[i]->bias);
@@ -176,8 +162,7 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
     tensors others{net.first->weight, net.linear->weight, net.linear->bias};
     for (const auto& norm : net.norms)
         others.insert(others.end(), {norm->weight, norm->bias});
-    torch::optim::SGD rest(others,
-                           torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(1e-4));
+    torch::optim::SGD rest(others, torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(1e-4));
 
     const auto count = data.train.size() - (s.tuning ? held_out : 0);
     const auto judged = s.tuning ? fashion::labelled_images{data.train.images.slice(0, count),

@@ -5,11 +5,12 @@
 // shift_1 … shift_T; the format "absmean" (BitNet b1.58) has one. Errors are RuntimeErrors that
 // name the argument.
 
-#include <s3/interop/torch.hpp>
+#include <s3/interop/torch_absmean.hpp>
+#include <s3/interop/torch_passes.hpp>
 #include <s3/pack/record.hpp>
-#include <s3/train/absmean.hpp>
+#include <s3/train/init.hpp>
 
-#include <torch/extension.h>
+#include <torch/csrc/utils/pybind.h>
 
 namespace {
 
@@ -52,15 +53,9 @@ void with_estimator(const estimator_choice& choice, const Body& body) {
 
 const std::string absmean = "absmean";
 
-Tensor one(const tensors& fields) {
+const Tensor& one(const tensors& fields) {
     TORCH_CHECK(fields.size() == 1, "s3: absmean has one latent, not ", fields.size());
-    return fields[0].contiguous();
-}
-tensors contiguous(const tensors& all) {
-    tensors out;
-    for (const auto& t : all)
-        out.push_back(t.contiguous());
-    return out;
+    return fields[0];
 }
 std::span<const float> read(const Tensor& t, const char* name) {
     return hosts::floats(t, name);
@@ -73,103 +68,59 @@ std::vector<std::string> names(const std::string& format) {
     return with_format(format, []<class F>(F) {
         std::vector<std::string> all;
         for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
-            all.push_back(hosts::latent_parameters<F, s3::straight_through::identity>::name(k));
+            all.push_back(s3::parameter_name<F>(k));
         return all;
     });
 }
 
-void realize_into(const std::string& format, const tensors& fields, const Tensor& weights) {
-    if (format == absmean) {
-        hosts::check([&]() -> s3::status {
-            const auto scale =
-                s3::realize_absmean(read(one(fields), "weight"), hosts::floats(weights, "weights"));
-            if (!scale)
-                return scale.error();
-            return {};
-        }());
-        return;
-    }
-    with_format(format, [&]<class F>(F) { hosts::realize_into<F>(contiguous(fields), weights); });
-}
 Tensor realize(const std::string& format, const tensors& fields) {
-    TORCH_CHECK(!fields.empty(), "s3: no latents");
-    const Tensor weights = torch::empty(fields[0].sizes());
-    realize_into(format, fields, weights);
-    return weights;
+    if (format == absmean)
+        return hosts::realized_absmean(one(fields));
+    return with_format(format, [&]<class F>(F) { return hosts::realized<F>(fields); });
 }
 
-tensors backward(const std::string& format, const tensors& given, const Tensor& grad_weights,
+tensors backward(const std::string& format, const tensors& fields, const Tensor& grad_weights,
                  const estimator_choice& choice) {
-    const tensors fields = contiguous(given);
-    const Tensor grad = grad_weights.contiguous();
-    const auto g = read(grad, "grad_weights");
-    tensors out;
-    for (const auto& f : fields)
-        out.push_back(torch::empty_like(f));
+    tensors grads;
     with_estimator(choice, [&](const auto& estimate) {
         if (format == absmean)
-            return hosts::check(s3::backward_absmean(read(one(fields), "weight"), g,
-                                                     hosts::floats(out[0], "grad"),
-                                                     s3::gradients::overwrite, estimate));
-        with_format(format, [&]<class F>(F) {
-            const auto p = hosts::latents_of<F>(fields), to = hosts::latents_of<F>(out);
-            TORCH_CHECK(g.size() == p.size(), "s3: grad_weights has ", g.size(), " elements where ",
-                        p.size(), " are needed");
-            hosts::parallel(g.size(), [&](std::size_t first, std::size_t size) {
-                hosts::check(s3::backward(hosts::slice<F>(p, first, size), g.subspan(first, size),
-                                          hosts::slice<F>(to, first, size),
-                                          s3::gradients::overwrite, estimate));
+            grads = {hosts::backward_absmean(one(fields), grad_weights, estimate)};
+        else
+            with_format(format, [&]<class F>(F) {
+                grads = hosts::backward<F>(fields, grad_weights, estimate);
             });
-        });
     });
-    return out;
+    return grads;
 }
 
 template <class Optimizer>
 void step(const Optimizer& optimizer, const std::string& format, const tensors& fields,
           const std::vector<tensors>& moments, const Tensor& grad_weights, const Tensor& weights,
           float dense, const estimator_choice& choice) {
-    TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ", Optimizer::moments,
-                " moments, not ", moments.size());
-    const Tensor grad = grad_weights.contiguous();
-    const auto g = hosts::floats(grad, "grad_weights"), w = hosts::floats(weights, "weights");
-    TORCH_CHECK(g.size() == w.size(), "s3: grad_weights has ", g.size(), " elements where ",
-                w.size(), " are needed");
     with_estimator(choice, [&](const auto& estimate) {
         with_format(format, [&]<class F>(F) {
-            const auto p = hosts::latents_of<F>(fields);
-            hosts::check(check_sizes(p, w.size()));
-            std::array<s3::latents<F>, Optimizer::moments> m;
-            for (std::size_t j = 0; j < m.size(); ++j) {
-                m[j] = hosts::latents_of<F>(moments[j]);
-                hosts::check(check_sizes(m[j], w.size()));
-            }
-            hosts::parallel(w.size(), [&](std::size_t first, std::size_t size) {
-                auto part = m;
-                for (auto& moment : part)
-                    moment = hosts::slice<F>(moment, first, size);
-                hosts::check(s3::step(optimizer, hosts::slice<F>(p, first, size), part,
-                                      g.subspan(first, size), w.subspan(first, size), dense,
-                                      estimate));
-            });
+            hosts::step<F>(optimizer, fields, moments, grad_weights, weights, dense, estimate);
         });
     });
 }
 
+/// Sets latents to realize what float weights round to; returns the weights' unit.
+float initialize_from(const std::string& format, const Tensor& weights, const tensors& fields) {
+    if (format != absmean)
+        return with_format(format,
+                           [&]<class F>(F) { return hosts::initialize_from<F>(weights, fields); });
+    one(fields).copy_(weights); // its own latent, at its own scale
+    return 1;
+}
+
 void validate(const std::string& format, const tensors& given) {
-    const tensors fields = contiguous(given);
+    const tensors fields = hosts::aligned(given);
     if (format == absmean)
         return with_format("dense2", [&]<class F>(F) { // any format: the latents alone count
             hosts::check(s3::validate(hosts::latents_of<F>({one(fields), one(fields)})));
         });
     with_format(format,
                 [&]<class F>(F) { hosts::check(s3::validate(hosts::latents_of<F>(fields))); });
-}
-
-template <class T>
-T value(s3::result<T> r) {
-    TORCH_CHECK(r.has_value(), "s3: ", r.error().message());
-    return *std::move(r);
 }
 
 /// The record (pack/layout.hpp) of discrete weights: [out, in] or [out, in, height, width].
@@ -183,9 +134,9 @@ pybind11::bytes pack_record(const std::string& format, const Tensor& given, floa
                                                  : std::span<const float>(&scale, 1)};
     const auto record = with_format(format == absmean ? "shift2" : format, [&]<class F>(F) {
         if (weights.dim() == 2)
-            return s3::serialize(value(s3::pack<F>(w, size(0), size(1), options)));
-        return s3::serialize(value(s3::pack_filter<F>(w, {size(0), size(2), size(3), size(1)},
-                                                      s3::filter_order::oihw, options)));
+            return s3::serialize(hosts::value(s3::pack<F>(w, size(0), size(1), options)));
+        return s3::serialize(hosts::value(s3::pack_filter<F>(
+            w, {size(0), size(2), size(3), size(1)}, s3::filter_order::oihw, options)));
     });
     return {reinterpret_cast<const char*>(record.data()), record.size()};
 }
@@ -200,7 +151,7 @@ Tensor unpack_record(const std::string& format, const std::string& bytes) {
             hosts::check(s3::unpack(*matrix, hosts::floats(w, "weights")));
             return w;
         }
-        const auto filter = value(s3::deserialize_filter<F>(record));
+        const auto filter = hosts::value(s3::deserialize_filter<F>(record));
         const auto& s = filter.shape;
         const auto taps = filter.matrix.columns() / (s.height * s.width);
         const Tensor w = torch::empty(
@@ -227,8 +178,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
             }));
     m.def("names", &names);
     m.def("realize", &realize, free);
-    m.def("realize_into", &realize_into, free);
     m.def("backward", &backward, free);
+    m.def("initialize_from", &initialize_from, free);
     m.def("validate", &validate, free);
     m.def(
         "sgd_step",
@@ -251,11 +202,17 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         free);
     m.def("add_dense_gradient", [](const Tensor& sparse, const Tensor& grad, float strength) {
         hosts::check(s3::add_dense_gradient(read(sparse, "sparse"),
-                                            hosts::floats(grad, "sparse.grad"), strength));
+                                            hosts::floats(grad, "sparse.grad", sparse, "sparse"),
+                                            strength));
     });
-    m.def("strength_for_share", &s3::strength_for_share);
-    m.def("absmean_scale",
-          [](const Tensor& latent) { return s3::absmean_scale(read(latent, "weight")); });
+    m.def("strength_for_share", [](const Tensor& sparse, double target, float gain) {
+        TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");
+        return s3::strength_for_share(s3::share_of_zeros_from(read(sparse, "sparse")), target,
+                                      gain);
+    });
+    m.def("absmean_scale", [](const Tensor& latent) {
+        return s3::absmean_scale(read(hosts::aligned(latent)[0], "weight"));
+    });
     m.def("initial_deviation", [](const std::string& format, std::size_t area, std::size_t out) {
         return format.starts_with("dense") ? s3::dense_shift_deviation
                                            : s3::initial_deviation(area, out);

@@ -92,10 +92,6 @@ class Formulas(unittest.TestCase):
             _s3.realize("shift3", fields[:3])
         with self.assertRaisesRegex(RuntimeError, "no format is named int3"):
             _s3.realize("int3", fields)
-        for weights, word in [(torch.zeros(7, 5, 3, 3).transpose(0, 1), "contiguous"),
-                              (torch.zeros(2), "sign|shape|size")]:
-            with self.assertRaisesRegex(RuntimeError, word):
-                _s3.realize_into("shift3", fields, weights)
 
 
 class Layers(unittest.TestCase):
@@ -133,6 +129,28 @@ class Layers(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "nothing"):
             s3_torch.convert(model, keep=["nothing"])
 
+    def test_convert_from_trained_weights(self):
+        for format in FORMATS + ["absmean"]:
+            model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3), nn.Linear(4, 4),
+                                  nn.Linear(4, 2))
+            model.to(memory_format=torch.channels_last)
+            weights = [m.weight.detach().clone() for m in model]
+            s3_torch.convert(model, format, trained=True)
+            for layer, w in zip(model[1:3], weights[1:3]):
+                if format == "absmean":
+                    self.assertTrue(torch.equal(layer.weight, w))
+                    continue
+                x = w / w.abs().mean()
+                values = torch.tensor(
+                    [0.0] * format.startswith("shift") + [2.0 ** e for e in range(
+                        2 ** (int(format[-1]) - 1) - format.startswith("shift"))])
+                nearest = values[(x.abs()[..., None] - values).abs().argmin(-1)]
+                torch.testing.assert_close(layer.discrete(), nearest * torch.where(w >= 0, 1., -1.))
+        bad = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+        bad[1].weight.data[1, 0] = math.nan
+        with self.assertRaisesRegex(RuntimeError, r"1: s3: weights\[2\]"):
+            s3_torch.convert(bad, trained=True)
+
     def test_records_hold_the_weights(self):
         for format in FORMATS:
             model = nn.Sequential(s3_torch.ShiftConv2d(3, 5, (3, 2), format=format),
@@ -153,8 +171,8 @@ class Layers(unittest.TestCase):
             for _ in range(400):
                 for f in layer.fields():
                     f.grad = torch.zeros_like(f)
-                s3_torch.add_dense_gradient(
-                    layer, s3_torch.strength_for_zeros(layer, target, gain=0.2))
+                s3_torch.steer_zeros(layer, target, gain=0.2)
+                s3_torch.add_dense_gradient(layer)
                 layer.weight_val.data -= 0.2 * layer.weight_val.grad
             zeros = (layer.discrete() == 0).float().mean().item()
             self.assertAlmostEqual(zeros, target, delta=0.05)
@@ -193,6 +211,30 @@ class StateDicts(unittest.TestCase):
         self.refused("size mismatch for weight_shift", weight_shift=torch.zeros(2, 3, 3, 3))
         self.refused("weight_val holds values", weight_val=self.state["weight"] / 0)
         self.refused("weight_sign differs", weight_sign=torch.zeros(3, 2, 3, 3))
+        self.refused("weight_val.*expected torch.Tensor", weight_val=[1.0])
+        self.refused("Missing.*weight_val", weight_val=None)
+
+    def test_foreign_entries(self):
+        # A float layer's state dict has no latents; another format's has others.
+        self.refused("Missing.*weight_val", weight_val=None, weight_shift=None, weight_shift2=None)
+        other = s3_torch.ShiftConv2d(2, 3, 3, bias=False, format="shift4").state_dict()
+        self.refused("Unexpected.*weight_shift3", **other)
+        self.refused("Unexpected.*discrete_weight", discrete_weight=torch.zeros(3, 2, 3, 3))
+        sparse = self.layer.weight_val.detach().clone()
+        # Not strictly, what is there is taken and the rest told.
+        found = self.layer.load_state_dict({"weight": self.state["weight"], "x": torch.zeros(1)},
+                                           strict=False)
+        self.assertEqual(set(found.missing_keys), {"weight_val", "weight_shift", "weight_shift2"})
+        self.assertEqual(found.unexpected_keys, ["x"])
+        self.assertTrue(torch.equal(self.layer.weight, self.state["weight"]))
+        self.assertTrue(torch.equal(self.layer.weight_val, sparse))
+
+    def test_a_fused_layer_takes_what_is_there_and_realizes_it(self):
+        shift = s3_torch.FusedSGD(self.layer)
+        self.layer.load_state_dict({"weight": -self.layer.weight.detach()}, strict=False)
+        self.assertTrue(torch.equal(self.layer.discrete(),
+                                    _s3.realize("shift3", self.layer.fields())))
+        self.assertIs(shift.param_groups[0]["params"][0], self.layer.discrete_weight)
 
 
 def model_and_data(format="shift3"):
@@ -233,24 +275,65 @@ class Training(unittest.TestCase):
                     self.assertTrue(torch.equal(layer.discrete(),
                                                 _s3.realize(format, layer.fields())))
 
-    def test_saved_and_resumed_it_continues_bit_for_bit(self):
-        model, xs, ys = model_and_data()
-        optimizers = lambda m: [s3_torch.FusedAdam(m), torch.optim.SGD(
-            s3_torch.other_parameters(m), 0.1, momentum=0.9)]
-        first = optimizers(model)
-        fit(model, first, xs[:2], ys[:2])
-        file = io.BytesIO()
-        torch.save([model.state_dict(), *(o.state_dict() for o in first)], file)
-        fit(model, first, xs[2:], ys[2:])
+    def test_channels_last_trains_the_same(self):
+        for fused in (False, True):
+            results = []
+            for format in (torch.contiguous_format, torch.channels_last):
+                model, xs, ys = model_and_data()
+                model.to(memory_format=format)
+                optimizers = [s3_torch.FusedSGD(model, 0.05)] if fused else []
+                optimizers.append(torch.optim.SGD(
+                    s3_torch.other_parameters(model) if fused else model.parameters(), 0.05))
+                fit(model, optimizers, [x.contiguous(memory_format=format) for x in xs], ys)
+                self.assertTrue(model[0].discrete().is_contiguous(memory_format=format))
+                results.append(model.state_dict())
+            for name, value in results[0].items():
+                torch.testing.assert_close(results[1][name], value, rtol=1e-4, atol=1e-5)
 
-        again, _, _ = model_and_data()
-        second = optimizers(again)
-        file.seek(0)
-        for target, state in zip([again, *second], torch.load(file)):
-            target.load_state_dict(state)
-        fit(again, second, xs[2:], ys[2:])
-        for name, value in model.state_dict().items():
-            self.assertTrue(torch.equal(again.state_dict()[name], value), name)
+    def test_saved_and_resumed_it_continues_bit_for_bit(self):
+        fused = lambda m: [s3_torch.FusedAdam(m), torch.optim.SGD(
+            s3_torch.other_parameters(m), 0.1, momentum=0.9)]
+        autograd = lambda m: [torch.optim.Adam(m.parameters(), 0.01)]
+        for optimizers in (fused, autograd):
+            model, xs, ys = model_and_data()
+            first = optimizers(model)
+            fit(model, first, xs[:2], ys[:2], dense=1e-3)
+            file = io.BytesIO()
+            torch.save([model.state_dict(), *(o.state_dict() for o in first)], file)
+            start = copy.deepcopy(model.state_dict())
+            fit(model, first, xs[2:], ys[2:], dense=1e-3)
+
+            again, _, _ = model_and_data()
+            second = optimizers(again)
+            file.seek(0)
+            for target, state in zip([again, *second], torch.load(file)):
+                target.load_state_dict(state)
+            fit(again, second, xs[2:], ys[2:], dense=1e-3)
+            for name, value in model.state_dict().items():
+                self.assertTrue(torch.equal(again.state_dict()[name], value), name)
+                self.assertFalse(torch.equal(start[name], value), name)
+
+    def test_training_moves_to_the_share_of_zeros_asked_for(self):
+        for target in (0.2, 0.8):
+            for fused in (False, True):
+                model, xs, ys = model_and_data()
+                optimizers = [s3_torch.FusedSGD(model, 0.2)] if fused else []
+                optimizers.append(torch.optim.SGD(
+                    s3_torch.other_parameters(model) if fused else model.parameters(), 0.1,
+                    momentum=0.9))
+                for _ in range(300):
+                    s3_torch.steer_zeros(model, target)
+                    for o in optimizers:
+                        o.zero_grad(set_to_none=True)
+                    nn.functional.cross_entropy(model(xs[0]), ys[0]).backward()
+                    s3_torch.add_dense_gradient(model)
+                    for o in optimizers:
+                        o.step()
+                for layer in s3_torch.shift_layers(model):
+                    zeros = (layer.discrete() == 0).float().mean().item()
+                    self.assertAlmostEqual(zeros, target, delta=0.1)  # from 0.5
+        with self.assertRaisesRegex(RuntimeError, "target is 2"):
+            s3_torch.steer_zeros(model, 2)
 
 
 def distributed_worker(rank, folder, fused):

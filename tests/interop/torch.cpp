@@ -117,6 +117,68 @@ TEST_CASE("non-contiguous latents and gradients are served") {
         CHECK(torch::equal(straight[k].grad(), crossed[k].grad()));
 }
 
+TEST_CASE("channels last, in images, latents or both: the same gradients and the same training") {
+    using torch::MemoryFormat;
+    struct layouts {
+        MemoryFormat images, latents;
+    };
+    const auto contiguous = MemoryFormat::Contiguous, last = MemoryFormat::ChannelsLast;
+    std::vector<std::vector<Tensor>> all_gradients, all_latents;
+    std::vector<double> losses;
+    for (const layouts l : {layouts{contiguous, contiguous}, layouts{last, contiguous},
+                            layouts{contiguous, last}, layouts{last, last}}) {
+        torch::manual_seed(8);
+        s3::libtorch::ShiftConv2d<s3::shift3> first(torch::nn::Conv2dOptions(3, 8, 3).padding(1)),
+            second(torch::nn::Conv2dOptions(8, 4, 1));
+        torch::nn::Sequential model(first, torch::nn::ReLU(), second);
+        const Tensor x = torch::randn({16, 3, 6, 6}).contiguous(l.images);
+        const Tensor labels = torch::randint(4, {16, 6, 6}, torch::kInt64);
+        for (auto* layer : s3::libtorch::shift_layers(*model))
+            for (Tensor f : layer->fields())
+                f.set_data(f.detach().contiguous(l.latents));
+        CHECK(first->discrete().is_contiguous(l.latents));
+        torch::optim::SGD optimizer(model->parameters(),
+                                    torch::optim::SGDOptions(0.05).momentum(0.9));
+        for (int step = 0; step < 5; ++step) {
+            model->zero_grad(true);
+            const Tensor loss = torch::cross_entropy_loss(model->forward(x), labels);
+            loss.backward();
+            if (step == 0) {
+                auto& gradients = all_gradients.emplace_back();
+                for (const auto& f : first->fields()) {
+                    CHECK(f.grad().is_contiguous(l.latents)); // as the optimizers want it
+                    gradients.push_back(f.grad().clone());
+                }
+            }
+            optimizer.step();
+            if (step == 4)
+                losses.push_back(loss.item<double>());
+        }
+        all_latents.push_back(first->fields());
+    }
+    for (std::size_t i = 1; i < all_latents.size(); ++i) {
+        CHECK(losses[i] == doctest::Approx(losses[0]).epsilon(1e-4));
+        for (std::size_t k = 0; k < 4; ++k) {
+            CHECK(torch::allclose(all_gradients[i][k], all_gradients[0][k], 1e-4, 1e-6));
+            CHECK(torch::allclose(all_latents[i][k], all_latents[0][k], 1e-4, 1e-6));
+        }
+    }
+}
+
+TEST_CASE("a pass into tensors of another layout is refused by name") {
+    const auto fields = random_fields<s3::shift2>({4, 3, 2, 2});
+    const Tensor last =
+        torch::empty({4, 3, 2, 2}, torch::kFloat32, torch::MemoryFormat::ChannelsLast);
+    const auto into = [&](const Tensor& w) {
+        return message_of([&] { s3::libtorch::realize_into<s3::shift2>(fields, w); });
+    };
+    CHECK(into(torch::empty({4, 3, 2, 2})).empty());
+    CHECK(into(last).find("weights has strides") != std::string::npos);
+    CHECK(into(torch::empty({4, 3, 4})).find("weights is [4, 3, 4]") != std::string::npos);
+    CHECK(into(torch::empty({4, 3, 2, 4}).slice(3, 0, 4, 2)).find("weights must be dense") !=
+          std::string::npos);
+}
+
 TEST_CASE("tensors that do not fit are refused by name") {
     auto p = random_fields<s3::shift3>({4, 4});
     const auto attempt = [&] { (void)s3::libtorch::realize<s3::shift3>(p); };
@@ -278,6 +340,19 @@ TEST_CASE("the regularizer reaches every sparse latent and no other") {
     for (const auto& p : model->parameters())
         if (!p.is_same(b))
             CHECK(p.grad().abs().sum().item<float>() == 0);
+}
+
+TEST_CASE("forward and backward name a NaN latent, in the part of whatever thread") {
+    const auto fields = random_fields<s3::shift3>({300, 1000});
+    const Tensor w = s3::libtorch::realize<s3::shift3>(fields);
+    fields[1].detach()[299][7] = NAN;
+    const std::string name = "sparse[299007]: value is not finite";
+    CHECK(message_of([&] { (void)s3::libtorch::realize<s3::shift3>(fields); }).find(name) !=
+          std::string::npos);
+    CHECK(message_of([&] {
+              (void)s3::libtorch::backward<s3::shift3>(fields, w.detach(),
+                                                       s3::straight_through::identity{});
+          }).find(name) != std::string::npos);
 }
 
 TEST_CASE("validate names a NaN latent") {

@@ -1,6 +1,7 @@
 #include <s3/interop/torch_absmean.hpp>
 
 #include <doctest/doctest.h>
+#include <torch/torch.h>
 
 namespace hosts = s3::libtorch;
 

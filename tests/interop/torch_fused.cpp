@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <memory>
 #include <sstream>
 #include <vector>
@@ -139,6 +140,25 @@ TEST_CASE("saved and resumed, training continues bit for bit") {
     same_parameters(*model, *again, 0);
 }
 
+TEST_CASE("images that are channels last train the same") {
+    torch::manual_seed(14);
+    auto model = make_model<s3::shift3>();
+    auto other = make_model<s3::shift3>();
+    std::stringstream file;
+    torch::save(model, file);
+    torch::load(other, file);
+    std::vector<batch> straight(4), crossed;
+    for (const auto& b : straight)
+        crossed.push_back({b.x.contiguous(torch::MemoryFormat::ChannelsLast), b.labels});
+    torch::optim::SGD rest(hosts::other_parameters(*model), 0.05);
+    torch::optim::SGD other_rest(hosts::other_parameters(*other), 0.05);
+    hosts::fused_optimizer fused(*model, s3::sgd{.learning_rate = 0.05f});
+    hosts::fused_optimizer other_fused(*other, s3::sgd{.learning_rate = 0.05f});
+    train_fused(model, fused, rest, straight);
+    train_fused(other, other_fused, other_rest, crossed);
+    same_parameters(*model, *other, 1e-4);
+}
+
 TEST_CASE("the leaf always is what the latents realize") {
     torch::manual_seed(13);
     auto model = make_model<s3::shift4>();
@@ -161,6 +181,64 @@ TEST_CASE("the leaf always is what the latents realize") {
     }
     layers[0]->refresh();
     CHECK(torch::equal(layers[0]->discrete(), layers[0]->realized()));
+}
+
+TEST_CASE("training moves every layer to the share of zeros that is asked for") {
+    for (const double target : {0.2, 0.8})
+        for (const bool fuse : {false, true}) {
+            torch::manual_seed(15);
+            auto model = make_model<s3::shift3>();
+            const batch data{torch::randn({64, 2, 6, 6}), torch::randint(3, {64}, torch::kInt64)};
+            const auto sgd = torch::optim::SGDOptions(0.1).momentum(0.9);
+            if (fuse) {
+                torch::optim::SGD rest(hosts::other_parameters(*model), sgd);
+                hosts::fused_optimizer fused(*model, s3::sgd{.learning_rate = 0.2f});
+                for (int step = 0; step < 300; ++step) {
+                    hosts::steer_zeros(*model, target);
+                    train_fused(model, fused, rest, {data});
+                }
+            } else {
+                torch::optim::SGD all(model->parameters(), sgd);
+                for (int step = 0; step < 300; ++step) {
+                    model->zero_grad(true);
+                    loss_of(model, data).backward();
+                    hosts::steer_zeros(*model, target);
+                    hosts::add_dense_gradient(*model);
+                    all.step();
+                }
+            }
+            for (const auto* layer : hosts::shift_layers(*model)) {
+                const double zeros =
+                    (layer->realized() == 0).to(torch::kFloat64).mean().item<double>();
+                CHECK(std::abs(zeros - target) < 0.1); // half of them at the start
+            }
+        }
+    auto model = make_model<s3::shift3>();
+    CHECK_THROWS_WITH_AS(hosts::steer_zeros(*model, 1.5), doctest::Contains("target is 1.5"),
+                         c10::Error);
+}
+
+TEST_CASE("a fused layer starts from trained weights") {
+    torch::manual_seed(16);
+    hosts::ShiftConv2d<s3::shift3> layer(torch::nn::Conv2dOptions(3, 4, 3));
+    hosts::fused_optimizer fused(*layer, s3::sgd{});
+    const auto w = torch::randn({4, 3, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast);
+    const float unit = layer->initialize_from(w);
+    CHECK(unit == doctest::Approx(w.abs().mean().item<double>()));
+    CHECK(torch::equal(layer->discrete(), layer->realized()));
+    CHECK((layer->discrete() - (w / unit).clamp(-4, 4)).abs().max().item<double>() <= 1);
+    CHECK_THROWS_WITH_AS(layer->initialize_from(w[0]), doctest::Contains("weights is [3, 3, 3]"),
+                         c10::Error);
+}
+
+TEST_CASE("a NaN gradient is refused, not trained on") {
+    hosts::ShiftLinear<s3::shift3> layer(torch::nn::LinearOptions(4, 4));
+    hosts::fused_optimizer fused(*layer, s3::sgd{});
+    Tensor g = torch::zeros({4, 4});
+    g[1][2] = NAN;
+    layer->discrete().mutable_grad() = g;
+    CHECK_THROWS_WITH_AS(fused.step(), doctest::Contains("grad_weights[6]: value is not finite"),
+                         c10::Error);
 }
 
 TEST_CASE("an archive that does not fit, and a step without gradient, are errors") {

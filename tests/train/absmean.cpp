@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -95,4 +96,19 @@ TEST_CASE("sizes that differ are errors that name the argument") {
     CHECK(std::string(s3::realize_absmean(v, small).error().argument) == "weights");
     CHECK(std::string(s3::backward_absmean(v, g, out).error().argument) == "grad_weights");
     CHECK(std::string(s3::backward_absmean(v, v, small).error().argument) == "grad_latent");
+}
+
+TEST_CASE("a latent that is not finite is named, and nothing is written") {
+    auto v = normal(40, 7, 1);
+    v[33] = std::numeric_limits<float>::infinity();
+    v[35] = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> g(40, 1.0f), untouched(40, 9.0f);
+    auto out = untouched;
+    for (const auto& e :
+         {s3::realize_absmean(v, out).error(), s3::backward_absmean(v, g, out).error()}) {
+        CHECK(e.code == s3::errc::not_finite);
+        CHECK(std::string(e.argument) == "latent");
+        CHECK(e.index == 33);
+    }
+    CHECK(out == untouched);
 }

@@ -1,9 +1,16 @@
 #include <s3/train/init.hpp>
 
+#include <s3/train/reparam.hpp>
+
 #include <doctest/doctest.h>
 
+#include "latents.hpp"
+
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 TEST_CASE("latents have the mean and deviation asked for, and every field its own values") {
@@ -50,4 +57,52 @@ TEST_CASE("uniform values stay in their interval and fill it") {
         sum += x;
     }
     CHECK(sum / 10000 == doctest::Approx(1).epsilon(0.05));
+}
+
+TEST_CASE("latents from real weights realize the nearest values, in place too") {
+    each(all_formats{}, []<class F>(F) {
+        constexpr std::size_t size = 2001;
+        std::vector<float> w(size), realized(size);
+        std::mt19937 generator(9);
+        s3::fill_normal(w, 0.05, generator);
+        w[7] = 0;
+        owned_latents<F> p(size);
+        const auto unit = s3::initialize_from<F>(w, p.view());
+        REQUIRE(unit);
+        double mean = 0;
+        for (const float v : w)
+            mean += std::abs(double{v}) / size;
+        CHECK(*unit == doctest::Approx(mean));
+        REQUIRE(s3::realize(p.view(), realized));
+        for (std::size_t i = 0; i < size; ++i) {
+            const double x = w[i] / double{*unit};
+            double nearest = F::has_zero ? 0 : std::copysign(1, x);
+            for (int e = 0; e < int(F::exponents); ++e)
+                if (const double c = std::copysign(std::exp2(e), x);
+                    std::abs(c - x) < std::abs(nearest - x))
+                    nearest = c;
+            CHECK(std::abs(std::abs(realized[i] - x) - std::abs(nearest - x)) < 1e-5);
+        }
+        owned_latents<F> q(size);
+        q.data[0] = w;
+        REQUIRE(s3::initialize_from<F>(q.view().sign, q.view()));
+        CHECK(q.data == p.data);
+    });
+}
+
+TEST_CASE("weights that are all zero stay so; what does not fit is named, and nothing is written") {
+    owned_latents<s3::shift3> p(5, 9.0f);
+    std::vector<float> w(5), realized(5, 7.0f);
+    w[3] = std::numeric_limits<float>::quiet_NaN();
+    const auto spoilt = s3::initialize_from<s3::shift3>(w, p.view());
+    CHECK(std::string(spoilt.error().argument) == "weights");
+    CHECK(spoilt.error().index == 3);
+    CHECK(std::string(
+              s3::initialize_from<s3::shift3>(std::span(w).first(4), p.view()).error().argument) ==
+          "sign");
+    CHECK(p.data == owned_latents<s3::shift3>(5, 9.0f).data);
+    w[3] = 0;
+    REQUIRE(s3::initialize_from<s3::shift3>(w, p.view()));
+    REQUIRE(s3::realize(p.view(), realized));
+    CHECK(realized == std::vector<float>(5));
 }

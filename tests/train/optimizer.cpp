@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -171,4 +172,32 @@ TEST_CASE("sizes that differ are errors that name the argument, and nothing is w
     CHECK(name(s3::step(s3::sgd{}, p.view(), {m.view()}, g, w)) == "shift_1");
     p.data[2].push_back(before.data[2].back());
     CHECK(p.data == before.data);
+}
+
+TEST_CASE(
+    "what is not finite ends the step and is named: gradient, latent, or what becomes of it") {
+    constexpr std::size_t size = 65;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const std::size_t at : {0u, 21u, 64u}) {
+        const auto failed = [&](auto spoil, const s3::sgd& optimizer = {}) {
+            auto p = random_latents<s3::shift3>(size, 71);
+            owned_latents<s3::shift3> m(size);
+            std::vector<float> g(size, 1.0f), w(size, 99.0f);
+            spoil(p, m, g);
+            const auto s = s3::step(optimizer, p.view(), {m.view()}, g, w);
+            CHECK(w[size - 1] == 99.0f); // it ended
+            auto again = p, again_m = m; // in the gradient's place
+            const auto t = s3::step(optimizer, again.view(), {again_m.view()}, g, g);
+            CHECK(t.error().code == s3::errc::not_finite);
+            CHECK(s.error().code == s3::errc::not_finite);
+            return std::string(s.error().argument) + "@" + std::to_string(s.error().index);
+        };
+        const std::string place = "@" + std::to_string(at);
+        CHECK(failed([&](auto&, auto&, auto& g) { g[at] = nan; }) == "grad_weights" + place);
+        CHECK(failed([&](auto& p, auto&, auto&) { p.data[1][at] = nan; }) == "sparse" + place);
+        CHECK(failed([&](auto& p, auto&, auto&) { p.data[3][at] = -nan; }) == "shift_2" + place);
+        CHECK(failed([&](auto&, auto& m, auto&) { m.data[2][at] = nan; }) == "shift_1" + place);
+        CHECK(failed([&](auto&, auto& m, auto&) { m.data[0][at] = 1e30f; },
+                     {.learning_rate = 1e30f}) == "sign" + place);
+    }
 }

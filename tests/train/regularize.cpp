@@ -49,6 +49,7 @@ TEST_CASE("a share of zeros can be asked for") {
         for (int step = 0; step < 400; ++step) {
             REQUIRE(s3::realize(p, w));
             const double share = s3::share_of_zeros<float>(w);
+            CHECK(share == s3::share_of_zeros_from(sparse));
             std::vector<float> gradient(size);
             REQUIRE(s3::add_dense_gradient(sparse, gradient,
                                            s3::strength_for_share(share, target, 0.1f)));

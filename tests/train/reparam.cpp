@@ -238,3 +238,41 @@ TEST_CASE("validate names the first latent that is not finite") {
             }
     });
 }
+
+TEST_CASE("a latent that is not finite ends every pass, in place too, and is named") {
+    each(all_formats{}, []<class F>(F) {
+        for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
+            for (const std::size_t at : {0u, 21u, 64u}) // 64: in the tail of every vector width
+                for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                                        -std::numeric_limits<float>::infinity()}) {
+                    auto p = random_latents<F>(65, 38);
+                    p.data[k][at] = bad;
+                    const auto named = [&](const s3::status& s) {
+                        CHECK(s.error().code == s3::errc::not_finite);
+                        CHECK(std::string(s.error().argument) == s3::field_name<F>(k));
+                        CHECK(s.error().index == std::int64_t(at));
+                    };
+                    std::vector<float> g(65, 1.0f), w(65, 99.0f);
+                    std::vector<std::int32_t> integers(65);
+                    owned_latents<F> grad(65, 99.0f);
+                    named(s3::realize(p.view(), w));
+                    named(s3::realize(p.view(), integers));
+                    named(s3::backward(p.view(), g, grad.view()));
+                    named(s3::backward(p.view(), g, grad.view(), s3::gradients::accumulate));
+                    CHECK(w[64] == 99.0f); // it ended
+                    CHECK(grad.data[0][64] == 99.0f);
+                    auto q = p;
+                    named(s3::realize(p.view(), p.view().sign));
+                    named(s3::backward(q.view(), g, q.view()));
+                }
+    });
+}
+
+TEST_CASE("a gradient that is not finite passes through to the latents' own") {
+    owned_latents<s3::shift3> p(20, 1.0f), grad(20);
+    std::vector<float> g(20, 1.0f);
+    g[3] = std::numeric_limits<float>::quiet_NaN();
+    REQUIRE(s3::backward(p.view(), g, grad.view()));
+    for (const auto& field : grad.data)
+        CHECK(std::isnan(field[3]));
+}

@@ -1,6 +1,7 @@
 """Shift layers for PyTorch, over the s3 library.
 
     model = s3_torch.convert(model, "shift3")           # Conv2d, Linear -> ShiftConv2d, ShiftLinear
+    # or, from trained float weights: s3_torch.convert(model, "shift3", trained=True)
     shift = s3_torch.FusedSGD(model, lr=0.5, dense=1e-5)
     rest = torch.optim.SGD(s3_torch.other_parameters(model), lr=0.1, momentum=0.9)
     ...  loss.backward(); rest.step(); shift.step(); rest.zero_grad(); shift.zero_grad()
@@ -20,7 +21,7 @@ from ._s3 import Estimator
 
 __all__ = ["ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
            "unpack", "realize", "shift_layers", "other_parameters", "add_dense_gradient",
-           "strength_for_zeros", "validate"]
+           "steer_zeros", "validate"]
 
 unpack = _s3.unpack_record
 
@@ -46,6 +47,8 @@ def realize(format, fields, estimator=Estimator()):
 class _ShiftLayer:
     """What both layers share: the latents behind their weight, and its fused state."""
 
+    dense_strength = 0.0  # of the regularizer for this layer, on top of what is asked for all
+
     def _add_latents(self, format, estimator):
         self.format, self.estimator = format, estimator
         self._names = _s3.names(format)
@@ -59,6 +62,16 @@ class _ShiftLayer:
     def fields(self):
         """The latents in the library's order: sign, sparse (with zero), shift_1 ... shift_T."""
         return [getattr(self, name) for name in self._names]
+
+    def initialize_from(self, weights):
+        """Sets the latents to realize the nearest values to trained float weights.
+
+        Returns their unit: weights ~ unit * realized, a factor that a norm after the layer takes up.
+        """
+        with torch.no_grad():
+            unit = _s3.initialize_from(self.format, weights.detach(), self.fields())
+        self.refresh()
+        return unit
 
     def sparse(self):
         return getattr(self, "weight_val", None)
@@ -84,7 +97,7 @@ class _ShiftLayer:
         """Realizes the leaf anew, after the latents changed by other means than a step."""
         if self.fused():
             with torch.no_grad():
-                _s3.realize_into(self.format, self.fields(), self.discrete_weight.detach())
+                self.discrete_weight.copy_(_s3.realize(self.format, self.fields()))
 
     def extra_repr(self):
         return f"{super().extra_repr()}, format={self.format}"
@@ -98,13 +111,16 @@ class _ShiftLayer:
         alias = state_dict.pop(prefix + "weight_sign", None)  # one tensor with weight, in their code
         if alias is not None:
             weight = state_dict.setdefault(prefix + "weight", alias)
-            if not torch.equal(weight, alias):
+            if not (torch.is_tensor(weight) and torch.is_tensor(alias)
+                    and torch.equal(weight, alias)):
                 errors.append(f"{prefix}weight_sign differs from {prefix}weight, whose copy it is")
         for name in self._names:
             given = state_dict.get(prefix + name)
-            if given is not None and given.dtype != torch.float32:
+            if not torch.is_tensor(given):
+                continue  # missing or foreign, as the base class says
+            if given.dtype != torch.float32:
                 errors.append(f"{prefix}{name} is {given.dtype}, torch.float32 is needed")
-            elif given is not None and not torch.isfinite(given).all():
+            elif not torch.isfinite(given).all():
                 errors.append(f"{prefix}{name} holds values that are not finite")
         leaf = self._parameters.pop("discrete_weight", None)
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected,
@@ -157,9 +173,11 @@ def validate(model):
                 raise RuntimeError(f"{name}: {error}") from None
 
 
-def convert(model, format="shift3", keep=None, estimator=Estimator()):
-    """Swaps every nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new latents.
+def convert(model, format="shift3", keep=None, estimator=Estimator(), trained=False):
+    """Swaps every nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new latents:
+    random ones, or, if `trained`, those that realize what the float weights round to.
 
+    Shift weights are powers of two, not small reals: trained or not, a norm should follow each layer.
     `keep` names the layers that stay float; by default the first and the last, as in the paper.
     A layer that is used in several places stays one.
     """
@@ -180,6 +198,11 @@ def convert(model, format="shift3", keep=None, estimator=Estimator()):
             new = ShiftConv2d(old.in_channels, old.out_channels, old.kernel_size, old.stride,
                               old.padding, old.dilation, old.groups,
                               padding_mode=old.padding_mode, **options)
+        if trained:
+            try:
+                new.initialize_from(old.weight)
+            except RuntimeError as error:
+                raise RuntimeError(f"{name}: {error}") from None
         if old.bias is not None:
             new.bias = old.bias
         new.train(old.training)
@@ -201,24 +224,33 @@ def export(model):
             continue
         weights, scale = _s3.realize(layer.format, layer.fields()), 1.0
         if layer.format == "absmean":
-            scale = _s3.absmean_scale(layer.weight.detach().contiguous())
+            scale = _s3.absmean_scale(layer.weight.detach())
             weights = weights.sign()
         records[name] = _s3.pack_record(layer.format, weights, scale)
     return records
 
 
-def add_dense_gradient(model, strength):
-    """The regularizer for autograd training: call between loss.backward() and optimizer.step()."""
+def add_dense_gradient(model, strength=0.0):
+    """The regularizer for autograd training: call between loss.backward() and optimizer.step().
+
+    `strength` is for all layers, on top of each one's own.
+    """
     for layer in shift_layers(model):
         if layer.sparse() is not None and layer.sparse().grad is not None:
-            _s3.add_dense_gradient(layer.sparse().detach(), layer.sparse().grad, strength)
+            _s3.add_dense_gradient(layer.sparse().detach(), layer.sparse().grad,
+                                   strength + layer.dense_strength)
 
 
-def strength_for_zeros(model, target, gain=1e-2):
-    """The regularizer's strength that steers the share of zeros towards `target`."""
-    sparse = [layer.sparse() for layer in shift_layers(model) if layer.sparse() is not None]
-    zeros = sum(int((b <= 0).sum()) for b in sparse)
-    return _s3.strength_for_share(zeros / max(1, sum(b.numel() for b in sparse)), target, gain)
+def steer_zeros(model, target, gain=0.1):
+    """Asks every layer for a share of zeros, in [0, 1]: sets the regularizer's strength per layer.
+
+    Call it before each step; then a fused optimizer's step() or add_dense_gradient(model) takes the
+    strengths up. `gain` is the strength at a full share of error: less moves more
+    gently, and leaves a larger distance where the loss pulls the other way.
+    """
+    for layer in shift_layers(model):
+        if layer.sparse() is not None:
+            layer.dense_strength = _s3.strength_for_share(layer.sparse().detach(), target, gain)
 
 
 class _Fused(torch.optim.Optimizer):
@@ -257,7 +289,8 @@ class _Fused(torch.optim.Optimizer):
                     state = self._state(weight, layer)
                     self._step(group, state, layer.format,
                                [f.detach() for f in layer.fields()], state["moments"],
-                               weight.grad, weight.detach(), group["dense"], layer.estimator)
+                               weight.grad, weight.detach(),
+                               group["dense"] + layer.dense_strength, layer.estimator)
         return loss
 
 

@@ -5,124 +5,41 @@
 //   s3::libtorch::ShiftLinear<s3::shift3> fc(torch::nn::LinearOptions(64, 10));
 //
 // Both train with any torch optimizer, and clone, save and load as every module does. Parameters
-// have the names of the S3 authors' code: `weight` (sign latent), `weight_val` (sparse),
-// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), …, `bias`. The latents want
-// about five times the learning rate of ordinary weights.
-//
-// Tensors are float32 on the CPU; others, and shapes that differ, throw c10::Error with the
-// argument's name, as libtorch does everywhere.
+// have the names of the S3 authors' code (`parameter_name`) and `bias`. The latents want
+// about five times the learning rate of ordinary weights, and `zero_grad(true)`, which lets their
+// gradients be written rather than added. Errors are those of torch_passes.hpp.
 
+#include <s3/interop/torch_passes.hpp>
 #include <s3/train/dynamics.hpp>
-#include <s3/train/init.hpp>
-#include <s3/train/optimizer.hpp>
-#include <s3/train/regularize.hpp>
-#include <s3/train/reparam.hpp>
 
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace s3::libtorch {
 
-using ::torch::Tensor;
-using tensors = std::vector<Tensor>;
-
-/// Throws what libtorch throws if `s` is an error.
-inline void check(const status& s) {
-    TORCH_CHECK(s.has_value(), "s3: ", s.error().message());
-}
-
-/// The tensor's memory. `argument` names it where it is not contiguous float32 on the CPU.
-[[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument) {
-    TORCH_CHECK(t.defined(), "s3: ", argument, " is undefined");
-    TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == ::torch::kFloat32, "s3: ", argument,
-                " must be float32 on the CPU, not ", t.scalar_type(), " on ", t.device());
-    TORCH_CHECK(t.is_contiguous(), "s3: ", argument, " must be contiguous");
-    return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
-}
-
-/// The latents behind `fields`: sign, sparse (in formats with zero), shift_1 … shift_T.
-template <shift_weight_format F>
-[[nodiscard]] latents<F> latents_of(const tensors& fields) {
-    TORCH_CHECK(fields.size() == latents_per_weight<F>, "s3: ", F::name, " has ",
-                latents_per_weight<F>, " latents, not ", fields.size());
-    std::array<std::span<float>, latents_per_weight<F>> spans;
-    for (std::size_t k = 0; k < spans.size(); ++k) {
-        spans[k] = floats(fields[k], field_name<F>(k));
-        TORCH_CHECK(fields[k].sizes() == fields[0].sizes(), "s3: ", field_name<F>(k), " is ",
-                    fields[k].sizes(), " where sign is ", fields[0].sizes());
-    }
-    return from_fields<F, float>(spans);
-}
-
-/// `part` elements of every latent from `first` on.
-template <shift_weight_format F>
-[[nodiscard]] latents<F> slice(const latents<F>& p, std::size_t first, std::size_t part) {
-    auto all = fields(p);
-    for (auto& f : all)
-        f = f.subspan(first, part);
-    return from_fields<F, float>(all);
-}
-
-/// body(first, size) over 0 … count, on libtorch's threads where that pays.
-template <class Body>
-void parallel(std::size_t count, const Body& body) {
-    constexpr std::int64_t grain = 32768;
-    at::parallel_for(
-        0, static_cast<std::int64_t>(count), grain, [&](std::int64_t begin, std::int64_t end) {
-            body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-        });
-}
-
-/// Writes the discrete weights of `fields` into `weights`, outside autograd.
-template <shift_weight_format F>
-void realize_into(const tensors& fields, const Tensor& weights) {
-    const auto p = latents_of<F>(fields);
-    const auto w = floats(weights, "weights");
-    check(check_sizes(p, w.size()));
-    parallel(w.size(), [&](std::size_t first, std::size_t size) {
-        check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)));
-    });
-}
-
 /// The autograd function: latents → discrete weights, gradients straight through.
 /// The estimator is default-constructed; derive from one to fix another parameter.
 template <shift_weight_format F, class Estimator = straight_through::identity>
 struct realize_function : ::torch::autograd::Function<realize_function<F, Estimator>> {
-    static Tensor forward(::torch::autograd::AutogradContext* context, at::TensorList inputs) {
-        tensors fields;
-        for (const auto& f : inputs)
-            fields.push_back(f.contiguous());
-        Tensor weights = ::torch::empty_like(fields.at(0));
-        realize_into<F>(fields, weights);
-        context->save_for_backward(std::move(fields));
+    static Tensor forward(::torch::autograd::AutogradContext* context, at::TensorList fields) {
+        Tensor weights = libtorch::realized<F>(fields);
+        context->save_for_backward(fields.vec());
         return weights;
     }
 
     static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
-        const tensors fields = context->get_saved_variables();
-        const Tensor grad = grad_outputs.at(0).contiguous();
-        tensors grads;
-        for (const auto& f : fields)
-            grads.push_back(::torch::empty_like(f));
-        const auto p = latents_of<F>(fields), to = latents_of<F>(grads);
-        const auto g = floats(grad, "grad_weights");
-        parallel(g.size(), [&](std::size_t first, std::size_t size) {
-            check(s3::backward(slice<F>(p, first, size), g.subspan(first, size),
-                               slice<F>(to, first, size), gradients::overwrite, Estimator{}));
-        });
-        return grads;
+        return libtorch::backward<F>(context->get_saved_variables(), grad_outputs.at(0),
+                                     Estimator{});
     }
 };
 
 /// Discrete weights of `fields` (in the order of `latents_of`), differentiable.
 template <shift_weight_format F, class Estimator = straight_through::identity>
 [[nodiscard]] Tensor realize(const tensors& fields) {
-    TORCH_CHECK(!fields.empty(), "s3: no latents");
     return realize_function<F, Estimator>::apply(at::TensorList(fields));
 }
 
@@ -147,6 +64,12 @@ public:
     /// An error that names the first NaN or infinite latent.
     [[nodiscard]] virtual status validate() const = 0;
 
+    /// Sets the latents to realize the nearest values to trained float weights, and returns their
+    /// unit: weight ≈ unit · realized, a factor that a norm after the layer takes up.
+    virtual float initialize_from(const Tensor& weights) = 0;
+    /// The regularizer's strength for this layer, on top of what is asked for all.
+    float dense_strength = 0;
+
     /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
     void fuse() {
         weights_ = realized();
@@ -156,7 +79,7 @@ public:
     /// Realizes the leaf anew; needed after the latents changed by other means than `step`.
     void refresh() {
         if (fused())
-            realize_to(weights_);
+            weights_.detach().copy_(realized());
     }
     /// One fused optimizer step from the leaf's gradient; `moments` are shaped like `fields`.
     virtual void step(const sgd&, const std::vector<tensors>& moments, float dense_strength) = 0;
@@ -164,7 +87,6 @@ public:
 
 protected:
     [[nodiscard]] virtual Tensor realize_latents() const = 0;
-    virtual void realize_to(const Tensor& weights) const = 0;
 
     tensors fields_;
     Tensor weights_;
@@ -184,14 +106,28 @@ protected:
 
 /// Adds the dense-weight regularizer's gradient to the sparse latents' of every shift layer: call
 /// it between `loss.backward()` and `optimizer.step()`. Negative strengths push towards zero.
-inline void add_dense_gradient(::torch::nn::Module& model, float strength) {
+/// `strength` is for all layers, on top of each one's own.
+inline void add_dense_gradient(::torch::nn::Module& model, float strength = 0) {
     for (shift_layer* layer : shift_layers(model)) {
         const Tensor sparse = layer->sparse();
         if (!sparse.defined() || !sparse.grad().defined())
             continue;
-        check(s3::add_dense_gradient(floats(sparse, "sparse"), floats(sparse.grad(), "sparse.grad"),
-                                     strength));
+        check(s3::add_dense_gradient(floats(sparse, "sparse"),
+                                     floats(sparse.grad(), "sparse.grad", sparse, "sparse"),
+                                     strength + layer->dense_strength));
     }
+}
+
+/// Asks every layer for a share of zeros, in [0, 1]: sets the layers' own strengths from the shares
+/// that there are. Call it before each step; then either the fused optimizer's `step()` or
+/// `add_dense_gradient(model)` takes them up. `gain` is the strength at a full share of error: less
+/// moves more gently, and leaves a larger distance where the loss pulls the other way.
+inline void steer_zeros(::torch::nn::Module& model, double target, float gain = 0.1f) {
+    TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");
+    for (shift_layer* layer : shift_layers(model))
+        if (const Tensor sparse = layer->sparse(); sparse.defined())
+            layer->dense_strength =
+                strength_for_share(share_of_zeros_from(floats(sparse, "sparse")), target, gain);
 }
 
 /// The latents of one weight tensor inside a module, which owns them as parameters.
@@ -205,23 +141,20 @@ public:
             return {};
     }
     [[nodiscard]] const char* format() const noexcept override { return F::name; }
-    [[nodiscard]] status validate() const override { return s3::validate(latents_of<F>(fields_)); }
+    [[nodiscard]] status validate() const override {
+        return s3::validate(latents_of<F>(aligned(fields_)));
+    }
+    float initialize_from(const Tensor& weights) override {
+        ::torch::NoGradGuard guard;
+        const float unit = libtorch::initialize_from<F>(weights, fields_);
+        refresh();
+        return unit;
+    }
     void step(const sgd& o, const std::vector<tensors>& moments, float strength) override {
         fused_step(o, moments, strength);
     }
     void step(const adam& o, const std::vector<tensors>& moments, float strength) override {
         fused_step(o, moments, strength);
-    }
-
-    /// The parameter's name in state dicts.
-    [[nodiscard]] static std::string name(std::size_t field) {
-        constexpr std::size_t first = F::has_zero ? 2 : 1;
-        if (field == 0)
-            return "weight";
-        if (field < first)
-            return "weight_val";
-        const std::size_t from_outside = latents_per_weight<F> - field;
-        return from_outside == 1 ? "weight_shift" : "weight_shift" + std::to_string(from_outside);
     }
 
 protected:
@@ -230,7 +163,8 @@ protected:
         fields_ = {weight};
         weights_ = Tensor();
         for (std::size_t k = 1; k < latents_per_weight<F>; ++k)
-            fields_.push_back(module.register_parameter(name(k), ::torch::empty_like(weight)));
+            fields_.push_back(
+                module.register_parameter(parameter_name<F>(k), ::torch::empty_like(weight)));
         ::torch::NoGradGuard guard;
         for (auto& f : fields_)
             f.normal_(0, deviation);
@@ -245,29 +179,13 @@ private:
     [[nodiscard]] Tensor realize_latents() const override {
         return libtorch::realize<F, Estimator>(fields_);
     }
-    void realize_to(const Tensor& weights) const override { realize_into<F>(fields_, weights); }
 
     template <class Optimizer>
     void fused_step(const Optimizer& optimizer, const std::vector<tensors>& moments,
                     float strength) {
-        TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ",
-                    Optimizer::moments, " moments, not ", moments.size());
         TORCH_CHECK(fused() && weights_.grad().defined(), "s3: no gradient of fused weights");
-        const auto p = latents_of<F>(fields_);
-        std::array<latents<F>, Optimizer::moments> m;
-        for (std::size_t j = 0; j < m.size(); ++j) {
-            m[j] = latents_of<F>(moments[j]);
-            check(check_sizes(m[j], p.size()));
-        }
-        const Tensor grad = weights_.grad().contiguous();
-        const auto g = floats(grad, "grad_weights"), w = floats(weights_, "weights");
-        parallel(w.size(), [&](std::size_t first, std::size_t size) {
-            auto part = m;
-            for (auto& moment : part)
-                moment = slice<F>(moment, first, size);
-            check(s3::step(optimizer, slice<F>(p, first, size), part, g.subspan(first, size),
-                           w.subspan(first, size), strength, Estimator{}));
-        });
+        libtorch::step<F>(optimizer, fields_, moments, weights_.grad(), weights_,
+                          strength + dense_strength, Estimator{});
     }
 };
 

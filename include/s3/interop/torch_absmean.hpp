@@ -4,32 +4,46 @@
 //
 //   y = torch::linear(x, s3::libtorch::realize_absmean(layer->weight), layer->bias);
 //
-// Latents are float32 on the CPU; others throw c10::Error with the argument's name.
+// Errors are those of torch_passes.hpp.
 
-#include <s3/interop/torch.hpp>
+#include <s3/interop/torch_passes.hpp>
 #include <s3/train/absmean.hpp>
 
+#include <torch/csrc/autograd/custom_function.h>
+
 namespace s3::libtorch {
+
+/// The real weights γ·w of a latent, in its layout.
+[[nodiscard]] inline Tensor realized_absmean(const Tensor& given) {
+    const Tensor latent = aligned(given)[0];
+    const auto v = floats(latent, "latent");
+    const Tensor weights = ::torch::empty_like(latent);
+    (void)value(s3::realize_absmean(v, floats(weights, "weights")));
+    return weights;
+}
+
+/// The gradient of the latent, given that of the real weights.
+template <class Estimator>
+[[nodiscard]] Tensor backward_absmean(const Tensor& given, const Tensor& grad_weights,
+                                      const Estimator& estimate) {
+    const Tensor latent = aligned(given)[0], grad = laid_out_as(latent, grad_weights);
+    const auto v = floats(latent, "latent");
+    const auto g = floats(grad, "grad_weights", latent, "latent");
+    const Tensor out = ::torch::empty_like(latent);
+    check(s3::backward_absmean(v, g, floats(out, "grad_latent"), gradients::overwrite, estimate));
+    return out;
+}
 
 /// latent → γ·{−1, 0, 1}; the gradient passes straight through, as the estimator says.
 template <class Estimator = straight_through::identity>
 struct absmean_function : ::torch::autograd::Function<absmean_function<Estimator>> {
-    static Tensor forward(::torch::autograd::AutogradContext* context, const Tensor& given) {
-        const Tensor latent = given.contiguous();
-        const std::span<const float> v = floats(latent, "latent");
-        const Tensor weights = ::torch::empty_like(latent);
-        const auto scale = s3::realize_absmean(v, floats(weights, "weights"));
-        TORCH_CHECK(scale.has_value(), "s3: ", scale.error().message());
+    static Tensor forward(::torch::autograd::AutogradContext* context, const Tensor& latent) {
         context->save_for_backward({latent});
-        return weights;
+        return realized_absmean(latent);
     }
     static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
-        const Tensor latent = context->get_saved_variables().at(0);
-        const Tensor grad = grad_outputs.at(0).contiguous(), out = ::torch::empty_like(latent);
-        check(s3::backward_absmean(std::span<const float>(floats(latent, "latent")),
-                                   std::span<const float>(floats(grad, "grad_weights")),
-                                   floats(out, "grad_latent"), gradients::overwrite, Estimator{}));
-        return {out};
+        return {backward_absmean(context->get_saved_variables().at(0), grad_outputs.at(0),
+                                 Estimator{})};
     }
 };
 

@@ -88,7 +88,7 @@ public:
     }
 
     Optimizer options;    ///< may be changed between steps, e.g. by a schedule
-    float dense_strength; ///< the regularizer's, likewise
+    float dense_strength; ///< the regularizer's, likewise; each layer may add its own
 
 private:
     template <class Body>

@@ -1,7 +1,7 @@
 #pragma once
 // One layer's weights out of a PyTorch state dict (a safetensors file), whatever method made them:
 //
-//   NAME.weight, weight_val, weight_shift…   S3 latents in the authors' names (interop/torch.hpp)
+//   NAME.weight, weight_val, weight_shift…   S3 latents in the authors' names (train/latents.hpp)
 //   NAME.weight, weight_shift…               DenseShift latents
 //   NAME.shift, NAME.sign                    DeepShift-PS: round(sign)·2^round(shift)
 //   NAME.weight [, NAME.scale]               real numbers: if all of them are 0 or ±scale·2^k, one
@@ -151,14 +151,8 @@ private:
     [[nodiscard]] status realize_as() {
         std::array<std::vector<float>, latents_per_weight<F>> memory;
         std::array<std::span<const float>, latents_per_weight<F>> fields;
-        constexpr std::size_t first = F::has_zero ? 2 : 1;
         for (std::size_t k = 0; k < memory.size(); ++k) {
-            const std::size_t outside = latents_per_weight<F> - k;
-            const std::string field = k == 0         ? "weight"
-                                      : k < first    ? "weight_val"
-                                      : outside == 1 ? "weight_shift"
-                                                     : "weight_shift" + std::to_string(outside);
-            if (auto s = read(field, count_, memory[k]); !s)
+            if (auto s = read(parameter_name<F>(k), count_, memory[k]); !s)
                 return s;
             fields[k] = memory[k];
         }

@@ -6,7 +6,8 @@
 //
 // with ties rounded to even. The ternary part is the format `ternary` (2 bits); γ is what the
 // epilogue multiplies by. Backward is straight through: the gradient of v is that of the real
-// weight (γ itself gets none), filtered by the estimator, which sees v / (γ + ε) and w.
+// weight (γ itself gets none), filtered by the estimator, which sees v / (γ + ε) and w. Errors,
+// before anything is written: spans of unequal size, a latent that is NaN or infinite.
 
 #include <s3/train/reparam.hpp>
 
@@ -43,15 +44,29 @@ template <class V>
     return static_cast<float>(total / static_cast<double>(latent.size()));
 }
 
+namespace detail {
+/// γ, or an error at the first value that is NaN or infinite: γ tells whether one is.
+[[nodiscard]] inline result<float> checked_absmean_scale(std::span<const float> latent,
+                                                         const char* argument) noexcept {
+    const float scale = absmean_scale(latent);
+    for (std::size_t i = 0; !lanes::finite(scale) && i < latent.size(); ++i)
+        if (!lanes::finite(latent[i]))
+            return error(errc::not_finite, argument).at(i);
+    return scale;
+}
+} // namespace detail
+
 /// Writes γ·w to `weights`, or w alone if `unit`; returns γ.
 template <architecture Arch = arch::native>
 result<float> realize_absmean(std::span<const float> latent, std::span<float> weights,
                               bool unit = false) noexcept {
     if (weights.size() != latent.size())
         return error(errc::shape_mismatch, "weights").got(weights.size()).needs(latent.size());
-    const float scale = absmean_scale(latent);
-    const float inverse = 1.0f / (scale + detail::absmean_epsilon);
-    const float out = unit ? 1.0f : scale;
+    const auto scale = detail::checked_absmean_scale(latent, "latent");
+    if (!scale)
+        return scale;
+    const float inverse = 1.0f / (*scale + detail::absmean_epsilon);
+    const float out = unit ? 1.0f : *scale;
     detail::lanes::for_each<Arch>(latent.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
         const V x = detail::lanes::load<V>(latent.data() + i) * V(inverse);
         detail::lanes::store(weights.data() + i, detail::ternary_of(x) * V(out));
@@ -72,7 +87,10 @@ status backward_absmean(std::span<const float> latent, std::span<const float> gr
         return error(errc::shape_mismatch, "grad_latent")
             .got(grad_latent.size())
             .needs(latent.size());
-    const float inverse = 1.0f / (absmean_scale(latent) + detail::absmean_epsilon);
+    const auto scale = detail::checked_absmean_scale(latent, "latent");
+    if (!scale)
+        return scale.error();
+    const float inverse = 1.0f / (*scale + detail::absmean_epsilon);
     const bool add = into == gradients::accumulate;
     const float* const g = grad_weights.data();
     float* const to = grad_latent.data();

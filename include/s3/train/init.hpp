@@ -4,7 +4,10 @@
 //
 //   S3          every latent ~ N(0, σ), σ = sqrt(2 / (k²·C_out)) as in the authors' code
 //   DenseShift  every latent ~ N(0, 10⁻³) (Li et al. 2022)
+//
+// or latents that realize what trained real weights round to: `initialize_from`.
 
+#include <s3/train/absmean.hpp>
 #include <s3/train/latents.hpp>
 
 #include <cmath>
@@ -61,6 +64,33 @@ template <shift_weight_format F, random_generator G>
 void initialize(const latents<F>& p, double deviation, G& generator) {
     for (const auto& field : fields(p))
         fill_normal(field, deviation, generator);
+}
+
+/// Latents that realize each real weight's nearest value in units of their mean magnitude, which is
+/// returned: weight ≈ unit · realized. Each latent is the distance from the threshold that it
+/// stands for, so that weights near a threshold are the first to move:
+///
+///   sign w,  sparse |w| − unit/2,  l_{T−j} |w| − 1.5·2^j·unit  (between 2^j and 2^{j+1})
+///
+/// `weights` may be p.sign itself. Errors, before anything is written: spans of unequal size, a
+/// weight that is NaN or infinite.
+template <shift_weight_format F>
+result<float> initialize_from(std::span<const float> weights, const latents<F>& p) noexcept {
+    if (const status sizes = check_sizes(p, weights.size()); !sizes)
+        return sizes.error();
+    const auto unit = detail::checked_absmean_scale(weights, "weights");
+    if (!unit)
+        return unit;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const float w = weights[i], magnitude = std::fabs(w);
+        p.sign[i] = w;
+        if constexpr (F::has_zero)
+            p.sparse[i] = magnitude - *unit / 2;
+        float threshold = 1.5f * *unit;
+        for (std::size_t k = shift_latents<F>; k > 0; --k, threshold *= 2)
+            p.shift[k - 1][i] = magnitude - threshold;
+    }
+    return unit;
 }
 
 } // namespace s3

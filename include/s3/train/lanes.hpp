@@ -5,8 +5,12 @@
 
 #include <s3/simd/arch.hpp>
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -47,6 +51,15 @@ S3_INLINE void store(float* p, const V& v) noexcept {
     return std::sqrt(v);
 }
 
+/// Neither NaN nor infinite. Reads the bits, so that it works under -ffast-math too.
+[[nodiscard]] S3_INLINE bool finite(float v) noexcept {
+    constexpr std::uint32_t exponent = 0x7f800000u;
+    return (std::bit_cast<std::uint32_t>(v) & exponent) != exponent;
+}
+[[nodiscard]] S3_INLINE bool all(bool condition) noexcept {
+    return condition;
+}
+
 #if S3_HAS_SIMD
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12's own _mm512_sqrt_ps reads a variable that it leaves undefined on purpose (PR 105593).
@@ -66,6 +79,14 @@ template <class V>
 [[nodiscard]] S3_INLINE V sqrt(const V& v) noexcept {
     return xsimd::sqrt(v);
 }
+template <class V>
+[[nodiscard]] S3_INLINE auto finite(const V& v) noexcept {
+    return xsimd::abs(v) <= V(std::numeric_limits<float>::max());
+}
+template <class Mask>
+[[nodiscard]] S3_INLINE bool all(const Mask& condition) noexcept {
+    return xsimd::all(condition);
+}
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
@@ -81,19 +102,40 @@ S3_INLINE void unroll(Body&& body) {
     (std::make_index_sequence<N>{});
 }
 
-/// body(V{}, i) for each lane that starts at element i of `size`.
+/// Whether every value of every lane in `x` is finite.
+template <class V, std::size_t N>
+[[nodiscard]] S3_INLINE bool all_finite(const std::array<V, N>& x) noexcept {
+    auto good = finite(x[0]);
+    unroll<N - 1>([&](auto k) S3_INLINE_LAMBDA { good = good & finite(x[k + 1]); });
+    return all(good);
+}
+
+/// body(V{}, i) for each lane that starts at element i of `size`, until one returns false. Returns
+/// the i at which that happened, or `size`.
 template <class Arch, class Body>
-S3_INLINE void for_each(std::size_t size, Body&& body) {
+S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     std::size_t i = 0;
 #if S3_HAS_SIMD
     if constexpr (requires { typename Arch::simd; }) {
         using batch = xsimd::batch<float, typename Arch::simd>;
         for (const std::size_t bulk = size - size % batch::size; i < bulk; i += batch::size)
-            body(batch(0.0f), i);
+            if (!body(batch(0.0f), i))
+                return i;
     }
 #endif
     for (; i < size; ++i)
-        body(0.0f, i);
+        if (!body(0.0f, i))
+            return i;
+    return size;
+}
+
+/// body(V{}, i) for all lanes.
+template <class Arch, class Body>
+S3_INLINE void for_each(std::size_t size, Body&& body) {
+    for_each_while<Arch>(size, [&]<class V>(const V& v, std::size_t i) S3_INLINE_LAMBDA {
+        body(v, i);
+        return true;
+    });
 }
 
 } // namespace s3::detail::lanes

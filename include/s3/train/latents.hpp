@@ -11,13 +11,13 @@
 
 #include <s3/core/error.hpp>
 #include <s3/core/format.hpp>
+#include <s3/train/lanes.hpp>
 
 #include <array>
-#include <bit>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <span>
+#include <string>
 #include <type_traits>
 
 namespace s3 {
@@ -87,6 +87,17 @@ template <shift_weight_format F>
     return k == 0 ? "sign" : k < first_shift ? "sparse" : shifts[k - first_shift];
 }
 
+/// The same as the S3 authors name them in state dicts: `weight` (sign), `weight_val` (sparse),
+/// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), ….
+template <shift_weight_format F>
+[[nodiscard]] inline std::string parameter_name(std::size_t k) {
+    constexpr std::size_t first_shift = F::has_zero ? 2 : 1;
+    if (k < first_shift)
+        return k == 0 ? "weight" : "weight_val";
+    const std::size_t from_outside = latents_per_weight<F> - k;
+    return from_outside == 1 ? "weight_shift" : "weight_shift" + std::to_string(from_outside);
+}
+
 /// An error unless every span has `size` elements.
 template <shift_weight_format F, latent_float Float>
 [[nodiscard]] status check_sizes(const latents<F, Float>& p, std::size_t size) noexcept {
@@ -97,17 +108,15 @@ template <shift_weight_format F, latent_float Float>
     return {};
 }
 
-/// An error that names the first latent which is NaN or infinite. Reads the bits, so that it works
-/// under -ffast-math too.
+/// An error that names the first latent which is NaN or infinite, from element `first` on.
 template <shift_weight_format F, latent_float Float>
-[[nodiscard]] status validate(const latents<F, Float>& p) noexcept {
+[[nodiscard]] status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
     if (const status sizes = check_sizes(p, p.size()); !sizes)
         return sizes;
-    constexpr std::uint32_t exponent = 0x7f800000u;
     const auto all = fields(p);
-    for (std::size_t k = 0; k < all.size(); ++k)
-        for (std::size_t i = 0; i < all[k].size(); ++i)
-            if ((std::bit_cast<std::uint32_t>(all[k][i]) & exponent) == exponent)
+    for (std::size_t i = first; i < p.size(); ++i)
+        for (std::size_t k = 0; k < all.size(); ++k)
+            if (!detail::lanes::finite(all[k][i]))
                 return error(errc::not_finite, field_name<F>(k)).at(i);
     return {};
 }

@@ -77,7 +77,9 @@ concept latent_optimizer = requires(const O& o, std::array<float, O::moments>& m
 
 /// Updates the latents `p` and their `moments` by the gradient of the weights, then writes the
 /// discrete weights of the new latents (`weights` may be `grad_weights` itself). `dense_strength`
-/// is the regularizer's (see regularize.hpp), ignored by formats without zero.
+/// is the regularizer's (see regularize.hpp), ignored by formats without zero. A gradient or a
+/// latent that is not finite, or becomes so, is an error that names it and ends the pass: restore
+/// the latents from elsewhere.
 template <architecture Arch = arch::native, shift_weight_format F, latent_optimizer Optimizer,
           class Estimator = straight_through::identity>
 status step(const Optimizer& optimizer, const latents<F>& p,
@@ -103,7 +105,7 @@ status step(const Optimizer& optimizer, const latents<F>& p,
         m_at[j] = detail::pointers(fields(moments[j]));
     const auto update = optimizer.ready();
 
-    detail::lanes::for_each<Arch>(size, [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+    const auto pass = [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
         using detail::lanes::load;
         auto x = lane::template load<V>(read_at, i);
         auto g = lane::template backward<V>(x, load<V>(grad_weights.data() + i), estimate);
@@ -118,8 +120,19 @@ status step(const Optimizer& optimizer, const latents<F>& p,
                 detail::lanes::store(m_at[j][k] + i, m[j]);
             detail::lanes::store(x_at[k] + i, x[k]);
         });
+        if (!detail::lanes::all_finite(x))
+            return false; // with the gradient still there, to be told from the latents
         detail::lanes::store(weights.data() + i, lane::realize(x));
-    });
+        return true;
+    };
+    const std::size_t end = detail::lanes::for_each_while<Arch>(size, pass);
+    for (std::size_t i = end; i < size; ++i) {
+        if (!detail::lanes::finite(grad_weights[i]))
+            return error(errc::not_finite, "grad_weights").at(i);
+        for (std::size_t k = 0; k < lane::count; ++k)
+            if (!detail::lanes::finite(read_at[k][i]))
+                return error(errc::not_finite, field_name<F>(k)).at(i);
+    }
     return {};
 }
 

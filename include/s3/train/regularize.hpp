@@ -52,6 +52,14 @@ status add_dense_gradient(std::span<const float> sparse, std::span<float> grad_s
     return {};
 }
 
+/// The share of zero weights that these latents make, in [0, 1].
+[[nodiscard]] inline double share_of_zeros_from(std::span<const float> sparse) noexcept {
+    std::size_t zeros = 0;
+    for (const float b : sparse)
+        zeros += !(b > 0);
+    return sparse.empty() ? 0.0 : static_cast<double>(zeros) / static_cast<double>(sparse.size());
+}
+
 /// The strength that steers the share of zeros from `share` towards `target`, both in [0, 1]:
 /// proportional control, `gain` being the strength at a full share of error.
 [[nodiscard]] constexpr float strength_for_share(double share, double target, float gain) noexcept {

@@ -12,9 +12,10 @@
 //   DenseShift a: g·√(S+1)     l_k: g·sgn(a)/(2·√(S+1))·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
 // The gradient of b is not masked by H(b): that is how a zero revives. A zero weight is −0 where
-// a < 0, as the product has it. One fused pass each; spans of equal size, else an error that names
-// the odd one out. NaN in, unspecified values out: see `validate`. Outputs may be the very spans
-// that are read, but must not overlap them otherwise.
+// a < 0, as the product has it. One fused pass each. Outputs may be the very spans that are read,
+// but must not overlap them otherwise. Errors: spans of unequal size, before anything is written; a
+// latent that is NaN or infinite, which ends the pass there: what is written by then, unspecified
+// elements near it included, stays.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
@@ -141,15 +142,19 @@ noexcept {
     const auto from = detail::read_pointers(p);
     T* const to = weights.data();
     using loop_arch = std::conditional_t<std::same_as<T, float>, Arch, arch::scalar>;
-    detail::lanes::for_each<loop_arch>(
+    const std::size_t end = detail::lanes::for_each_while<loop_arch>(
         weights.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
-            const V w = lane::realize(lane::template load<V>(from, i));
+            const auto x = lane::template load<V>(from, i);
+            if (!detail::lanes::all_finite(x))
+                return false;
+            const V w = lane::realize(x);
             if constexpr (std::same_as<T, float>)
                 detail::lanes::store(to + i, w);
             else
                 to[i] = static_cast<T>(w);
+            return true;
         });
-    return {};
+    return end == weights.size() ? status() : validate(p, end);
 }
 
 /// Writes or adds the gradients of the latents `p`, given the gradients of the weights.
@@ -169,22 +174,24 @@ status backward(const latents<F, Float>& p, std::span<const float> grad_weights,
     const auto to = detail::pointers(fields(grad_latents));
     const float* const g = grad_weights.data();
     const auto run = [&](auto add) {
-        detail::lanes::for_each<Arch>(p.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
-            using detail::lanes::load;
-            auto out = lane::template backward<V>(lane::template load<V>(from, i), load<V>(g + i),
-                                                  estimate);
-            detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
-                if constexpr (add)
-                    out[k] = out[k] + load<V>(to[k] + i);
-                detail::lanes::store(to[k] + i, out[k]);
+        return detail::lanes::for_each_while<Arch>(
+            p.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+                using detail::lanes::load;
+                const auto x = lane::template load<V>(from, i);
+                if (!detail::lanes::all_finite(x))
+                    return false;
+                auto out = lane::template backward<V>(x, load<V>(g + i), estimate);
+                detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
+                    if constexpr (add)
+                        out[k] = out[k] + load<V>(to[k] + i);
+                    detail::lanes::store(to[k] + i, out[k]);
+                });
+                return true;
             });
-        });
     };
-    if (into == gradients::accumulate)
-        run(std::true_type{});
-    else
-        run(std::false_type{});
-    return {};
+    const std::size_t end =
+        into == gradients::accumulate ? run(std::true_type{}) : run(std::false_type{});
+    return end == p.size() ? status() : validate(p, end);
 }
 
 } // namespace s3

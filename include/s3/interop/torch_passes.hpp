@@ -1,0 +1,192 @@
+#pragma once
+// The passes of training over libtorch tensors, without modules: realize, backward and the fused
+// step, on the tensors' own memory and on libtorch's threads. torch.hpp builds layers of them.
+//
+// `fields` are a weight's latents: sign, sparse (in formats with zero), shift_1 … shift_T. All
+// passes go element by element, so any memory layout will do (contiguous, channels last) if all
+// tensors of a call share it; `laid_out_as` brings one into another's layout.
+//
+// Tensors are float32 on the CPU; others, and shapes and layouts that differ, throw c10::Error with
+// the argument's name, as libtorch does everywhere. So do latents that are NaN or infinite; the
+// index counts elements in memory.
+
+#include <s3/train/init.hpp>
+#include <s3/train/optimizer.hpp>
+#include <s3/train/reparam.hpp>
+
+#include <torch/types.h>
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/utils/grad_layout_contract.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+namespace s3::libtorch {
+
+using ::torch::Tensor;
+using tensors = std::vector<Tensor>;
+
+/// Throws what libtorch throws if `s` is an error, of a pass that began at element `first`.
+inline void check(const status& s, std::size_t first = 0) {
+    auto e = s.error();
+    if (e.index >= 0)
+        e.index += static_cast<std::int64_t>(first);
+    TORCH_CHECK(s.has_value(), "s3: ", e.message());
+}
+
+/// The tensor's memory, in the order of its strides. `argument` names it where it is not float32 on
+/// the CPU, or has gaps.
+[[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument) {
+    TORCH_CHECK(t.defined(), "s3: ", argument, " is undefined");
+    TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == ::torch::kFloat32, "s3: ", argument,
+                " must be float32 on the CPU, not ", t.scalar_type(), " on ", t.device());
+    TORCH_CHECK(t.is_non_overlapping_and_dense(), "s3: ", argument, " must be dense in memory");
+    return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
+}
+
+/// The memory of a tensor that has the shape and the layout of `model`, called `model_name`.
+[[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument,
+                                             const Tensor& model, const char* model_name) {
+    TORCH_CHECK(!t.defined() || t.sizes() == model.sizes(), "s3: ", argument, " is ", t.sizes(),
+                " where ", model_name, " is ", model.sizes());
+    const auto memory = floats(t, argument);
+    TORCH_CHECK(::torch::autograd::utils::obeys_layout_contract(t, model), "s3: ", argument,
+                " has strides ", t.strides(), " where ", model_name, " has ", model.strides());
+    return memory;
+}
+
+/// `t` in the memory layout of `model`, which is dense: itself if it has it, else a copy.
+[[nodiscard]] inline Tensor laid_out_as(const Tensor& model, const Tensor& t) {
+    if (t.sizes() != model.sizes() || ::torch::autograd::utils::obeys_layout_contract(t, model))
+        return t;
+    return ::torch::empty_strided(model.sizes(), model.strides(), t.options()).copy_(t);
+}
+
+/// `fields` in one layout, the first's; contiguous if that has gaps.
+[[nodiscard]] inline tensors aligned(const at::TensorList& fields) {
+    tensors all;
+    for (const auto& f : fields)
+        if (all.empty())
+            all.push_back(f.is_non_overlapping_and_dense() ? f : f.contiguous());
+        else
+            all.push_back(laid_out_as(all[0], f));
+    return all;
+}
+
+/// The latents behind `fields`.
+template <shift_weight_format F>
+[[nodiscard]] latents<F> latents_of(const tensors& fields) {
+    TORCH_CHECK(fields.size() == latents_per_weight<F>, "s3: ", F::name, " has ",
+                latents_per_weight<F>, " latents, not ", fields.size());
+    std::array<std::span<float>, latents_per_weight<F>> spans;
+    for (std::size_t k = 0; k < spans.size(); ++k)
+        spans[k] = k == 0 ? floats(fields[0], "sign")
+                          : floats(fields[k], field_name<F>(k), fields[0], "sign");
+    return from_fields<F, float>(spans);
+}
+
+/// `part` elements of every latent from `first` on.
+template <shift_weight_format F>
+[[nodiscard]] latents<F> slice(const latents<F>& p, std::size_t first, std::size_t part) {
+    auto all = fields(p);
+    for (auto& f : all)
+        f = f.subspan(first, part);
+    return from_fields<F, float>(all);
+}
+
+/// body(first, size) over 0 … count, on libtorch's threads where that pays.
+template <class Body>
+void parallel(std::size_t count, const Body& body) {
+    constexpr std::int64_t grain = 32768;
+    at::parallel_for(
+        0, static_cast<std::int64_t>(count), grain, [&](std::int64_t begin, std::int64_t end) {
+            body(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+        });
+}
+
+/// The value of a result, or what libtorch throws.
+template <class T>
+[[nodiscard]] T value(result<T> r) {
+    check(r ? status() : status(r.error()));
+    return *std::move(r);
+}
+
+/// Sets `fields` to latents that realize the nearest values to float weights (train/init.hpp);
+/// returns their unit.
+template <shift_weight_format F>
+float initialize_from(const Tensor& weights, const tensors& fields) {
+    const auto p = latents_of<F>(fields);
+    const Tensor w = laid_out_as(fields[0], weights);
+    return value(s3::initialize_from<F>(floats(w, "weights", fields[0], "sign"), p));
+}
+
+/// Writes the discrete weights of `fields` into `weights`.
+template <shift_weight_format F>
+void realize_into(const tensors& fields, const Tensor& weights) {
+    const auto p = latents_of<F>(fields);
+    const auto w = floats(weights, "weights", fields[0], "sign");
+    parallel(w.size(), [&](std::size_t first, std::size_t size) {
+        check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)), first);
+    });
+}
+
+/// The discrete weights of `fields`, whose layouts may differ, in the first's.
+template <shift_weight_format F>
+[[nodiscard]] Tensor realized(const at::TensorList& fields) {
+    TORCH_CHECK(!fields.empty(), "s3: no latents");
+    const tensors all = aligned(fields);
+    const Tensor weights = ::torch::empty_like(all[0]);
+    realize_into<F>(all, weights);
+    return weights;
+}
+
+/// The gradients of `fields`, in their order and the first's layout.
+template <shift_weight_format F, class Estimator>
+[[nodiscard]] tensors backward(const at::TensorList& fields, const Tensor& grad_weights,
+                               const Estimator& estimate) {
+    const tensors all = aligned(fields);
+    const auto p = latents_of<F>(all);
+    const Tensor grad = laid_out_as(all[0], grad_weights);
+    const auto g = floats(grad, "grad_weights", all[0], "sign");
+    tensors grads;
+    for (const auto& f : all)
+        grads.push_back(::torch::empty_like(f));
+    const auto to = latents_of<F>(grads);
+    parallel(g.size(), [&](std::size_t first, std::size_t size) {
+        check(s3::backward(slice<F>(p, first, size), g.subspan(first, size),
+                           slice<F>(to, first, size), gradients::overwrite, estimate),
+              first);
+    });
+    return grads;
+}
+
+/// One fused step (train/optimizer.hpp): new latents, moments and weights. `moments[j]` are shaped
+/// and laid out like `fields`, and `weights` like each of them.
+template <shift_weight_format F, latent_optimizer Optimizer, class Estimator>
+void step(const Optimizer& optimizer, const tensors& fields, const std::vector<tensors>& moments,
+          const Tensor& grad_weights, const Tensor& weights, float dense_strength,
+          const Estimator& estimate) {
+    TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ", Optimizer::moments,
+                " moments, not ", moments.size());
+    const auto p = latents_of<F>(fields);
+    std::array<latents<F>, Optimizer::moments> m;
+    for (std::size_t j = 0; j < m.size(); ++j) {
+        m[j] = latents_of<F>(moments[j]);
+        (void)floats(moments[j][0], "moments", fields[0], "sign");
+    }
+    const Tensor grad = laid_out_as(fields[0], grad_weights);
+    const auto g = floats(grad, "grad_weights", fields[0], "sign");
+    const auto w = floats(weights, "weights", fields[0], "sign");
+    parallel(w.size(), [&](std::size_t first, std::size_t size) {
+        auto part = m;
+        for (auto& moment : part)
+            moment = slice<F>(moment, first, size);
+        check(s3::step(optimizer, slice<F>(p, first, size), part, g.subspan(first, size),
+                       w.subspan(first, size), dense_strength, estimate),
+              first);
+    });
+}
+
+} // namespace s3::libtorch
