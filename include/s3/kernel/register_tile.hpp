@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <type_traits>
 
 namespace s3::kernel {
@@ -73,16 +74,26 @@ private:
                                     std::size_t begin, const element* from,
                                     const std::size_t* from_at, element* to,
                                     const std::size_t* to_at) {
+        using sums = typename Engine::sums;
         using partial = typename Engine::partial;
+        constexpr bool widens = Engine::widen_every < std::numeric_limits<std::size_t>::max();
         // Whole integers go on from where they were; others are added up apart, and then to it.
-        constexpr bool keeps =
-            std::is_same_v<partial, typename Engine::sums> && std::is_integral_v<element>;
+        constexpr bool keeps = std::is_same_v<partial, sums> && std::is_integral_v<element>;
+        const auto start = [&](std::size_t c, std::size_t r) __attribute__((always_inline)) {
+            return simd::load<element, arch>(from + from_at[c] + r * lanes);
+        };
+        partial p[C][R];
+        [[maybe_unused]] sums total[C][R];
+        if constexpr (widens)
+            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                S3_UNROLL for (std::size_t r = 0; r < R; ++r) total[c][r] = start(c, r);
+        std::size_t at = begin % x.steps;
+        const auto* segment = x.at + begin / x.steps * x.stride;
         do {
-            partial p[C][R];
             S3_UNROLL for (std::size_t c = 0; c < C; ++c)
                 S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
                 if constexpr (keeps)
-                    p[c][r] = simd::load<element, arch>(from + from_at[c] + r * lanes);
+                    p[c][r] = start(c, r);
                 else
                     p[c][r] = partial(0);
             }
@@ -90,16 +101,18 @@ private:
             std::size_t room = std::min<std::size_t>(steps, Engine::widen_every);
             steps -= room;
             while (room > 0) {
-                const std::size_t at = begin % x.steps;
                 const std::size_t now = std::min(room, x.steps - at);
                 const typename Engine::staged* column[C];
-                const auto* segment = x.at + begin / x.steps * x.stride;
-                begin += now;
                 room -= now;
                 bool nothing = true;
                 S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
                     column[c] = segment[c] + at * Engine::columns_per_step;
                     nothing = nothing && segment[c] == x.nothing;
+                }
+                at += now;
+                if (at == x.steps) {
+                    at = 0;
+                    segment += x.stride;
                 }
                 if (nothing) {
                     w += now * R * lanes;
@@ -108,7 +121,7 @@ private:
                 for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
                     typename Engine::weights v[R];
                     S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] =
-                        Engine::load(w + r * lanes);
+                        simd::in_register(Engine::load(w + r * lanes));
                     S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
                         const auto xc = Engine::broadcast(column[c] + s * Engine::columns_per_step);
                         S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
@@ -116,16 +129,21 @@ private:
                     }
                 }
             }
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-                auto sums = Engine::widen(p[c][r]);
-                if constexpr (!keeps)
-                    sums = sums + simd::load<element, arch>(from + from_at[c] + r * lanes);
-                simd::store<arch>(to + to_at[c] + r * lanes, sums);
-            }
-            from = to;
-            from_at = to_at;
+            if constexpr (widens)
+                S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+                    S3_UNROLL for (std::size_t r = 0; r < R; ++r) total[c][r] =
+                        total[c][r] + Engine::widen(p[c][r]);
         } while (steps > 0);
+        S3_UNROLL for (std::size_t c = 0; c < C; ++c)
+            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            element* const out = to + to_at[c] + r * lanes;
+            if constexpr (widens)
+                simd::store<arch>(out, total[c][r]);
+            else if constexpr (keeps)
+                simd::store<arch>(out, p[c][r]);
+            else
+                simd::store<arch>(out, sums(p[c][r] + start(c, r)));
+        }
     }
 };
 

@@ -48,6 +48,20 @@ template <class T, class Arch>
     return lanes<T, Arch>(value);
 }
 
+/// The same vector, surely in a register: what is used several times, compilers may read from
+/// memory each time.
+template <class V>
+[[nodiscard]] S3_INLINE V in_register(const V& v) noexcept {
+#if defined(__GNUC__) && defined(__SSE2__)
+    if constexpr (!std::is_arithmetic_v<V>) {
+        typename V::register_type r = v;
+        asm("" : "+v"(r));
+        return r;
+    }
+#endif
+    return v;
+}
+
 /// a·b + c, fused where the machine can.
 template <class V>
 [[nodiscard]] S3_INLINE V multiply_add(const V& a, const V& b, const V& c) noexcept {

@@ -30,16 +30,21 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
     static constexpr int activation_bits = 4;
     static constexpr int zero_point = 8;
 
-    static constexpr std::size_t lanes = sizeof(vector);
+    static constexpr std::size_t width = sizeof(vector);
+    static constexpr std::size_t vectors = entry_vectors<Arch>;
+    static constexpr std::size_t lanes = vectors * width;
     static constexpr std::size_t entries = power(3, Group);
     static constexpr std::size_t table_bytes = entries * lanes;
-    using numbers = entry_fields<entries, lanes>;
+    template <std::size_t V>
+    using numbers_of = entry_fields<entries, V * width>;
+    using numbers = numbers_of<vectors>;
 
     static constexpr std::size_t largest = (1 << activation_bits) - 1;
     static constexpr std::size_t bias = Group * largest;
     static_assert(2 * 2 * bias <= 255);
 
-    /// Groups of a block: their tables stay in the first-level cache.
+    /// Groups of a block: their tables stay in the first-level cache, or nearly: what spills over
+    /// costs less than storing and loading sums more often.
     static constexpr std::size_t groups = numbers::groups(41 * 1024 / table_bytes);
     static constexpr std::size_t words = numbers::words(groups);
     static constexpr std::size_t block_weights = groups * Group;
@@ -71,31 +76,12 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
     template <class Source, class Sink>
     static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
                     std::byte* scratch) {
-        const areas at(w.columns);
-        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
-        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
-        auto* sums = reinterpret_cast<sum*>(scratch + at.sums);
-        auto* turned = reinterpret_cast<sum*>(scratch + at.turned);
-        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
         for (std::size_t n = range.n_begin; n < range.n_end; n += lanes) {
             const std::size_t count = std::min(lanes, range.n_end - n);
-            source(n, count, columns, at.stride);
-            std::fill(columns + count * at.stride, columns + lanes * at.stride, staged{0});
-            transpose(columns, at.stride, x, lanes, lanes, at.stride);
-            for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
-                 row += row_block) {
-                const std::size_t rows = std::min(row_block, row_end - row);
-                accumulate(w, row, rows, x, scratch, sums);
-                for (std::size_t r = 0; r < rows; r += emit_rows) {
-                    const std::size_t some = std::min(emit_rows, rows - r);
-                    transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
-                              lanes);
-                    // Sums lie in the order in which lanes were split: even ones first.
-                    for (std::size_t c = 0; c < count; ++c)
-                        sink(n + c, row + r, some,
-                             turned + (c / 2 + c % 2 * (lanes / 2)) * emit_rows);
-                }
-            }
+            if (count > width)
+                add_columns<vectors>(w, range, n, count, source, sink, scratch);
+            else
+                add_columns<1>(w, range, n, count, source, sink, scratch);
         }
     }
 
@@ -117,87 +103,128 @@ private:
         }
     };
 
+    /// `count` columns from n on, in V vectors.
+    template <std::size_t V, class Source, class Sink>
+    static void add_columns(const panel_view<sum>& w, const work_range& range, std::size_t n,
+                            std::size_t count, Source&& source, Sink&& sink, std::byte* scratch) {
+        constexpr std::size_t all = V * width;
+        const areas at(w.columns);
+        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
+        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
+        auto* sums = reinterpret_cast<sum*>(scratch + at.sums);
+        auto* turned = reinterpret_cast<sum*>(scratch + at.turned);
+        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
+        source(n, count, columns, at.stride);
+        std::fill(columns + count * at.stride, columns + all * at.stride, staged{0});
+        transpose(columns, at.stride, x, all, all, at.stride);
+        for (std::size_t row = range.panel_begin * panel_rows; row < row_end; row += row_block) {
+            const std::size_t rows = std::min(row_block, row_end - row);
+            accumulate<V>(w, row, rows, x, scratch, sums);
+            for (std::size_t r = 0; r < rows; r += emit_rows) {
+                const std::size_t some = std::min(emit_rows, rows - r);
+                transpose(sums + r * all, all, turned, emit_rows, (some + 3) / 4 * 4, all);
+                // Sums lie in the order in which lanes were split: even ones first.
+                for (std::size_t c = 0; c < count; ++c)
+                    sink(n + c, row + r, some, turned + (c / 2 + c % 2 * (all / 2)) * emit_rows);
+            }
+        }
+    }
+
     /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
+    template <std::size_t V>
     static void accumulate(const panel_view<sum>& w, std::size_t row, std::size_t rows,
                            const staged* x, std::byte* scratch, sum* sums) {
+        constexpr std::size_t all_lanes = V * width;
         const std::size_t all = blocks(w.columns);
         const auto offset = static_cast<std::uint32_t>(all * groups * bias);
         auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
         auto* partial = reinterpret_cast<std::uint16_t*>(scratch + areas(w.columns).partial);
         const auto* fields = reinterpret_cast<const std::uint64_t*>(w.data) + row * words;
         for (std::size_t b = 0; b < all; ++b, fields += w.rows * words) {
-            build(x + b * block_weights * lanes, tables);
+            build<V>(x + b * block_weights * all_lanes, tables);
             const std::size_t in_segment = b % blocks_per_segment;
             if (in_segment == 0)
-                add_rows<true>(fields, tables, partial, rows);
+                add_rows<V, true>(fields, tables, partial, rows);
             else
-                add_rows<false>(fields, tables, partial, rows);
+                add_rows<V, false>(fields, tables, partial, rows);
             if (in_segment + 1 == blocks_per_segment || b + 1 == all)
                 for (std::size_t r = 0; r < rows; ++r) {
                     const sum initial = w.initial ? w.initial[row + r] : 0;
-                    widen(partial + r * lanes, sums + r * lanes, b < blocks_per_segment,
-                          static_cast<sum>(static_cast<std::uint32_t>(initial) - offset));
+                    widen<all_lanes / 2>(
+                        partial + r * all_lanes, sums + r * all_lanes, b < blocks_per_segment,
+                        static_cast<sum>(static_cast<std::uint32_t>(initial) - offset));
                 }
         }
     }
 
-    /// tables[g][entry] for one block, from x[k][lanes].
+    /// tables[g][entry][V] for one block, from x[k][lanes].
+    template <std::size_t V>
     static S3_NOINLINE void build(const staged* S3_RESTRICT x, std::uint8_t* S3_RESTRICT tables) {
+        constexpr std::size_t all = V * width;
         const auto low_bits = simd::broadcast<std::uint8_t, Arch>(largest);
-        for (std::size_t g = 0; g < groups; ++g, tables += table_bytes) {
-            std::size_t filled = 1;
-            simd::store<Arch>(tables, simd::broadcast<std::uint8_t, Arch>(bias));
-            for (std::size_t i = 0; i < Group; ++i, x += lanes, filled *= 3) {
-                const vector by = simd::load<std::uint8_t, Arch>(x) & low_bits;
-                for (std::size_t j = 0; j < filled; ++j) {
-                    const vector old = simd::load<std::uint8_t, Arch>(tables + j * lanes);
-                    simd::store<Arch>(tables + (filled + j) * lanes, vector(old + by));
-                    simd::store<Arch>(tables + (2 * filled + j) * lanes, vector(old - by));
+        for (std::size_t g = 0; g < groups; ++g, tables += entries * all)
+            for (std::size_t v = 0; v < V; ++v) {
+                const staged* from = x + g * Group * all + v * width;
+                std::uint8_t* table = tables + v * width;
+                std::size_t filled = 1;
+                simd::store<Arch>(table, simd::broadcast<std::uint8_t, Arch>(bias));
+                for (std::size_t i = 0; i < Group; ++i, from += all, filled *= 3) {
+                    const vector by = simd::load<std::uint8_t, Arch>(from) & low_bits;
+                    for (std::size_t j = 0; j < filled; ++j) {
+                        const vector old = simd::load<std::uint8_t, Arch>(table + j * all);
+                        simd::store<Arch>(table + (filled + j) * all, vector(old + by));
+                        simd::store<Arch>(table + (2 * filled + j) * all, vector(old - by));
+                    }
                 }
             }
-        }
     }
 
-    /// partial[row][2] (+)= the entries that a block's fields name: all lanes, and the odd ones.
-    template <bool Fresh>
+    /// partial[row][2][V] (+)= the entries that a block's fields name: all lanes, and the odd ones.
+    template <std::size_t V, bool Fresh>
     static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
                                      const std::uint8_t* S3_RESTRICT tables,
                                      std::uint16_t* S3_RESTRICT partial, std::size_t rows) {
-        for (; rows > 0; --rows, fields += words, partial += lanes) {
-            half_vector sums[2];
-            S3_UNROLL for (std::size_t i = 0; i < 2; ++i) sums[i] =
+        constexpr std::size_t half = width / 2;
+        for (; rows > 0; --rows, fields += words, partial += V * width) {
+            half_vector sums[2 * V];
+            S3_UNROLL for (std::size_t i = 0; i < 2 * V; ++i) sums[i] =
                 Fresh ? simd::broadcast<std::uint16_t, Arch>(0)
-                      : simd::load<std::uint16_t, Arch>(partial + i * (lanes / 2));
+                      : simd::load<std::uint16_t, Arch>(partial + i * half);
             simd::unrolled<static_cast<int>((groups + 1) / 2)>([&](
-                auto half) __attribute__((always_inline)) {
-                constexpr std::size_t g = 2 * half;
-                vector s = entry<g>(fields, tables);
+                auto pair) __attribute__((always_inline)) {
+                constexpr std::size_t g = 2 * pair;
+                const std::uint8_t* first = entry<V, g>(fields, tables);
+                const std::uint8_t* second = nullptr;
                 if constexpr (g + 1 < groups)
-                    s = s + entry<g + 1>(fields, tables);
-                const half_vector pairs = simd::as<std::uint16_t>(s);
-                sums[0] = sums[0] + pairs;
-                sums[1] = sums[1] + (pairs >> 8);
+                    second = entry<V, g + 1>(fields, tables);
+                S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
+                    vector s = simd::load<std::uint8_t, Arch>(first + v * width);
+                    if constexpr (g + 1 < groups)
+                        s = s + simd::load<std::uint8_t, Arch>(second + v * width);
+                    const half_vector pairs = simd::as<std::uint16_t>(s);
+                    sums[v] = sums[v] + pairs;
+                    sums[V + v] = sums[V + v] + (pairs >> 8);
+                }
             });
-            S3_UNROLL for (std::size_t i = 0; i < 2; ++i)
-                simd::store<Arch>(partial + i * (lanes / 2), sums[i]);
+            S3_UNROLL for (std::size_t i = 0; i < 2 * V; ++i)
+                simd::store<Arch>(partial + i * half, sums[i]);
         }
     }
-    template <std::size_t G>
-    [[nodiscard]] static S3_INLINE vector entry(const std::uint64_t* fields,
-                                                const std::uint8_t* tables) noexcept {
-        return simd::load<std::uint8_t, Arch>(tables + G * table_bytes +
-                                              numbers::template offset<G>(fields));
+    template <std::size_t V, std::size_t G>
+    [[nodiscard]] static S3_INLINE const std::uint8_t* entry(const std::uint64_t* fields,
+                                                             const std::uint8_t* tables) noexcept {
+        return tables + G * entries * V * width + numbers_of<V>::template offset<G>(fields);
     }
 
     /// sums += partial, or start + partial; even lanes before odd ones.
+    template <std::size_t Half>
     static S3_INLINE void widen(const std::uint16_t* S3_RESTRICT partial, sum* S3_RESTRICT sums,
                                 bool fresh, sum start) {
-        constexpr std::size_t half = lanes / 2;
-        for (std::size_t l = 0; l < half; ++l) {
-            const unsigned odd = partial[half + l];
+        for (std::size_t l = 0; l < Half; ++l) {
+            const unsigned odd = partial[Half + l];
             const auto even = static_cast<std::uint16_t>(partial[l] - (odd << 8));
             sums[l] = (fresh ? start : sums[l]) + even;
-            sums[half + l] = (fresh ? start : sums[half + l]) + static_cast<sum>(odd);
+            sums[Half + l] = (fresh ? start : sums[Half + l]) + static_cast<sum>(odd);
         }
     }
 };

@@ -75,6 +75,10 @@ template <shift_weight_format F>
         (static_cast<std::uint32_t>(weights) + static_cast<std::uint32_t>(padding) * pad));
 }
 
+/// Vectors of a table's entry: two of 32 bytes share one look-up, and one line of the cache.
+template <class Arch>
+inline constexpr std::size_t entry_vectors = Arch::vector_bytes == 32 ? 2 : 1;
+
 /// Numbers below `Entries` in words of `per_word` fields; `EntryBytes`, a power of two, is the size
 /// of what they number.
 template <std::size_t Entries, std::size_t EntryBytes>

@@ -43,20 +43,25 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     static constexpr int zero_point = std::same_as<Lane, float> ? 0 : 128;
     static constexpr int center = narrow ? 128 : 0;
 
-    static constexpr std::size_t lanes = sizeof(vector) / sizeof(Lane);
+    static constexpr std::size_t width = sizeof(vector) / sizeof(Lane);
+    static constexpr std::size_t vectors = entry_vectors<Arch>;
+    static constexpr std::size_t lanes = vectors * width;
     static constexpr std::size_t values = digits<F>::count;
     static constexpr std::size_t entries = power(values, Group);
-    static constexpr std::size_t table_bytes = entries * sizeof(vector);
+    static constexpr std::size_t table_bytes = entries * vectors * sizeof(vector);
 
-    using numbers = entry_fields<entries, sizeof(vector)>;
+    template <std::size_t V>
+    using numbers_of = entry_fields<entries, V * sizeof(vector)>;
+    using numbers = numbers_of<vectors>;
 
     /// Groups whose sums fit a lane.
     static constexpr std::size_t groups_fit =
         narrow ? std::size_t{32767} / (128 * Group * F::max_value)
                : std::numeric_limits<std::size_t>::max();
-    /// Groups of a block: their tables stay in the first-level cache.
+    /// Groups of a block: their tables stay in the first-level cache, or nearly: what spills over
+    /// costs less than storing and loading sums more often.
     static constexpr std::size_t groups =
-        numbers::groups(std::min(38 * 1024 / table_bytes, groups_fit));
+        numbers::groups(std::min(42 * 1024 / table_bytes, groups_fit));
     static constexpr std::size_t words = numbers::words(groups);
     static constexpr std::size_t block_weights = groups * Group;
     static constexpr std::size_t blocks_per_segment = groups_fit / groups;
@@ -91,30 +96,12 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     template <class Source, class Sink>
     static void run(const panel_view<sum>& w, const work_range& range, Source&& source, Sink&& sink,
                     std::byte* scratch) {
-        const areas at(w.columns);
-        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
-        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
-        auto* sums = reinterpret_cast<lane_sum*>(scratch + at.sums);
-        auto* turned = reinterpret_cast<lane_sum*>(scratch + at.turned);
-        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
         for (std::size_t n = range.n_begin; n < range.n_end; n += lanes) {
             const std::size_t count = std::min(lanes, range.n_end - n);
-            source(n, count, columns, at.stride);
-            std::fill(columns + count * at.stride, columns + lanes * at.stride, staged(0));
-            transpose(columns, at.stride, x, lanes, lanes, at.stride);
-            for (std::size_t row = range.panel_begin * panel_rows; row < row_end;
-                 row += row_block) {
-                const std::size_t rows = std::min(row_block, row_end - row);
-                accumulate(w, row, rows, x, scratch, sums);
-                for (std::size_t r = 0; r < rows; r += emit_rows) {
-                    const std::size_t some = std::min(emit_rows, rows - r);
-                    transpose(sums + r * lanes, lanes, turned, emit_rows, (some + 3) / 4 * 4,
-                              lanes);
-                    for (std::size_t c = 0; c < count; ++c)
-                        sink(n + c, row + r, some,
-                             reinterpret_cast<const sum*>(turned + c * emit_rows));
-                }
-            }
+            if (count > width)
+                add_columns<vectors>(w, range, n, count, source, sink, scratch);
+            else
+                add_columns<1>(w, range, n, count, source, sink, scratch);
         }
     }
 
@@ -135,13 +122,41 @@ private:
             columns = align(groups * table_bytes);
             transposed = columns + align(lanes * stride * sizeof(staged));
             partial = transposed + align(lanes * stride * sizeof(staged));
-            sums = partial + (narrow ? row_block * sizeof(vector) : 0);
+            sums = partial + (narrow ? row_block * lanes * sizeof(Lane) : 0);
             turned = sums + row_block * lanes * sizeof(lane_sum);
             bytes = turned + emit_rows * lanes * sizeof(lane_sum);
         }
     };
 
+    /// `count` columns from n on, in V vectors.
+    template <std::size_t V, class Source, class Sink>
+    static void add_columns(const panel_view<sum>& w, const work_range& range, std::size_t n,
+                            std::size_t count, Source&& source, Sink&& sink, std::byte* scratch) {
+        constexpr std::size_t all = V * width;
+        const areas at(w.columns);
+        auto* columns = reinterpret_cast<staged*>(scratch + at.columns);
+        auto* x = reinterpret_cast<staged*>(scratch + at.transposed);
+        auto* sums = reinterpret_cast<lane_sum*>(scratch + at.sums);
+        auto* turned = reinterpret_cast<lane_sum*>(scratch + at.turned);
+        const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
+        source(n, count, columns, at.stride);
+        std::fill(columns + count * at.stride, columns + all * at.stride, staged(0));
+        transpose(columns, at.stride, x, all, all, at.stride);
+        for (std::size_t row = range.panel_begin * panel_rows; row < row_end; row += row_block) {
+            const std::size_t rows = std::min(row_block, row_end - row);
+            accumulate<V>(w, row, rows, x, scratch, sums);
+            for (std::size_t r = 0; r < rows; r += emit_rows) {
+                const std::size_t some = std::min(emit_rows, rows - r);
+                transpose(sums + r * all, all, turned, emit_rows, (some + 3) / 4 * 4, all);
+                for (std::size_t c = 0; c < count; ++c)
+                    sink(n + c, row + r, some,
+                         reinterpret_cast<const sum*>(turned + c * emit_rows));
+            }
+        }
+    }
+
     /// sums[row][lanes] of `rows` rows: initial + Σ w·x.
+    template <std::size_t V>
     static void accumulate(const panel_view<sum>& w, std::size_t row, std::size_t rows,
                            const staged* x, std::byte* scratch, lane_sum* sums) {
         const auto* constants = reinterpret_cast<const std::int32_t*>(w.data);
@@ -154,79 +169,90 @@ private:
             const auto initial = static_cast<lane_sum>(w.initial ? w.initial[row + r] : sum(0));
             return narrow ? initial + static_cast<lane_sum>(constants[row + r]) : initial;
         };
+        constexpr std::size_t all = V * width;
         for (std::size_t r = 0; r < rows; ++r)
-            std::fill_n(sums + r * lanes, lanes, start(r));
-        const std::size_t all = blocks(w.columns);
-        for (std::size_t b = 0; b < all; ++b) {
-            build(x + b * block_weights * lanes, tables);
+            std::fill_n(sums + r * all, all, start(r));
+        const std::size_t end = blocks(w.columns);
+        for (std::size_t b = 0; b < end; ++b) {
+            build<V>(x + b * block_weights * all, tables);
             const std::uint64_t* now = fields + b * w.rows * words;
             if constexpr (narrow) {
                 const std::size_t in_segment = b % blocks_per_segment;
                 if (in_segment == 0)
-                    add_rows<true>(now, tables, partial, rows);
+                    add_rows<V, true>(now, tables, partial, rows);
                 else
-                    add_rows<false>(now, tables, partial, rows);
-                if (in_segment + 1 == blocks_per_segment || b + 1 == all)
-                    widen(partial, sums, rows * lanes);
+                    add_rows<V, false>(now, tables, partial, rows);
+                if (in_segment + 1 == blocks_per_segment || b + 1 == end)
+                    widen(partial, sums, rows * all);
             } else {
-                add_rows<false>(now, tables, sums, rows);
+                add_rows<V, false>(now, tables, sums, rows);
             }
         }
     }
 
-    /// tables[g][entry] for one block, from x[k][lanes]. Entry Σ digit_i·D^i is Σ
+    /// tables[g][entry][V] for one block, from x[k][lanes]. Entry Σ digit_i·D^i is Σ
     /// value(digit_i)·x_i.
+    template <std::size_t V>
     static S3_NOINLINE void build(const staged* S3_RESTRICT x, Lane* S3_RESTRICT tables) {
-        for (std::size_t g = 0; g < groups; ++g, tables += entries * lanes) {
-            std::size_t filled = 1;
-            simd::store<Arch>(tables, vector(Lane(0)));
-            for (std::size_t i = 0; i < Group; ++i, x += lanes) {
-                Lane wide[lanes];
-                for (std::size_t l = 0; l < lanes; ++l)
-                    wide[l] = static_cast<Lane>(x[l] - static_cast<staged>(center));
-                vector shifted[F::exponents];
-                shifted[0] = simd::load<Lane, Arch>(wide);
-                for (std::size_t e = 1; e < F::exponents; ++e)
-                    shifted[e] = static_cast<vector>(shifted[e - 1] + shifted[e - 1]);
-                // Digit 0 comes last: it overwrites what the others are made from.
-                for (unsigned d = values; d-- > (F::has_zero ? 1 : 0);) {
-                    const triple t = digits<F>::value(d);
-                    const vector by = shifted[static_cast<std::size_t>(t.shift)];
-                    for (std::size_t j = 0; j < filled; ++j) {
-                        const vector old = simd::load<Lane, Arch>(tables + j * lanes);
-                        simd::store<Arch>(tables + (d * filled + j) * lanes,
-                                          static_cast<vector>(t.sign > 0 ? old + by : old - by));
-                    }
+        constexpr std::size_t all = V * width;
+        for (std::size_t g = 0; g < groups; ++g, x += Group * all, tables += entries * all)
+            for (std::size_t v = 0; v < V; ++v)
+                build_vector<all>(x + v * width, tables + v * width);
+    }
+    template <std::size_t Apart>
+    static S3_INLINE void build_vector(const staged* S3_RESTRICT x, Lane* S3_RESTRICT table) {
+        std::size_t filled = 1;
+        simd::store<Arch>(table, vector(Lane(0)));
+        for (std::size_t i = 0; i < Group; ++i, x += Apart) {
+            Lane wide[width];
+            for (std::size_t l = 0; l < width; ++l)
+                wide[l] = static_cast<Lane>(x[l] - static_cast<staged>(center));
+            vector shifted[F::exponents];
+            shifted[0] = simd::load<Lane, Arch>(wide);
+            for (std::size_t e = 1; e < F::exponents; ++e)
+                shifted[e] = static_cast<vector>(shifted[e - 1] + shifted[e - 1]);
+            // Digit 0 comes last: it overwrites what the others are made from.
+            for (unsigned d = values; d-- > (F::has_zero ? 1 : 0);) {
+                const triple t = digits<F>::value(d);
+                const vector by = shifted[static_cast<std::size_t>(t.shift)];
+                for (std::size_t j = 0; j < filled; ++j) {
+                    const vector old = simd::load<Lane, Arch>(table + j * Apart);
+                    simd::store<Arch>(table + (d * filled + j) * Apart,
+                                      static_cast<vector>(t.sign > 0 ? old + by : old - by));
                 }
-                filled *= values;
             }
+            filled *= values;
         }
     }
 
-    /// sums[row] (+)= the entries that a block's fields name.
-    template <bool Fresh>
+    /// sums[row][V] (+)= the entries that a block's fields name.
+    template <std::size_t V, bool Fresh>
     static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
                                      const Lane* S3_RESTRICT tables, Lane* S3_RESTRICT sums,
                                      std::size_t rows) {
+        constexpr std::size_t entry_bytes = V * sizeof(vector);
         const auto* base = reinterpret_cast<const std::byte*>(tables);
-        for (; rows > 0; --rows, fields += words, sums += lanes) {
-            vector s = Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums);
+        for (; rows > 0; --rows, fields += words, sums += V * width) {
+            vector s[V];
+            S3_UNROLL for (std::size_t v = 0; v < V; ++v) s[v] =
+                Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums + v * width);
             simd::unrolled<static_cast<int>(groups)>([&](
                 auto group) __attribute__((always_inline)) {
                 constexpr std::size_t g = group;
-                const auto* entry = base + g * table_bytes + numbers::template offset<g>(fields);
-                s = static_cast<vector>(
-                    s + simd::load<Lane, Arch>(reinterpret_cast<const Lane*>(entry)));
+                const auto* entry = reinterpret_cast<const Lane*>(
+                    base + g * entries * entry_bytes + numbers_of<V>::template offset<g>(fields));
+                S3_UNROLL for (std::size_t v = 0; v < V; ++v) s[v] =
+                    static_cast<vector>(s[v] + simd::load<Lane, Arch>(entry + v * width));
             });
-            simd::store<Arch>(sums, s);
+            S3_UNROLL for (std::size_t v = 0; v < V; ++v) simd::store<Arch>(sums + v * width, s[v]);
         }
     }
 
     /// sums += partial. A call of its own: inlined, compilers do not make vectors of it.
     static S3_NOINLINE void widen(const Lane* S3_RESTRICT partial, lane_sum* S3_RESTRICT sums,
                                   std::size_t count) {
-        for (std::size_t i = 0; i < count; i += lanes)
-            for (std::size_t l = 0; l < lanes; ++l)
+        for (std::size_t i = 0; i < count; i += width)
+            for (std::size_t l = 0; l < width; ++l)
                 sums[i + l] += static_cast<lane_sum>(std::int32_t{partial[i + l]});
     }
 };
