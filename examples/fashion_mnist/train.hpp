@@ -2,8 +2,8 @@
 // The training loop, the same for both arms: momentum SGD, learning rates that fall to zero along a
 // cosine, batches drawn without replacement in an order that the seed fixes.
 //
-// The latents of shift weights have their own, five times larger learning rate: at the ordinary one
-// they cross zero too seldom to fit the data.
+// The latents of shift weights have their own, twenty times larger learning rate: at the ordinary
+// one they cross zero too seldom to fit the data.
 
 #include "network.hpp"
 #include "progress.hpp"
@@ -17,7 +17,7 @@ struct training_options {
     int epochs = 12;
     std::int64_t batch = 128;
     double rate = 0.1;
-    double latent_rate = 0.5;
+    double latent_rate = 2;
     double momentum = 0.9;
     double weight_decay = 1e-4;
     float dense_weight = 1e-5f; ///< α of the dense-weight regularizer
