@@ -39,9 +39,12 @@ struct tile {
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t rows = 4; ///< panels of a decoded tile
-    /// Blocks of a decoded tile. It streams from the second-level cache as fast as it is used up, so
-    /// that it may be long: the fewer tiles, the less often sums are stored and loaded again.
-    static constexpr std::size_t most_blocks = 512 / layout::steps;
+    /// Blocks of a decoded tile. It streams from the second-level cache as fast as it is used up,
+    /// so that it may be long: the fewer tiles, the less often sums are stored and loaded again.
+    /// Where few registers let it meet but two columns at a time, it must stay in the first-level
+    /// cache.
+    static constexpr std::size_t most_blocks =
+        (arch::vector_bytes == 64 ? 512 : 192) / layout::steps;
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
