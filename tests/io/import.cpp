@@ -70,6 +70,11 @@ std::vector<float> shifts_at_random(std::size_t count, float scale, test::random
     return x;
 }
 
+/// Equal to a part in a thousand, however small.
+doctest::Approx near(double value) {
+    return doctest::Approx(value).epsilon(1e-3).scale(0);
+}
+
 struct outcome {
     result<net::imported_network> network;
     std::string where;
@@ -320,23 +325,14 @@ TEST_CASE("import: the report's numbers are those of a direct computation") {
     CHECK(r.largest_scale == r.least_scale);
     CHECK(r.weight_error == 0);
     CHECK(r.bits == 8);
-    const net::value_info& v = exact.model.output();
-    CHECK(r.step == double{v.step});
-    double wrong = 0, all = 0;
-    for (std::size_t i = 0; i < f.count * f.out; ++i) {
-        const double y = f.wanted(i / f.out, i % f.out),
-                     q = std::clamp(std::nearbyint(y / double{v.step}) + v.zero_point, 0.0, 255.0);
-        wrong += std::pow(y - (q - v.zero_point) * double{v.step}, 2);
-        all += y * y;
-    }
-    CHECK(r.activation_error == doctest::Approx(std::sqrt(wrong / all)).epsilon(1e-3));
+    CHECK(r.step == double{exact.model.output().step});
 
     f.c.put("c.weight", {f.out, f.in, 1, 1}, reals_at_random(w.size(), f.random));
     const auto given = f.c["c.weight"];
     const net::layer_report rounded = imported("int8").report[0];
     std::size_t zeros = 0;
     double least = 1e30, largest = 0;
-    wrong = all = 0;
+    double wrong = 0, all = 0;
     for (std::size_t m = 0; m < f.out; ++m) {
         double top = 0;
         for (std::size_t k = 0; k < f.in; ++k)
@@ -352,10 +348,44 @@ TEST_CASE("import: the report's numbers are those of a direct computation") {
     }
     CHECK(rounded.method == "rounded");
     CHECK(rounded.zeros == zeros);
-    CHECK(rounded.least_scale == doctest::Approx(least));
-    CHECK(rounded.largest_scale == doctest::Approx(largest));
-    CHECK(rounded.weight_error == doctest::Approx(std::sqrt(wrong / all)).epsilon(1e-3));
+    CHECK(rounded.least_scale == near(least));
+    CHECK(rounded.largest_scale == near(largest));
+    CHECK(rounded.weight_error == near(std::sqrt(wrong / all)));
     CHECK(rounded.weight_error > 0);
+}
+
+TEST_CASE(
+    "import: the step of activations is the best of those that cover a share of their range") {
+    const folded f;
+    std::vector<double> y;
+    for (std::size_t i = 0; i < f.count * f.out; ++i)
+        y.push_back(f.wanted(i / f.out, i % f.out));
+    const double low = *std::min_element(y.begin(), y.end()),
+                 width = *std::max_element(y.begin(), y.end()) - low;
+    const auto error_of = [&](double step, int zero_point, int top) {
+        double wrong = 0, all = 0;
+        for (const double x : y) {
+            const double q =
+                std::clamp(std::nearbyint(x / step), double(-zero_point), double(top - zero_point));
+            wrong += std::pow(x - q * step, 2);
+            all += x * x;
+        }
+        return std::sqrt(wrong / all);
+    };
+    for (const int bits : {8, 6, 4, 2}) {
+        CAPTURE(bits);
+        const auto imported = import_it(f.c, f.text, {.samples = f.samples, .bits = bits});
+        const net::value_info& v = imported.model.output();
+        double least = 1e30, whole = 0;
+        for (const double share : {0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}) {
+            whole = error_of(width * share / v.top(), v.zero_point, v.top());
+            least = std::min(least, whole);
+        }
+        CHECK(v.zero_point == std::lround(-low / width * v.top()));
+        CHECK(imported.report[0].activation_error == near(least));
+        CHECK(error_of(double{v.step}, v.zero_point, v.top()) == near(least));
+        CHECK((bits > 2 || least < 0.95 * whole)); // so that more than the range decides
+    }
 }
 
 TEST_CASE("import: bits of activations per layer, and kernels that equal the definition") {
