@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -51,13 +50,14 @@ S3_INLINE void store(float* p, const V& v) noexcept {
     return std::sqrt(v);
 }
 
+/// The bits of |v|, ordered as magnitudes are; those of a NaN are above infinity's.
+[[nodiscard]] S3_INLINE std::uint32_t magnitude_bits(float v) noexcept {
+    return std::bit_cast<std::uint32_t>(v) & 0x7fffffffu;
+}
+inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
 /// Neither NaN nor infinite. Reads the bits, so that it works under -ffast-math too.
 [[nodiscard]] S3_INLINE bool finite(float v) noexcept {
-    constexpr std::uint32_t exponent = 0x7f800000u;
-    return (std::bit_cast<std::uint32_t>(v) & exponent) != exponent;
-}
-[[nodiscard]] S3_INLINE bool all(bool condition) noexcept {
-    return condition;
+    return magnitude_bits(v) < infinity_bits;
 }
 
 #if S3_HAS_SIMD
@@ -79,14 +79,6 @@ template <class V>
 [[nodiscard]] S3_INLINE V sqrt(const V& v) noexcept {
     return xsimd::sqrt(v);
 }
-template <class V>
-[[nodiscard]] S3_INLINE auto finite(const V& v) noexcept {
-    return xsimd::abs(v) <= V(std::numeric_limits<float>::max());
-}
-template <class Mask>
-[[nodiscard]] S3_INLINE bool all(const Mask& condition) noexcept {
-    return xsimd::all(condition);
-}
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
@@ -102,12 +94,21 @@ S3_INLINE void unroll(Body&& body) {
     (std::make_index_sequence<N>{});
 }
 
-/// Whether every value of every lane in `x` is finite.
+/// Whether all lanes of all of `x` are finite. Vectors under -ffast-math may say so of any.
 template <class V, std::size_t N>
 [[nodiscard]] S3_INLINE bool all_finite(const std::array<V, N>& x) noexcept {
-    auto good = finite(x[0]);
-    unroll<N - 1>([&](auto k) S3_INLINE_LAMBDA { good = good & finite(x[k + 1]); });
-    return all(good);
+    if constexpr (std::is_same_v<V, float>) {
+        bool good = true;
+        for (const float v : x)
+            good &= finite(v);
+        return good;
+    } else {
+        // 0·x is NaN where x is not finite: one operation for each x, where comparisons take three.
+        const V zero(0.0f);
+        V sum = zero;
+        unroll<N>([&](auto k) S3_INLINE_LAMBDA { sum = fma(x[k], zero, sum); });
+        return all(sum == zero);
+    }
 }
 
 /// body(V{}, i) for each lane that starts at element i of `size`, until one returns false. Returns

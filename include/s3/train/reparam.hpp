@@ -14,13 +14,14 @@
 // The gradient of b is not masked by H(b): that is how a zero revives. A zero weight is −0 where
 // a < 0, as the product has it. One fused pass each. Outputs may be the very spans that are read,
 // but must not overlap them otherwise. Errors: spans of unequal size, before anything is written; a
-// latent that is NaN or infinite, which ends the pass there: what is written by then, unspecified
-// elements near it included, stays.
+// latent that is NaN or infinite, after which the outputs are unspecified.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
 
+#include <algorithm>
 #include <concepts>
+#include <cstdint>
 #include <limits>
 #include <numbers>
 #include <utility>
@@ -141,20 +142,27 @@ noexcept {
         return sizes;
     const auto from = detail::read_pointers(p);
     T* const to = weights.data();
-    using loop_arch = std::conditional_t<std::same_as<T, float>, Arch, arch::scalar>;
-    const std::size_t end = detail::lanes::for_each_while<loop_arch>(
-        weights.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
-            const auto x = lane::template load<V>(from, i);
-            if (!detail::lanes::all_finite(x))
-                return false;
-            const V w = lane::realize(x);
-            if constexpr (std::same_as<T, float>)
-                detail::lanes::store(to + i, w);
-            else
-                to[i] = static_cast<T>(w);
-            return true;
-        });
-    return end == weights.size() ? status() : validate(p, end);
+    if constexpr (std::same_as<T, float>) {
+        const std::size_t end = detail::lanes::for_each_while<Arch>(
+            weights.size(), [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
+                const auto x = lane::template load<V>(from, i);
+                if (!detail::lanes::all_finite(x))
+                    return false;
+                detail::lanes::store(to + i, lane::realize(x));
+                return true;
+            });
+        return end == weights.size() ? status() : validate(p, end);
+    } else {
+        // Integers never take the latents' place: no exit keeps compilers from vectorizing.
+        std::uint32_t largest = 0;
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            const auto x = lane::template load<float>(from, i);
+            for (const float v : x)
+                largest = std::max(largest, detail::lanes::magnitude_bits(v));
+            to[i] = static_cast<T>(lane::realize(x));
+        }
+        return largest < detail::lanes::infinity_bits ? status() : validate(p);
+    }
 }
 
 /// Writes or adds the gradients of the latents `p`, given the gradients of the weights.
