@@ -11,7 +11,9 @@ import re
 import subprocess
 import sys
 
-KERNEL = re.compile(r"s3::kernel::(register_tile<|tile<|table<|pair<|byte_table<|depthwise_shift<)|planted")
+KERNEL = re.compile(
+    r"s3::kernel::(register_tile|tile|tabulated|permuted|\w+_unit|depthwise_shift)<|planted"
+)
 MULTIPLY = re.compile(
     r"v?pmul(?!lq)|v?mul[ps][sdh]|v?pmadd|v?fn?m(add|sub)|vpdp|vdpbf|v?dpp[sd]"  # x86
     r"|[su]mull|fml[as]|[su]ml[as]l|ml[as]$|[su]dot|usdot|fmul|fmadd|fmsub"  # aarch64
