@@ -2,6 +2,8 @@
 // Codes of `Bits` bits in a stream of bytes: code i is bits [i·Bits, (i+1)·Bits), bit b being bit
 // b%8 of byte b/8. Needs no more than a freestanding compiler.
 
+#include <s3/core/little_endian.hpp>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -38,12 +40,11 @@ constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept 
                                              std::size_t bit, std::size_t count) noexcept {
     const std::uint8_t* from = stream + bit / 8;
     const std::size_t left = bytes - bit / 8;
-    std::uint64_t word = 0;
+    std::uint64_t word;
     if (std::endian::native == std::endian::little && left >= 8)
         std::memcpy(&word, from, 8);
     else
-        for (std::size_t i = 0; i < (left < 8 ? left : 8); ++i)
-            word |= std::uint64_t{from[i]} << (8 * i);
+        word = little_endian::load(reinterpret_cast<const std::byte*>(from), left < 8 ? left : 8);
     word >>= bit % 8;
     return count < 64 ? word & ((std::uint64_t{1} << count) - 1) : word;
 }

@@ -5,6 +5,7 @@
 #include <s3/config.hpp>
 #include <s3/core/bitstream.hpp>
 #include <s3/core/format.hpp>
+#include <s3/pack/layout.hpp>
 
 #include <algorithm>
 #include <array>
@@ -115,7 +116,7 @@ void pack_fields(const std::uint8_t* stream, std::size_t m, std::size_t k, std::
     using numbers = group_numbers<F, digits<F>, Group>;
     constexpr std::size_t some = 16, words = Fields::words(Groups), weights = Groups * Group;
     constexpr std::size_t at_once = 57 / numbers::bits;
-    const std::size_t bytes = (m * k * F::bits + 7) / 8;
+    const std::size_t bytes = layout::stream_bytes(m * k, F::bits);
     for (std::size_t first = 0; first < m; first += some)
         for (std::size_t b = 0; b < blocks; ++b)
             for (std::size_t row = first; row < std::min(first + some, m); ++row) {
