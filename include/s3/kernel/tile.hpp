@@ -215,10 +215,13 @@ private:
                     const lane* from = reinterpret_cast<const lane*>(first ? w.initial + row
                                                                            : m.sums + c * height);
                     sum* const to = !last ? m.sums + c * height : straight ? straight : finished;
-                    product::template run<>(
-                        m.decoded, steps, {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing}, begin,
-                        from, first ? nowhere.data() : in_a_row.data(), reinterpret_cast<lane*>(to),
-                        last && straight ? x.at + c : in_a_row.data(), some);
+                    const std::size_t* const to_at = last && straight ? x.at + c : in_a_row.data();
+                    if (to != finished)
+                        fetch<height>(to, to_at, some);
+                    product::template run<>(m.decoded, steps,
+                                            {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing}, begin,
+                                            from, first ? nowhere.data() : in_a_row.data(),
+                                            reinterpret_cast<lane*>(to), to_at, some);
                     if (last && !straight)
                         sink(x.at + c, some, row, valid, to, height);
                     c += some;
@@ -226,6 +229,15 @@ private:
                 }
             }
         }
+    }
+
+    /// Brings into cache, while sums are added up, where they go: stores would wait for it, and the
+    /// loads that follow for them.
+    template <std::size_t Height>
+    static S3_INLINE void fetch(const sum* to, const std::size_t* to_at, std::size_t count) {
+        for (std::size_t c = 0; c < count; ++c)
+            S3_UNROLL for (std::size_t i = 0; i < Height; i += 64 / sizeof(sum))
+                __builtin_prefetch(to + to_at[c] + i, 1);
     }
 
     /// R panels × `blocks` blocks → [step][R] vectors. The tile that is decoded next, `ahead` bytes
