@@ -1,9 +1,11 @@
 #pragma once
 // Times of several contenders, measured side by side: rounds of slices of about 2 ms, one contender
-// after the other, with a probe of the core's peak between slices. A slice is clean if both probes
-// around it saw the whole core and nothing interrupted it. A contender's time is the median of its
-// clean slices; so neither a slow clock nor a neighbour favours one side. Where a contender has no
-// clean slice, the least processor time of any slice stands in, and the result says so.
+// after the other, with a probe of the core's peak between slices. A call that is not counted comes
+// first, so that a slice finds the caches as the contender itself left them. A slice is clean if
+// both probes around it saw the whole core and nothing interrupted it. A contender's time is the
+// median of its clean slices; so neither a slow clock nor a neighbour favours one side. Where a
+// contender has no clean slice, the least processor time of any slice stands in, and the result
+// says so.
 
 #include "limits.hpp"
 
@@ -110,7 +112,6 @@ struct timing {
 
     struct lane {
         int calls = 1;
-        bool warm_up = false;
         std::vector<double> good;
         double least = std::numeric_limits<double>::infinity();
     };
@@ -120,7 +121,6 @@ struct timing {
         run();
         const double each = std::min(seconds(run), seconds(run));
         lanes[i].calls = std::max(1, static_cast<int>(slice / std::max(each, 1e-9)));
-        lanes[i].warm_up = each < slice / 4;
     }
     const auto finished = [&](std::size_t count) {
         return std::all_of(lanes.begin(), lanes.end(),
@@ -135,8 +135,7 @@ struct timing {
             break;
         for (std::size_t i = 0; i < lanes.size(); ++i) {
             lane& l = lanes[i];
-            if (l.warm_up)
-                contenders[i]();
+            contenders[i]();
             const auto t = slice_time::of([&] {
                 for (int c = 0; c < l.calls; ++c)
                     contenders[i]();
