@@ -150,7 +150,7 @@ struct contender {
     std::vector<double> seconds, update_seconds;
 
     void step() {
-        const fashion::stopwatch time;
+        const support::stopwatch time;
         gradients();
         const double half = time.seconds();
         update();
@@ -241,10 +241,10 @@ template <class Copy, class Kernel>
 double of_copy(const Copy& copy, const Kernel& kernel, int rounds) {
     std::vector<double> copies, kernels;
     for (int r = 0; r < rounds; ++r) {
-        const fashion::stopwatch first;
+        const support::stopwatch first;
         copy();
         copies.push_back(first.seconds());
-        const fashion::stopwatch second;
+        const support::stopwatch second;
         kernel();
         kernels.push_back(second.seconds());
     }
@@ -306,7 +306,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
     if (quick)
         rounds = 2;
-    fashion::keep_memory();
+    support::keep_memory();
     static counting_allocator counter;
     c10::SetAllocator(c10::kCPU, &counter, 1);
     torch::set_num_threads(threads);

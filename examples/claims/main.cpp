@@ -45,6 +45,11 @@ finished_runs load(const std::vector<run_spec>& plan, const std::string& folder)
                                      ".json is not a run of this program: remove it");
         done.emplace(s.key(), std::move(run));
     }
+    // What was trained at another rate than the one that tuning runs chose since is trained anew.
+    for (const auto& s : plan)
+        if (const double rate = tuned_rate(s.arm, plan, done) * s.rate_factor;
+            !s.tuning && rate != 0 && done.contains(s.key()) && done.at(s.key())["rate"] != rate)
+            done.erase(s.key());
     return done;
 }
 
@@ -92,7 +97,8 @@ public:
                 if (done_.contains(s.key()) || started_.contains(s.key()))
                     continue;
                 waiting = true;
-                const run_spec fp32{.arm = "fp32", .seed = s.seed, .epochs = s.epochs};
+                const run_spec fp32{
+                    .arm = "fp32", .seed = s.seed, .epochs = s.epochs, .variant = "short"};
                 if (s.from_fp32 && !done_.contains(fp32.key()))
                     continue;
                 if (s.rate == 0 && (s.rate = tuned_rate(s.arm, plan_, done_)) == 0)
@@ -147,7 +153,7 @@ int run_all(const options& o) {
         return 0;
     }
     auto data = fashion::read_dataset(o.data);
-    std::int64_t held_out = 5000;
+    auto held_out = held_out_images;
     if (o.quick) {
         data.train = data.train.first(1500);
         data.test = data.test.first(500);
@@ -208,7 +214,7 @@ int main(int argc, char** argv) {
         if (o.runs == "build/claims")
             o.runs = "build/claims-quick";
     }
-    fashion::keep_memory();
+    support::keep_memory();
     try {
         return run_all(o);
     } catch (const std::exception& e) {

@@ -19,6 +19,8 @@ namespace claims {
 
 using json = nlohmann::ordered_json;
 
+inline constexpr double weight_decay = 1e-4;
+
 struct run_spec {
     std::string arm;
     double rate = 0; ///< of the inner layers; 0: the tuned one
@@ -27,7 +29,7 @@ struct run_spec {
     bool tuning = false;
     double alpha = 1e-5; ///< of the dense-weight regularizer
     double rate_factor = 1;
-    double decay = 1e-4;           ///< weight decay of the inner layers; the others' is 1e-4
+    double decay = weight_decay;   ///< of the inner layers
     double latent_scale = 1;       ///< multiplies the initial latents
     std::string sparse = "normal"; ///< initial sparse latents: normal, uniform, positive
     bool from_fp32 = false;        ///< latents from the trained fp32 network of the same seed
@@ -110,8 +112,8 @@ struct inner_trainer<rival_conv<ps_rule>> {
 
 template <class Conv>
 void initialize(fashion::network<Conv>&, const run_spec& s, const std::string&) {
-    TORCH_CHECK(s.variant.empty() || s.variant.starts_with("epochs"), s.arm, " has no variant ",
-                s.variant);
+    TORCH_CHECK(s.variant.empty() || s.variant == "short" || s.variant == "long", s.arm,
+                " has no variant ", s.variant);
 }
 template <class F, class E>
 void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const run_spec& s,
@@ -149,7 +151,7 @@ void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const ru
 template <class Conv, class Stop>
 json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_out,
            const std::string& folder, const Stop& stop) {
-    const fashion::stopwatch all_time;
+    const support::stopwatch all_time;
     std::unique_ptr<fashion::network<Conv>> owner;
     {
         const std::lock_guard lock(drawing);
@@ -162,7 +164,8 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
     tensors others{net.first->weight, net.linear->weight, net.linear->bias};
     for (const auto& norm : net.norms)
         others.insert(others.end(), {norm->weight, norm->bias});
-    torch::optim::SGD rest(others, torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(1e-4));
+    torch::optim::SGD rest(others,
+                           torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(weight_decay));
 
     const auto count = data.train.size() - (s.tuning ? held_out : 0);
     const auto judged = s.tuning ? fashion::labelled_images{data.train.images.slice(0, count),

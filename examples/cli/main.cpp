@@ -9,6 +9,7 @@
 // Exit codes: 0 success, 1 failure, 2 wrong usage.
 
 #include "images.hpp"
+#include "results.hpp"
 #include "tables.hpp"
 
 #include <s3/net/export.hpp>
@@ -26,16 +27,7 @@ namespace {
 
 using namespace s3_program;
 
-template <class T>
-[[nodiscard]] T checked(s3::result<T> r, const std::string& where) {
-    if (!r)
-        fail(where, r.error().message());
-    return *std::move(r);
-}
-void check(const s3::status& s, const std::string& where) {
-    if (!s)
-        fail(where, s.error().message());
-}
+using support::check, support::checked;
 
 /// A bar on the terminal; nothing where the output is not one.
 void show_progress(const char* what, std::size_t done, std::size_t all) {
@@ -97,8 +89,8 @@ void import_model(const options& o) {
         where);
     if (!imported)
         fail(o.network, where.empty() ? imported.error().message() : where);
-    print(fashion::import_table(imported->report));
-    std::printf("%s", fashion::import_note);
+    support::print(support::import_table(imported->report));
+    std::printf("%s", support::import_note);
     check(s3::model_file::save(imported->model, o.out), o.out);
     std::printf("%s: %s bytes of weights\n", o.out.c_str(),
                 count(static_cast<double>(net::weight_bytes(imported->model))).c_str());
@@ -216,10 +208,10 @@ void bench(const options& o) {
         best = std::min(best, std::chrono::duration<double>(now() - begin).count());
         ++passes;
     } while (std::chrono::duration<double>(now() - start).count() < o.seconds);
-    table rows{{"layer", "kernel"}};
+    support::table rows{{"layer", "kernel"}};
     for (std::size_t i = 0; i < r.model().layers.size(); ++i)
         rows.push_back({r.model().layers[i].name, r.program().kernel_name(i)});
-    print(rows);
+    support::print(rows);
     std::printf("batch %zu, one thread (%s): %.3f ms, %s images/s (best of %zu); memory %s bytes "
                 "beside the weights\n",
                 o.batch, s3::arch::native::name, best * 1e3,

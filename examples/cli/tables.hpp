@@ -17,9 +17,9 @@ namespace s3_program {
 
 namespace net = s3::net;
 
-using fashion::print;
-using fashion::table;
-using fashion::text::count;
+using support::print;
+using support::table;
+using support::text::count;
 
 template <class... T>
 [[nodiscard]] std::string format(const char* pattern, T... values) {
@@ -94,8 +94,8 @@ struct layer_cost {
 }
 
 inline void print_costs(const net::model& m) {
-    table rows{{"layer", "weights", "format", "zeros", "bytes", "output", "bits", "products",
-                "adds", "shifts", "multiplies", "uJ"}};
+    support::table rows{{"layer", "weights", "format", "zeros", "bytes", "output", "bits",
+                         "products", "adds", "shifts", "multiplies", "uJ"}};
     operations all;
     std::size_t weights = 0, bytes = 0;
     for (std::size_t i = 0; i < m.layers.size(); ++i) {
@@ -118,7 +118,7 @@ inline void print_costs(const net::model& m) {
                     count(static_cast<double>(bytes)), "", "", count(all.products),
                     count(all.additions), count(all.shifts), count(all.multiplies),
                     format("%.3f", all.picojoules() * 1e-6)});
-    print(rows);
+    support::print(rows);
     std::printf("Weights take %.1f%% of their bytes in fp32. %.1f%% of the products need no "
                 "multiplication.\n"
                 "Arithmetic of one image, 45 nm (Horowitz, ISSCC 2014): %.3f uJ; the same network "

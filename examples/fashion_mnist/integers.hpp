@@ -3,29 +3,17 @@
 // what it gives. Errors are thrown as std::runtime_error.
 
 #include "network.hpp"
+#include "results.hpp"
 
 #include <s3/io/import.hpp>
 #include <s3/net/program.hpp>
 
 #include <list>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace fashion {
-
-/// The value of a result; its error as an exception that says where it arose.
-template <class T>
-[[nodiscard]] T checked(s3::result<T> r, const std::string& where) {
-    if (!r)
-        throw std::runtime_error(where + ": " + r.error().message());
-    return *std::move(r);
-}
-inline void check(const s3::status& s, const std::string& where) {
-    if (!s)
-        throw std::runtime_error(where + ": " + s.error().message());
-}
 
 /// `network` in the words of s3/net/description.hpp, by the names of its modules.
 [[nodiscard]] inline std::string description() {
@@ -70,10 +58,10 @@ private:
                                                            const torch::Tensor& samples, int bits) {
     const state_dict state(net);
     std::string where;
-    const auto described = checked(s3::net::parse(description(), where), where);
-    return checked(s3::net::import_network(state.contents(), described,
-                                           {span_of<std::uint8_t>(samples), bits}, where),
-                   where);
+    const auto described = support::checked(s3::net::parse(description(), where), where);
+    return support::checked(s3::net::import_network(state.contents(), described,
+                                                    {span_of<std::uint8_t>(samples), bits}, where),
+                            where);
 }
 
 /// Prepares the kernels of one family once, then classifies any number of images. (The first and
@@ -85,7 +73,7 @@ public:
     /// `model` may go afterwards; `name` is for errors.
     classifier(const s3::net::model& model, s3::family kernels, const std::string& name)
         : name_(name),
-          program_(checked(
+          program_(support::checked(
               s3::net::prepare<used_formats>(model, {.batch = batch, .kernels = kernels}), name)),
           arena_(program_.arena_bytes(batch)) {
         if (program_.output().size() != classes)
@@ -99,12 +87,13 @@ public:
             const auto count = static_cast<std::size_t>(some.size(0));
             auto& y =
                 logits.emplace_back(torch::empty({some.size(0), to_int64(classes)}, torch::kInt32));
-            check(s3::net::run(program_,
-                               s3::image_view<const std::uint8_t>{span_of<std::uint8_t>(some),
-                                                                  count, image_size, image_size, 1},
-                               std::span(y.data_ptr<std::int32_t>(), count * classes),
-                               std::span(arena_)),
-                  name_);
+            support::check(
+                s3::net::run(program_,
+                             s3::image_view<const std::uint8_t>{span_of<std::uint8_t>(some), count,
+                                                                image_size, image_size, 1},
+                             std::span(y.data_ptr<std::int32_t>(), count * classes),
+                             std::span(arena_)),
+                name_);
         }
         return torch::cat(logits);
     }

@@ -42,7 +42,7 @@ void require_writable(const std::filesystem::path& folder) {
 /// thread each scale better than the same steps shared by two.
 void train_both(network<full_conv>& fp32, network<shift_conv>& s3, const dataset& data,
                 const options& o, results& r) {
-    progress bars({"fp32    ", "S3 3-bit"}, o.training.epochs);
+    support::progress bars({"fp32    ", "S3 3-bit"}, o.training.epochs);
     const auto launch = o.threads > 1 ? std::launch::async : std::launch::deferred;
     const int threads = std::max(1, o.threads / 2);
     auto first = std::async(launch, [&] {
@@ -76,18 +76,18 @@ void train_both(network<full_conv>& fp32, network<shift_conv>& s3, const dataset
 }
 
 int run_saved(const options& o) {
-    const auto saved = checked(s3::model_file::load(o.run), o.run);
+    const auto saved = support::checked(s3::model_file::load(o.run), o.run);
     const auto r = run_integers(saved.model, read_part(o.data, "t10k"), o.run);
-    print(integer_table({r}));
+    support::print(integer_table({r}));
     if (!o.logits.empty())
-        check(s3::safetensors::save(o.logits,
-                                    s3::safetensors::to_bytes(span_of<std::int32_t>(r.logits))),
-              o.logits);
+        support::check(s3::safetensors::save(
+                           o.logits, s3::safetensors::to_bytes(span_of<std::int32_t>(r.logits))),
+                       o.logits);
     return r.logits_identical ? 0 : 1;
 }
 
 int train_and_run(const options& o) {
-    const stopwatch time;
+    const support::stopwatch time;
     auto data = read_dataset(o.data);
     if (o.quick)
         data.train = data.train.first(10'000);
@@ -104,8 +104,8 @@ int train_and_run(const options& o) {
     torch::set_num_threads(1);
     const auto samples = data.train.first(500).images;
     auto imported = to_integers(s3, samples, 8);
-    check(s3::model_file::save(imported.model, model), model);
-    const auto kept = checked(s3::model_file::load(model), model);
+    support::check(s3::model_file::save(imported.model, model), model);
+    const auto kept = support::checked(s3::model_file::load(model), model);
     r.layers = std::move(imported.report);
     r.weight_bytes = s3::net::weight_bytes(kept.model);
     r.integers.push_back(run_integers(kept.model, data.test, model));
@@ -117,7 +117,7 @@ int train_and_run(const options& o) {
 
     std::printf("\n");
     for (const auto& t : tables(r))
-        print(t);
+        support::print(t);
     std::printf("%s\n", notes(r).c_str());
     write_report(r, o.report);
     std::printf("Report: %s/index.html\nModel:  %s (run it again with --run)\n", o.report.c_str(),
@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     if (o.quick && epochs->count() == 0)
         o.training.epochs = 3;
 
-    keep_memory();
+    support::keep_memory();
     try {
         return o.run.empty() ? train_and_run(o) : run_saved(o);
     } catch (const c10::Error& e) {

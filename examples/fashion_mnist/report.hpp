@@ -42,42 +42,46 @@ struct results {
     }
 };
 
-[[nodiscard]] inline table outcome_table(const results& r) {
-    const auto bytes = [](std::size_t n) { return text::count(static_cast<double>(n)); };
+[[nodiscard]] inline support::table outcome_table(const results& r) {
+    const auto bytes = [](std::size_t n) { return support::text::count(static_cast<double>(n)); };
     const auto row = [&](const char* name, const kernel_results& k) -> std::vector<std::string> {
-        return {name, text::percent(k.accuracy, 2), bytes(r.weight_bytes),
-                text::count(k.images_per_second)};
+        return {name, support::text::percent(k.accuracy, 2), bytes(r.weight_bytes),
+                support::text::count(k.images_per_second)};
     };
     const auto& kept = r.integers.front();
-    return {{"network", "test accuracy", "bytes of weights", "images/s"},
-            {"fp32, libtorch", text::percent(r.fp32.back().test_accuracy, 2),
-             bytes(r.fp32_weight_bytes()), text::count(r.fp32_speed.images_per_second)},
-            {"S3 3-bit, float, libtorch", text::percent(r.s3.back().test_accuracy, 2), "", ""},
-            row("S3 3-bit, integers, shift_add", kept.shift_add),
-            row("S3 3-bit, integers, dot", kept.dot)};
+    return {
+        {"network", "test accuracy", "bytes of weights", "images/s"},
+        {"fp32, libtorch", support::text::percent(r.fp32.back().test_accuracy, 2),
+         bytes(r.fp32_weight_bytes()), support::text::count(r.fp32_speed.images_per_second)},
+        {"S3 3-bit, float, libtorch", support::text::percent(r.s3.back().test_accuracy, 2), "", ""},
+        row("S3 3-bit, integers, shift_add", kept.shift_add),
+        row("S3 3-bit, integers, dot", kept.dot)};
 }
 
 /// One row for each number of bits.
-[[nodiscard]] inline table integer_table(const std::vector<integer_results>& all) {
-    table rows{{"activations", "test accuracy", "images/s, shift_add", "images/s, dot", "logits"}};
+[[nodiscard]] inline support::table integer_table(const std::vector<integer_results>& all) {
+    support::table rows{
+        {"activations", "test accuracy", "images/s, shift_add", "images/s, dot", "logits"}};
     for (const auto& r : all)
-        rows.push_back({std::to_string(r.bits) + " bits", text::percent(r.dot.accuracy, 2),
-                        text::count(r.shift_add.images_per_second),
-                        text::count(r.dot.images_per_second),
+        rows.push_back({std::to_string(r.bits) + " bits", support::text::percent(r.dot.accuracy, 2),
+                        support::text::count(r.shift_add.images_per_second),
+                        support::text::count(r.dot.images_per_second),
                         r.logits_identical ? "identical" : "DIFFERENT"});
     return rows;
 }
 
-[[nodiscard]] inline table sign_table(const results& r) {
-    table rows{{"shift layer", "changed sign", "changed sign in fp32"}};
+[[nodiscard]] inline support::table sign_table(const results& r) {
+    support::table rows{{"shift layer", "changed sign", "changed sign in fp32"}};
     for (std::size_t i = 0; i < inner_layers.size(); ++i)
-        rows.push_back({"inner" + std::to_string(i + 1), text::percent(r.s3.back().ever_changed[i]),
-                        text::percent(r.fp32.back().ever_changed[i])});
+        rows.push_back({"inner" + std::to_string(i + 1),
+                        support::text::percent(r.s3.back().ever_changed[i]),
+                        support::text::percent(r.fp32.back().ever_changed[i])});
     return rows;
 }
 
-[[nodiscard]] inline std::vector<table> tables(const results& r) {
-    return {outcome_table(r), integer_table(r.integers), import_table(r.layers), sign_table(r)};
+[[nodiscard]] inline std::vector<support::table> tables(const results& r) {
+    return {outcome_table(r), integer_table(r.integers), support::import_table(r.layers),
+            sign_table(r)};
 }
 
 [[nodiscard]] inline std::string notes(const results& r) {
@@ -86,15 +90,15 @@ struct results {
              (r.logits_identical() ? "identical, every one of them." : "NOT IDENTICAL.") + "\n";
     lines +=
         "Weights take 1/" +
-        text::fixed(
+        support::text::fixed(
             static_cast<double>(r.fp32_weight_bytes()) / static_cast<double>(r.weight_bytes), 1) +
         " of fp32's bytes (first and last layer: 8 bits, the others: 3).\n";
     lines += "Images per second are those of one thread (" + std::string(s3::arch::native::name) +
              "); batch " + std::to_string(classifier::batch) + " in integers, " +
              std::to_string(r.fp32_speed.batch) + " in libtorch, whose norms are folded.\n";
-    lines += import_note;
+    lines += support::import_note;
     lines += "\"Changed sign\": the share of weights that had both signs at ends of epochs.\n";
-    lines += "The whole run took " + text::fixed(r.seconds, 0) + " s.\n";
+    lines += "The whole run took " + support::text::fixed(r.seconds, 0) + " s.\n";
     return lines;
 }
 
@@ -128,7 +132,7 @@ template <class Member>
     const std::array<std::string, 4> colours{"#d9631e", "#b3372f", "#2b7a78", "#3d5a98"};
     const auto loss = [](const epoch_record& e) { return e.loss; };
     const auto test = [](const epoch_record& e) { return e.test_accuracy; };
-    std::vector<curve> zeros, changes;
+    std::vector<support::curve> zeros, changes;
     for (std::size_t i = 0; i < inner_layers.size(); ++i) {
         const auto name = "inner" + std::to_string(i + 1);
         const auto change = [i](const epoch_record& e) { return e.sign_changes[i]; };
@@ -139,33 +143,36 @@ template <class Member>
     }
     std::string found;
     for (const auto& t : tables(r))
-        found += html(t);
+        found += support::html(t);
     std::string lines = notes(r);
     for (std::size_t at = 0; (at = lines.find('\n', at)) != std::string::npos; at += 5)
         lines.replace(at, 1, "<br>\n");
     return R"(<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>S3 on Fashion-MNIST</title>
-)" + std::string(page_style) +
+)" + std::string(support::page_style) +
            R"(<h1>A 3-bit shift network on Fashion-MNIST</h1>
 <p>The same small CNN trained twice: in fp32, and with S3 weights {0, ±1, ±2, ±4} in its four inner
 convolutions. The second is then packed into 3 bits a weight and run in exact integers, without
 (shift_add) and with (dot) multiplications.</p>
 )" + found +
            "<p>" + lines + "</p>\n<div class='charts'>\n" +
-           chart("Training loss by epoch", {{"fp32", grey, false, series(r.fp32, loss)},
-                                            {"S3 3-bit", orange, false, series(r.s3, loss)}}) +
-           chart("Test accuracy by epoch, %", {{"fp32", grey, false, series(r.fp32, test)},
-                                               {"S3 3-bit", orange, false, series(r.s3, test)}}) +
-           chart("Zeros among S3 weights, %", zeros) +
-           chart("Weights that changed sign in the epoch, %", changes) + "</div>\n</html>\n";
+           support::chart("Training loss by epoch",
+                          {{"fp32", grey, false, series(r.fp32, loss)},
+                           {"S3 3-bit", orange, false, series(r.s3, loss)}}) +
+           support::chart("Test accuracy by epoch, %",
+                          {{"fp32", grey, false, series(r.fp32, test)},
+                           {"S3 3-bit", orange, false, series(r.s3, test)}}) +
+           support::chart("Zeros among S3 weights, %", zeros) +
+           support::chart("Weights that changed sign in the epoch, %", changes) +
+           "</div>\n</html>\n";
 }
 
 /// Writes main_job.json and index.html.
 inline void write_report(const results& r, const std::filesystem::path& folder) {
     const auto write = [&](const char* name, const std::string& content) {
         const auto path = (folder / name).string();
-        check(s3::safetensors::save(path, std::as_bytes(std::span(content))), path);
+        support::check(s3::safetensors::save(path, std::as_bytes(std::span(content))), path);
     };
     write("main_job.json", json(r));
     write("index.html", page(r));

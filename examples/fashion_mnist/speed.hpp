@@ -39,9 +39,9 @@ private:
 template <class Pass>
 [[nodiscard]] double images_per_second(std::int64_t images, Pass&& pass) {
     double best = 0;
-    const stopwatch all;
+    const support::stopwatch all;
     for (int i = 0; i < 2 || (i < 10 && all.seconds() < 1); ++i) {
-        const stopwatch time;
+        const support::stopwatch time;
         pass();
         best = std::max(best, static_cast<double>(images) / time.seconds());
     }

@@ -2,8 +2,8 @@
 // The training loop, the same for both arms: momentum SGD, learning rates that fall to zero along a
 // cosine, batches drawn without replacement in an order that the seed fixes.
 //
-// The latents of shift weights have their own, twenty times larger learning rate: at the ordinary
-// one they cross zero too seldom to fit the data.
+// The latents of shift weights have a learning rate of their own (s3/train/optimizer.hpp): at the
+// ordinary one they cross zero too seldom to fit the data.
 
 #include "network.hpp"
 #include "progress.hpp"
@@ -56,8 +56,8 @@ inline void set_rates(torch::optim::SGD& optimizer, const training_options& o, d
 
 /// Trains on this thread. `number` is the training's place in `bars`.
 template <class Conv>
-history train(network<Conv>& net, const dataset& data, const training_options& o, progress& bars,
-              std::size_t number) {
+history train(network<Conv>& net, const dataset& data, const training_options& o,
+              support::progress& bars, std::size_t number) {
     auto generator = at::detail::createCPUGenerator(o.seed);
     auto optimizer = make_optimizer(net, o);
     std::vector<s3::libtorch::weight_dynamics> dynamics(net.inner.size());
@@ -66,7 +66,7 @@ history train(network<Conv>& net, const dataset& data, const training_options& o
 
     history past;
     for (int epoch = 0; epoch < o.epochs; ++epoch) {
-        const stopwatch time;
+        const support::stopwatch time;
         epoch_record record;
         const auto order =
             torch::randperm(data.train.size(), generator, torch::kInt64).split(o.batch);

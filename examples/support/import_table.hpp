@@ -5,7 +5,7 @@
 
 #include <s3/io/import.hpp>
 
-namespace fashion {
+namespace support {
 
 inline constexpr const char* import_note =
     "Import's errors are relative root mean squares: of packed weights against those given, of "
@@ -31,4 +31,4 @@ inline constexpr const char* import_note =
     return rows;
 }
 
-} // namespace fashion
+} // namespace support

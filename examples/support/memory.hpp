@@ -5,7 +5,7 @@
 #include <malloc.h> // tells whether the C library is glibc, too
 #endif
 
-namespace fashion {
+namespace support {
 
 /// Keeps large tensors' memory from going back to the system after each step, only to be cleared
 /// and mapped again: a quarter of the training time. Call it before the first thread starts.
@@ -18,4 +18,4 @@ inline void keep_memory() {
 #endif
 }
 
-} // namespace fashion
+} // namespace support

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace fashion {
+namespace support {
 
 namespace text {
 
@@ -140,4 +140,4 @@ struct curve {
     return svg.str();
 }
 
-} // namespace fashion
+} // namespace support

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace fashion {
+namespace support {
 
 class stopwatch {
 public:
@@ -85,4 +85,4 @@ private:
     stopwatch since_drawn_;
 };
 
-} // namespace fashion
+} // namespace support
