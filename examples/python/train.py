@@ -55,7 +55,7 @@ def main():
 
     torch.manual_seed(1)
     model = s3_torch.convert(network(), "shift3")
-    shift = s3_torch.FusedSGD(model, lr=0.5, weight_decay=1e-4, dense=1e-5)
+    shift = s3_torch.FusedSGD(model, dense=1e-5)
     rest = torch.optim.SGD(s3_torch.other_parameters(model), 0.1, momentum=0.9, weight_decay=1e-4)
     parallel = DistributedDataParallel(model)
 

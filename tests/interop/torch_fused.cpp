@@ -88,7 +88,8 @@ TEST_CASE("fused training follows torch's optimizers over autograd") {
             s3::sgd{.learning_rate = 0.05f, .momentum = 0.9f, .weight_decay = 1e-3f}, 1e-3f);
         compare<F, torch::optim::SGD>(
             torch::optim::SGDOptions(0.05).momentum(0.9).nesterov(true),
-            s3::sgd{.learning_rate = 0.05f, .momentum = 0.9f, .nesterov = true}, 0);
+            s3::sgd{.learning_rate = 0.05f, .momentum = 0.9f, .weight_decay = 0, .nesterov = true},
+            0);
         compare<F, torch::optim::Adam>(torch::optim::AdamOptions(0.005),
                                        s3::adam{.learning_rate = 0.005f}, -1e-3f);
         compare<F, torch::optim::AdamW>(

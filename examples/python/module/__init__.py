@@ -2,15 +2,17 @@
 
     model = s3_torch.convert(model, "shift3")           # Conv2d, Linear -> ShiftConv2d, ShiftLinear
     # or, from trained float weights: s3_torch.convert(model, "shift3", trained=True)
-    shift = s3_torch.FusedSGD(model, lr=0.5, dense=1e-5)
+    shift = s3_torch.FusedSGD(model, dense=1e-5)        # lr=2, to be lowered to 0 along a cosine
     rest = torch.optim.SGD(s3_torch.other_parameters(model), lr=0.1, momentum=0.9)
     ...  loss.backward(); rest.step(); shift.step(); rest.zero_grad(); shift.zero_grad()
     records = s3_torch.export(model)                    # {layer name: bytes of packed weights}
 
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
-cheaper. The latents want about five times the learning rate of ordinary weights. Parameters have
-the S3 authors' names: weight (the sign latent), weight_val, weight_shift (outermost), weight_shift2.
+cheaper. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
+layer 2 did best, where float weights did best at 1 and the other parameters had 0.1. Parameters
+have the S3 authors' names: weight (the sign latent), weight_val, weight_shift (outermost),
+weight_shift2.
 """
 
 import torch
@@ -295,7 +297,7 @@ class _Fused(torch.optim.Optimizer):
 
 
 class FusedSGD(_Fused):
-    def __init__(self, model, lr=0.5, momentum=0.9, weight_decay=0.0, nesterov=False, dense=0.0):
+    def __init__(self, model, lr=2.0, momentum=0.9, weight_decay=1e-4, nesterov=False, dense=0.0):
         super().__init__(model, 1, lr=lr, momentum=momentum, weight_decay=weight_decay,
                          nesterov=nesterov, dense=dense)
 

@@ -5,9 +5,9 @@
 //   s3::libtorch::ShiftLinear<s3::shift3> fc(torch::nn::LinearOptions(64, 10));
 //
 // Both train with any torch optimizer, and clone, save and load as every module does. Parameters
-// have the names of the S3 authors' code (`parameter_name`) and `bias`. The latents want
-// about five times the learning rate of ordinary weights, and `zero_grad(true)`, which lets their
-// gradients be written rather than added. Errors are those of torch_passes.hpp.
+// have the names of the S3 authors' code (`parameter_name`) and `bias`. The latents want a learning
+// rate of their own (train/optimizer.hpp), and `zero_grad(true)`, which lets their gradients be
+// written rather than added. Errors are those of torch_passes.hpp.
 
 #include <s3/interop/torch_passes.hpp>
 #include <s3/train/dynamics.hpp>

@@ -3,7 +3,7 @@
 // one pass per layer turns their gradient into new latents, moments and weights
 // (train/optimizer.hpp).
 //
-//   s3::libtorch::fused_optimizer shift(*model, s3::sgd{.learning_rate = 0.5f}, 1e-4f);
+//   s3::libtorch::fused_optimizer shift(*model, s3::sgd{}, 1e-5f);
 //   torch::optim::SGD rest(s3::libtorch::other_parameters(*model), 0.1);
 //   …  loss.backward();  rest.step();  shift.step();  rest.zero_grad();  shift.zero_grad();
 //
