@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 KERNEL = re.compile(
-    r"s3::kernel::(register_tile|tile|tabulated|permuted|\w+_unit|depthwise_shift)<|planted"
+    r"s3::kernel::(register_tile|tile|stream|tabulated|permuted|\w+_unit|depthwise_shift)<|planted"
 )
 MULTIPLY = re.compile(
     r"v?pmul(?!lq)|v?mul[ps][sdh]|v?pmadd|v?fn?m(add|sub)|vpdp|vdpbf|v?dpp[sd]"  # x86

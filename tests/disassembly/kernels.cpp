@@ -1,7 +1,9 @@
 // The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
 // S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
 
+#include <s3/kernel/shift_add/byte_table.hpp>
 #include <s3/kernel/shift_add/depthwise.hpp>
+#include <s3/kernel/shift_add/nibble.hpp>
 #include <s3/kernel/shift_add/pair.hpp>
 #include <s3/kernel/shift_add/table.hpp>
 #include <s3/kernel/shift_add/words.hpp>
@@ -98,6 +100,13 @@ const kernel_function shift_add_kernels[] = {
     run<s3::kernel::table<s3::shift4, arch, std::uint32_t>>,
     run<s3::kernel::table<s3::shift2, arch, float>>,
     run<s3::kernel::table<s3::shift3, arch, float>>,
+#if S3_HAS_SIMD
+    run<s3::kernel::byte_table<s3::ternary, arch>>,
+#endif
+#if defined(__SSE4_1__) || defined(__aarch64__)
+    run<s3::kernel::nibble<s3::shift3, arch>>,
+    run<s3::kernel::nibble<s3::shift4, arch>>,
+#endif
 #if defined(__AVX512BW__)
     run<s3::kernel::pair<s3::shift2, arch>>,
     run<s3::kernel::pair<s3::shift3, arch>>,

@@ -116,11 +116,15 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
         constexpr std::size_t all = V * width, half = all / 2;
         for (std::size_t r = 0; r < rows; ++r, from += all, sums += all) {
             const sum first = Fresh ? start(r) : 0;
+            // Modulo 2^32: the bias of padded groups may lead out of it, and back.
+            const auto add = [](sum s, unsigned more) {
+                return static_cast<sum>(static_cast<unsigned>(s) + more);
+            };
             for (std::size_t l = 0; l < half; ++l) {
                 const unsigned odd = from[half + l];
                 const auto even = static_cast<std::uint16_t>(from[l] - (odd << 8));
-                sums[l] = (Fresh ? first : sums[l]) + even;
-                sums[half + l] = (Fresh ? first : sums[half + l]) + static_cast<sum>(odd);
+                sums[l] = add(Fresh ? first : sums[l], even);
+                sums[half + l] = add(Fresh ? first : sums[half + l], odd);
             }
         }
     }

@@ -12,6 +12,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace s3::kernel {
 
@@ -107,6 +108,15 @@ struct entry_fields {
         return std::rotr(row[Group / per_word], shift) & mask;
     }
 };
+
+/// Up to whole cache lines; SIZE_MAX stays near what it is.
+[[nodiscard]] constexpr std::size_t align64(std::size_t bytes) noexcept {
+    return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes : (bytes + 63) / 64 * 64;
+}
+/// An int32 for each of m rows, in whole cache lines.
+[[nodiscard]] constexpr std::size_t row_constants_bytes(std::size_t m) noexcept {
+    return align64(saturating_mul(m, sizeof(std::int32_t)));
+}
 
 /// Lays a bitstream out by [block][row][word] with a field for each group. Few rows at a time, so
 /// that neither reads nor writes scatter.

@@ -47,7 +47,7 @@ struct permuted {
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
-        return constants_bytes(m) +
+        return row_constants_bytes(m) +
                saturating_mul(saturating_mul(vectors(m), blocks(k)), block_bytes);
     }
     static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
@@ -129,13 +129,6 @@ private:
         }
     }
 
-    static constexpr std::size_t align(std::size_t bytes) {
-        return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes
-                                                                    : (bytes + 63) / 64 * 64;
-    }
-    static constexpr std::size_t constants_bytes(std::size_t m) {
-        return align(saturating_mul(m, sizeof(std::int32_t)));
-    }
     static constexpr std::size_t vectors(std::size_t m) { return (m + lanes - 1) / lanes; }
     static constexpr std::size_t blocks(std::size_t k) {
         return (k + block_weights - 1) / block_weights;
@@ -149,7 +142,7 @@ private:
                                               std::size_t b) {
         const std::size_t segment = b / segment_blocks * segment_blocks;
         const std::size_t in_segment = std::min(segment_blocks, blocks(k) - segment);
-        return constants_bytes(m) +
+        return row_constants_bytes(m) +
                block_bytes * (segment * vectors(m) + p * panel_vectors * in_segment +
                               (b - segment) * panel_width(m, p));
     }
@@ -159,8 +152,8 @@ private:
         std::size_t stride, x, sums, bytes;
         constexpr explicit areas(std::size_t k) {
             stride = blocks(k) * block_weights + 64;
-            x = align(columns * Unit::table_bytes);
-            sums = x + align(columns * stride);
+            x = align64(columns * Unit::table_bytes);
+            sums = x + align64(columns * stride);
             bytes = sums + row_block * columns * sizeof(sum);
         }
     };

@@ -3,17 +3,16 @@
 // tables hold every signed sum of a group of activations, and one addition per row and group takes
 // the right entry. A unit says what lanes are, how tables are built and how entries are added:
 //
-//   staged, entry, partial    lanes of staged activations, of tables, of what add_rows adds to
-//   sum, lane_of<V>(column)   what sinks get, and where a column's lie
-//   width, vectors, group     lanes of a vector, vectors of an entry, weights of a group
-//   numbers, groups           fields of table entries, and how many tables a block has
-//   table_bytes, bias         of a table; what each of its entries is too large by
-//   segment_blocks            blocks whose sums fit `partial`; 0 where `partial` is as wide as
-//   `sum` center                    what activations are centred at build<V>(x, tables)       the
-//   tables of a block, from x[k][V vectors] add_rows<V, Fresh>(fields, tables, to, rows)   to (+)=
-//   the entries that the fields name widen<V, Fresh>(from, sums, rows, start)       sums += from,
-//   once per segment; at first
-//                                                  start(row) + from
+//   format, name, zero_point   as every kernel's; center, what activations are centred at
+//   staged, entry, partial     lanes of staged activations, of tables, of what add_rows adds to
+//   sum, lane_of<V>(column)    what sinks get, and where a column's lie
+//   width, vectors, group      lanes of a vector, vectors of an entry, weights of a group
+//   numbers, groups            fields of table entries, and how many tables a block has
+//   table_bytes, bias          of a table; what each of its entries is too large by
+//   segment_blocks             blocks whose sums fit `partial`; 0 if it is as wide as `sum`
+//   build<V>(…)                tables[groups][entries][V] of a block, from x[k][V]
+//   add_rows<V, Fresh>(…)      partial[rows][V] (+)= the entries that the fields name
+//   widen<V, Fresh>(…)         sums, or start(row), += partial: once per segment
 //
 // Layout: where activations are centred the int32 constant that undoes it, per row; then, per block
 // of `groups` groups and row, 64-bit words with a field for each group, the number of its entry.
@@ -81,12 +80,8 @@ struct tabulated : Unit {
 private:
     static constexpr bool centred = Unit::center != 0, segmented = Unit::segment_blocks > 0;
 
-    static constexpr std::size_t align(std::size_t bytes) {
-        return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes
-                                                                    : (bytes + 63) / 64 * 64;
-    }
     static constexpr std::size_t constants_bytes(std::size_t m) {
-        return centred ? align(saturating_mul(m, sizeof(std::int32_t))) : 0;
+        return centred ? row_constants_bytes(m) : 0;
     }
 
     /// What the scratch memory holds, by offset: tables first.
@@ -95,9 +90,9 @@ private:
         constexpr explicit areas(std::size_t k) {
             // Whole blocks, whole tiles of the transposition, and no power of two.
             stride = (blocks(k) * block_weights + 15) / 16 * 16 + 64 / sizeof(staged);
-            columns = align(Unit::groups * Unit::table_bytes);
-            transposed = columns + align(lanes * stride * sizeof(staged));
-            partials = transposed + align(lanes * stride * sizeof(staged));
+            columns = align64(Unit::groups * Unit::table_bytes);
+            transposed = columns + align64(lanes * stride * sizeof(staged));
+            partials = transposed + align64(lanes * stride * sizeof(staged));
             sums = partials + (segmented ? row_block * lanes * sizeof(partial) : 0);
             turned = sums + row_block * lanes * sizeof(sum);
             bytes = turned + emit_rows * lanes * sizeof(sum);
