@@ -69,10 +69,12 @@ private:
         // Several chains of sums for few columns: one would wait for each instruction's result.
         constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
         constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
-        // Weights are met once: where several columns need the first-level cache for themselves,
-        // what is fetched ahead of its use waits in the second.
-        constexpr std::size_t prefetch = 5120; // found by measurement
-        constexpr int locality = C == 1 ? 3 : 2;
+        // How far ahead weights are fetched, and into which cache, as measured: into the first
+        // level where little is computed per byte; else memory has more time, and the columns and
+        // sums need the first level for themselves.
+        constexpr bool busy = 2 * C >= layout::bits;
+        constexpr std::size_t prefetch = busy ? 8192 : 5120;
+        constexpr int locality = busy ? 2 : 3;
         constexpr bool widens = engine::widen_every < std::numeric_limits<std::size_t>::max();
         constexpr std::size_t segment = widens ? engine::widen_every * chains / layout::steps
                                                : std::numeric_limits<std::size_t>::max();
