@@ -193,7 +193,7 @@ lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
 
 #elif defined(__aarch64__)
 
-#if defined(__ARM_FEATURE_DOTPROD) && defined(__ARM_FEATURE_MATMUL_INT8)
+#if defined(__ARM_FEATURE_DOTPROD)
 template <>
 inline constexpr bool has_quad_dot<arch::neon_dot> = true;
 #endif
@@ -219,9 +219,17 @@ quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& 
          const lanes<std::int8_t, Arch>& w) noexcept {
     const uint8x16_t rx = x;
     const int8x16_t rw = w;
-#if defined(__ARM_FEATURE_DOTPROD) && defined(__ARM_FEATURE_MATMUL_INT8)
-    if constexpr (has_quad_dot<Arch>)
+#if defined(__ARM_FEATURE_DOTPROD)
+    if constexpr (has_quad_dot<Arch>) {
+#if defined(__ARM_FEATURE_MATMUL_INT8)
         return vusdotq_s32(int32x4_t(acc), rx, rw);
+#else
+        // Only signed bytes with signed ones: x = (x mod 128) + 64·[x ≥ 128] + 64·[x ≥ 128].
+        const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(rx, vdupq_n_u8(127)));
+        const int8x16_t half = vreinterpretq_s8_u8(vshlq_n_u8(vshrq_n_u8(rx, 7), 6));
+        return vdotq_s32(vdotq_s32(vdotq_s32(int32x4_t(acc), rw, half), rw, half), rw, low);
+#endif
+    }
 #endif
     const auto wide = [](uint8x8_t v) { return vreinterpretq_s16_u16(vmovl_u8(v)); };
     const int16x8_t w_low = vmovl_s8(vget_low_s8(rw)), w_high = vmovl_s8(vget_high_s8(rw));
