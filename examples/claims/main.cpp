@@ -45,11 +45,7 @@ finished_runs load(const std::vector<run_spec>& plan, const std::string& folder)
                                      ".json is not a run of this program: remove it");
         done.emplace(s.key(), std::move(run));
     }
-    // What was trained at another rate than the one that tuning runs chose since is trained anew.
-    for (const auto& s : plan)
-        if (const double rate = tuned_rate(s.arm, plan, done) * s.rate_factor;
-            !s.tuning && rate != 0 && done.contains(s.key()) && done.at(s.key())["rate"] != rate)
-            done.erase(s.key());
+    drop_stale(plan, done);
     return done;
 }
 
@@ -93,18 +89,17 @@ public:
         std::unique_lock lock(mutex_);
         while (!interrupted && error_.empty()) {
             bool waiting = false;
-            for (auto s : plan_) {
+            for (const auto& s : plan_) {
                 if (done_.contains(s.key()) || started_.contains(s.key()))
                     continue;
                 waiting = true;
-                const run_spec fp32{
-                    .arm = "fp32", .seed = s.seed, .epochs = s.epochs, .variant = "short"};
-                if (s.from_fp32 && !done_.contains(fp32.key()))
+                if (s.from_fp32 && !done_.contains(short_fp32(s).key()))
                     continue;
-                if (s.rate == 0 && (s.rate = tuned_rate(s.arm, plan_, done_)) == 0)
+                const auto ready = resolved(s, plan_, done_);
+                if (!ready)
                     continue;
                 started_.insert(s.key());
-                return s;
+                return ready;
             }
             if (!waiting)
                 return {};
@@ -117,6 +112,8 @@ public:
         write_file(options_.runs + "/" + s.key() + ".json", run.dump() + "\n");
         const double accuracy = run["accuracy"], seconds = run["seconds"];
         done_.emplace(s.key(), std::move(run));
+        if (s.tuning)
+            drop_stale(plan_, done_);
         const auto left = static_cast<long>(seconds_left(plan_, done_, options_.parallel));
         std::printf("[%zu/%zu] %-42s %.2f%%  %.0f s  %ld:%02ld:%02ld left\n", done_.size(),
                     plan_.size(), s.key().c_str(), accuracy, seconds, left / 3600, left / 60 % 60,
@@ -183,7 +180,7 @@ int run_all(const options& o) {
         w.join();
     if (todo.failed())
         throw std::runtime_error(todo.error());
-    std::printf("Report: %s/claims.json and claims.html\n", o.report.c_str());
+    std::printf("Report: %s/claims.json, claims.svg and claims.html\n", o.report.c_str());
     return interrupted ? 130 : 0;
 }
 
@@ -213,6 +210,8 @@ int main(int argc, char** argv) {
         o.size.rates = 2;
         if (o.runs == "build/claims")
             o.runs = "build/claims-quick";
+        if (o.report == "build/report")
+            o.report = "build/report/claims-quick";
     }
     support::keep_memory();
     try {

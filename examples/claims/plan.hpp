@@ -1,19 +1,22 @@
 #pragma once
-// All runs, the most important first: claims (a) and (b), then the other arms, then (c), (e) and
-// what explains the latents' learning rate. (d) is read off the runs of (a) and (b).
+// All runs, the most important first: claims (a) and (b), 2 and 4 bits, then (e), (c) and what
+// explains the latents' learning rate, at last the other arms and a longer schedule. (d) is read
+// off the runs of (a) and (b).
 //
 // What varies S3 does so in a third of the epochs: the shorter the training, the more the initial
 // latents, their rate and the regularizer's first epochs show.
 
 #include "run.hpp"
 
+#include <limits>
 #include <map>
+#include <optional>
 
 namespace claims {
 
 struct arm {
     std::string name;
-    std::vector<double> rates; ///< tried on the held-out images: as many in every arm
+    std::vector<double> rates; ///< tried on the held-out images: as many wherever any are
     std::string tuned_as = {}; ///< if another arm's rate is taken; then `rates` is empty
     int seeds = 5;
     double alpha = 0;
@@ -33,13 +36,11 @@ struct scale {
     int epochs = 15;
     int seeds = 10; ///< at most so many of any arm
     std::size_t rates = 4;
-    std::size_t arms = 8;
 };
 
 [[nodiscard]] inline std::vector<run_spec> make_plan(const scale& size) {
     std::vector<run_spec> plan;
-    auto arms = all_arms();
-    arms.resize(std::min(arms.size(), size.arms));
+    const auto arms = all_arms();
     const auto tune = [&](const arm& a) {
         for (std::size_t i = 0; i < std::min(size.rates, a.rates.size()); ++i)
             plan.push_back({.arm = a.name,
@@ -51,7 +52,7 @@ struct scale {
     };
     const auto seeds = [&](std::size_t first, std::size_t last, int from, int to) {
         for (int seed = from; seed <= std::min(to, size.seeds); ++seed)
-            for (std::size_t i = first; i < std::min(last, arms.size()); ++i)
+            for (std::size_t i = first; i < last; ++i)
                 if (seed <= arms[i].seeds)
                     plan.push_back({.arm = arms[i].name,
                                     .seed = seed,
@@ -66,7 +67,7 @@ struct scale {
         for (s.seed = 1; s.seed <= std::min(to, size.seeds); ++s.seed)
             plan.push_back(s);
     };
-    for (std::size_t i = 0; i < std::min<std::size_t>(4, arms.size()); ++i)
+    for (std::size_t i = 0; i < 4; ++i)
         tune(arms[i]);
     seeds(0, 4, 1, 5);
     seeds(0, 2, 6, 10);
@@ -76,11 +77,12 @@ struct scale {
     for (const char* name : {"s3_3bit", "fp32"})
         vary({.arm = name, .epochs = third, .alpha = alpha_of(name), .variant = "short"});
     const auto with = [&](const char* name, auto change) {
-        run_spec s{.arm = "s3_3bit", .epochs = third, .variant = name};
+        run_spec s{
+            .arm = "s3_3bit", .epochs = third, .alpha = alpha_of("s3_3bit"), .variant = name};
         change(s);
         vary(s);
     };
-    // (e), beside the arm without the regularizer
+    // (e)
     with("alpha0", [](run_spec& s) { s.alpha = 0; });
     with("alpha1e-4", [](run_spec& s) { s.alpha = 1e-4; });
     with("alpha1e-3", [](run_spec& s) { s.alpha = 1e-3; });
@@ -133,8 +135,27 @@ using finished_runs = std::map<std::string, json>;
     for (const auto* run : runs)
         if (const double loss = run->at("history").back()["loss"];
             (*run)["accuracy"] >= best - error && loss < lowest)
-            lowest = loss, rate = (*run)["rate"];
+            lowest = loss, rate = (*run)["settings"]["rate"];
     return rate;
+}
+
+/// With the rates that the plan leaves to tuning; nothing while they are not known.
+[[nodiscard]] inline std::optional<run_spec> resolved(run_spec s, const std::vector<run_spec>& plan,
+                                                      const finished_runs& done) {
+    if (s.rate == 0 && (s.rate = tuned_rate(s.arm, plan, done)) == 0)
+        return {};
+    if (s.from_fp32 && (s.fp32_rate = tuned_rate("fp32", plan, done)) == 0)
+        return {};
+    return s;
+}
+
+/// Forgets runs that had other settings than the plan and the tuning now have: they are repeated.
+inline void drop_stale(const std::vector<run_spec>& plan, finished_runs& done) {
+    for (const auto& s : plan)
+        if (const auto run = done.find(s.key()); run != done.end())
+            if (const auto now = resolved(s, plan, done);
+                now && run->second.value("settings", json()) != now->settings())
+                done.erase(run);
 }
 
 } // namespace claims

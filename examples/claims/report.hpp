@@ -1,8 +1,9 @@
 #pragma once
-// From finished runs to claims.json and claims.html: per arm and seed the accuracies, per claim the
-// statistic, its 95% interval and the verdict ("holds", "fails", "undecided", or "incomplete" while
-// runs are missing).
+// From finished runs to claims.json, claims.svg and claims.html: per arm and seed the accuracies,
+// per claim the statistic, its 95% interval and the verdict ("holds", "fails", "undecided", or
+// "incomplete" while runs are missing).
 
+#include "forest.hpp"
 #include "page.hpp"
 #include "plan.hpp"
 #include "statistics.hpp"
@@ -73,6 +74,7 @@ public:
         return std::min(seeds, static_cast<std::size_t>(size_.seeds));
     }
     [[nodiscard]] const finished_runs& runs() const { return done_; }
+    [[nodiscard]] std::vector<run_spec> plan() const { return make_plan(size_); }
 
 private:
     const finished_runs& done_;
@@ -99,11 +101,15 @@ private:
     for (const auto& [key, run] : f.runs()) {
         const std::string arm = run["arm"], variant = run["variant"];
         if (run["tuning"])
-            tuning[arm].push_back({{"rate", run["rate"]}, {"held_out", run["accuracy"]}});
+            tuning[arm]["runs"].push_back({{"rate", run["settings"]["rate"]},
+                                           {"held_out", run["accuracy"]},
+                                           {"loss", run["history"].back()["loss"]}});
         else
             arms[arm + (variant.empty() ? "" : ":" + variant)]
                 [std::to_string(run["seed"].get<int>())] = run["accuracy"];
     }
+    for (auto& [arm, of] : tuning.items())
+        of["chosen"] = tuned_rate(arm, f.plan(), f.runs());
     const auto five = f.wanted(5), ten = f.wanted(10);
     json claims;
     claims["a"] = {{"claim", "S3 at 3 bits reaches full precision; difference to fp32 in points"},
@@ -186,7 +192,7 @@ private:
     std::string out = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
                       "<title>The claims of S3</title>\n" +
                       std::string(support::page_style) + "<h1>The claims of S3</h1>\n" +
-                      support::html(accuracies);
+                      support::html(accuracies) + forest(result["claims"]);
     for (const auto& [name, claim] : result["claims"].items()) {
         support::table rows{{"", "difference", "95% interval", "margin", "seeds", "verdict"}};
         for (const auto& [what, r] : claim.items())
@@ -215,10 +221,17 @@ private:
             return factor * findings::layers_mean(run, member, e);
         };
     };
-    out += "<div class='charts'>\n";
-    out += arms_chart("(a, b) Test accuracy by epoch, %", [](const json& run, std::size_t e) {
-        return run["history"][e]["accuracy"].template get<double>();
-    });
+    support::table rates{{"tuning", "rate", "held-out %", "training loss", ""}};
+    for (const auto& [arm, of] : result["tuning"].items())
+        for (const auto& run : of["runs"])
+            rates.push_back({arm, support::text::significant(run["rate"], 2),
+                             fixed(run["held_out"], 2), fixed(run["loss"], 3),
+                             run["rate"] == of["chosen"] ? "chosen" : ""});
+    out += support::html(rates) + "<div class='charts'>\n";
+    const auto accuracy = [](const json& run, std::size_t e) {
+        return run["history"][e]["accuracy"].get<double>();
+    };
+    out += arms_chart("(a, b) Test accuracy by epoch, %", accuracy);
     out += arms_chart("(a, b) Training loss by epoch", [](const json& run, std::size_t e) {
         return run["history"][e]["loss"].template get<double>();
     });
@@ -247,9 +260,6 @@ private:
                                   {"uniform", "s3_3bit", "uniform"},
                                   {"positive", "s3_3bit", "positive"}};
     out += variants_chart("(e) Zeros by epoch, %", alphas, of_layers("zeros"));
-    const auto accuracy = [](const json& run, std::size_t e) {
-        return run["history"][e]["accuracy"].template get<double>();
-    };
     out += variants_chart("(e) Test accuracy by epoch, %", alphas, accuracy);
     out += variants_chart("(c) Test accuracy by epoch, %", inits, accuracy);
     return out + "</div>\n</html>\n";
@@ -270,6 +280,7 @@ inline void write_report(const finished_runs& done, const scale& size,
     const findings f(done, size);
     const json result = evaluate(f);
     write_file(folder / "claims.json", result.dump(1) + "\n");
+    write_file(folder / "claims.svg", forest(result["claims"]));
     write_file(folder / "claims.html", page(f, result));
 }
 

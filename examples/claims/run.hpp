@@ -32,9 +32,15 @@ struct run_spec {
     double decay = weight_decay;   ///< of the inner layers
     double latent_scale = 1;       ///< multiplies the initial latents
     std::string sparse = "normal"; ///< initial sparse latents: normal, uniform, positive
-    bool from_fp32 = false;        ///< latents from the trained fp32 network of the same seed
+    bool from_fp32 = false;        ///< latents from the short fp32 run of the same seed
+    double fp32_rate = 0;          ///< that run's, if `from_fp32`
     std::string variant = "";      ///< what is unusual about it; empty: the arm itself
 
+    /// What belongs to the run beside its key: a finished one that had other settings is stale.
+    [[nodiscard]] json settings() const {
+        return {{"rate", rate * rate_factor},   {"alpha", alpha},   {"decay", decay},
+                {"latent_scale", latent_scale}, {"sparse", sparse}, {"fp32_rate", fp32_rate}};
+    }
     /// The name of its file. The plan's own settings tell runs apart, hence no rate where tuned.
     [[nodiscard]] std::string key() const {
         char text[160];
@@ -50,8 +56,16 @@ struct run_spec {
 /// torch's generator is one for the process: networks are drawn one at a time.
 inline std::mutex drawing;
 
-[[nodiscard]] inline std::string state_file(const std::string& folder, int seed, int epochs) {
-    return folder + "/fp32-e" + std::to_string(epochs) + "-seed" + std::to_string(seed) + ".pt";
+[[nodiscard]] inline std::string state_file(const std::string& folder, const run_spec& fp32) {
+    return folder + "/" + fp32.key() + ".pt";
+}
+/// The fp32 run that `from_fp32` starts from.
+[[nodiscard]] inline run_spec short_fp32(const run_spec& s) {
+    return {.arm = "fp32", .seed = s.seed, .epochs = s.epochs, .variant = "short"};
+}
+/// JSON has no numbers that are not finite.
+[[nodiscard]] inline double finite(double v) {
+    return std::isfinite(v) ? v : 1e30;
 }
 
 /// How the inner layers' parameters move, by kind of layer.
@@ -122,7 +136,7 @@ void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const ru
     if (s.from_fp32) {
         fashion::network<fashion::full_conv> trained;
         torch::serialize::InputArchive archive;
-        archive.load_from(state_file(folder, s.seed, s.epochs));
+        archive.load_from(state_file(folder, short_fp32(s)));
         trained.load(archive);
         net.first->weight.copy_(trained.first->weight);
         for (std::size_t i = 0; i < net.inner.size(); ++i)
@@ -205,15 +219,15 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
             const auto weights = weights_of(net.inner[i]);
             const auto moved = dynamics[i].observe(weights);
             const auto size = static_cast<double>(weights.numel());
+            const auto rms = [](const Tensor& t) {
+                return finite(t.square().mean().sqrt().template item<double>());
+            };
             json layer{{"zeros", moved.zeros},
                        {"flips", static_cast<double>(moved.flips) / size},
                        {"direct_flips", static_cast<double>(moved.moves.direct_flips()) / size},
                        {"never_flipped", moved.never_flipped},
                        {"moves", moved.moves.count},
-                       {"weight_rms", weights.square().mean().sqrt().template item<double>()}};
-            const auto rms = [](const Tensor& t) {
-                return t.square().mean().sqrt().template item<double>();
-            };
+                       {"weight_rms", rms(weights)}};
             if constexpr (requires { net.inner[i]->fields(); }) {
                 layer["latent_rms"] = rms(net.inner[i]->fields()[0].detach());
                 layer["gradient_rms"] = rms(net.inner[i]->discrete().grad());
@@ -222,22 +236,22 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
             }
             layers.push_back(std::move(layer));
         }
-        past.push_back(
-            {{"loss", loss_sum / batches}, {"accuracy", accuracy}, {"layers", std::move(layers)}});
+        past.push_back({{"loss", finite(loss_sum / batches)},
+                        {"accuracy", accuracy},
+                        {"layers", std::move(layers)}});
     }
     if (s.arm == "fp32" && !s.tuning) {
         torch::serialize::OutputArchive archive;
         net.save(archive);
-        archive.save_to(state_file(folder, s.seed, s.epochs));
+        archive.save_to(state_file(folder, s));
     }
     return {{"key", s.key()},
             {"arm", s.arm},
             {"variant", s.variant},
             {"tuning", s.tuning},
-            {"rate", s.rate * s.rate_factor},
+            {"settings", s.settings()},
             {"seed", s.seed},
             {"epochs", s.epochs},
-            {"alpha", s.alpha},
             {"accuracy", accuracy},
             {"seconds", all_time.seconds()},
             {"history", std::move(past)}};

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the claims experiment: hours on two processors; stop it whenever you like, the
-# next call goes on from there. Writes build/report/claims.json, claims.html and training_cost.json.
+# next call goes on from there. Writes claims.json, claims.svg, claims.html and
+# training_cost.json to build/report.
 #
 #   examples/claims/run.sh [arguments for claims]    e.g. --plan, --quick, --help
 set -euo pipefail

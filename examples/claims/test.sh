@@ -32,13 +32,18 @@ quick >"$folder/second"
 after=$(find "$folder/runs" -name '*.json' | wc -l)
 new=$(find "$folder/runs" -name '*.json' -newer "$folder/mark" | wc -l)
 [ "$((before + new))" -eq "$after" ] || fail "finished runs were repeated"
-quick --plan | grep -q "$after runs, $after done" || fail "not all is done"
-[ "$(quick | grep -c '^\[')" -eq 0 ] || fail "runs after the end"
-for word in '"a"' '"b"' '"c"' '"d"' '"e"' '"verdict"' '"interval"' '"learning_rate"'; do
-    grep -q "$word" "$folder/report/claims.json" || fail "no $word in claims.json"
-done
+quick --plan >"$folder/plan"
+grep -q "$after runs, $after done" "$folder/plan" || fail "not all is done"
+quick >"$folder/third"
+! grep -q '^\[' "$folder/third" || fail "runs after the end"
+! grep -q '"seeds": 0' "$folder/report/claims.json" || fail "a comparison has no runs"
 ! grep -q 'incomplete' "$folder/report/claims.json" || fail "a claim is incomplete"
 grep -q '</html>' "$folder/report/claims.html" || fail "the page is not whole"
+grep -q '</svg>' "$folder/report/claims.svg" || fail "the plot is not whole"
+
+sed -i 's/"decay":0.0001/"decay":0.01/' "$folder/runs/s3_2bit-e1-seed1.json"
+quick >"$folder/fourth"
+[ "$(grep -c '^\[' "$folder/fourth")" -eq 1 ] || fail "a run of other settings was not repeated"
 
 echo nonsense >"$folder/runs/fp32-e1-seed1.json"
 if said=$(quick 2>&1); then fail "took a broken file"; fi
