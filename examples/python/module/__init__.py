@@ -10,9 +10,9 @@
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
 cheaper. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
-layer 2 did best, where float weights did best at 1 and the other parameters had 0.1. Parameters
-have the S3 authors' names: weight (the sign latent), weight_val, weight_shift (outermost),
-weight_shift2.
+layer tuning chose 2, where it chose 1 for float weights and the other parameters had 0.1.
+Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift
+(outermost), weight_shift2.
 """
 
 import torch
