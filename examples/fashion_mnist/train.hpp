@@ -17,7 +17,7 @@ struct training_options {
     int epochs = 12;
     std::int64_t batch = 128;
     double rate = 0.1;
-    double latent_rate = 2;
+    double latent_rate = s3::sgd{}.learning_rate;
     double momentum = 0.9;
     double weight_decay = 1e-4;
     float dense_weight = 1e-5f; ///< α of the dense-weight regularizer
