@@ -2,9 +2,10 @@
 // One run: an arm, a learning rate, a seed → what every epoch left behind, as JSON.
 //
 // In all arms the stem, the norms and the last layer are float and train by SGD at 0.1; `rate` is
-// that of the inner layers' parameters. Both fall to zero along a cosine. A tuning run holds the
-// last 5,000 training images out and reports the accuracy on them; the others train on all images
-// and report the test accuracy.
+// that of the inner layers' parameters, which one arm moves by Adam and DeepShift-PS by RAdam, both
+// without decay. Both rates fall to zero along a cosine. A tuning run holds the last 5,000 training
+// images out and reports the accuracy on them; the others train on all images and report the test
+// accuracy.
 
 #include "deepshift.hpp"
 #include "progress.hpp"
@@ -27,9 +28,7 @@ struct run_spec {
     int seed = 1;
     int epochs = 15;
     bool tuning = false;
-    double alpha = 1e-5; ///< of the dense-weight regularizer
-    double rate_factor = 1;
-    double decay = weight_decay;   ///< of the inner layers
+    double alpha = 1e-5;           ///< of the dense-weight regularizer
     double latent_scale = 1;       ///< multiplies the initial latents
     std::string sparse = "normal"; ///< initial sparse latents: normal, uniform, positive
     bool from_fp32 = false;        ///< latents from the short fp32 run of the same seed
@@ -38,8 +37,9 @@ struct run_spec {
 
     /// What belongs to the run beside its key: a finished one that had other settings is stale.
     [[nodiscard]] json settings() const {
-        return {{"rate", rate * rate_factor},   {"alpha", alpha},   {"decay", decay},
-                {"latent_scale", latent_scale}, {"sparse", sparse}, {"fp32_rate", fp32_rate}};
+        return {{"rate", rate},          {"alpha", alpha},
+                {"decay", weight_decay}, {"latent_scale", latent_scale},
+                {"sparse", sparse},      {"fp32_rate", fp32_rate}};
     }
     /// The name of its file. The plan's own settings tell runs apart, hence no rate where tuned.
     [[nodiscard]] std::string key() const {
@@ -68,11 +68,12 @@ inline std::mutex drawing;
     return std::isfinite(v) ? v : 1e30;
 }
 
-/// How the inner layers' parameters move, by kind of layer.
-template <class Conv>
+/// How the inner layers' parameters move, by kind of layer and, for shift layers, optimizer.
+template <class Conv, class Optimizer>
 struct inner_trainer {
-    explicit inner_trainer(fashion::network<Conv>& net, const run_spec& s)
-        : sgd(collect(net), torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(s.decay)) {}
+    inner_trainer(fashion::network<Conv>& net, const run_spec&)
+        : sgd(collect(net),
+              torch::optim::SGDOptions(0.1).momentum(0.9).weight_decay(weight_decay)) {}
     static tensors collect(fashion::network<Conv>& net) {
         tensors all;
         for (auto& conv : net.inner)
@@ -87,21 +88,23 @@ struct inner_trainer {
     }
     torch::optim::SGD sgd;
 };
-template <class F, class E>
-struct inner_trainer<s3::libtorch::ShiftConv2d<F, E>> {
+template <class F, class E, class Optimizer>
+struct inner_trainer<s3::libtorch::ShiftConv2d<F, E>, Optimizer> {
     using conv = s3::libtorch::ShiftConv2d<F, E>;
     inner_trainer(fashion::network<conv>& net, const run_spec& s)
-        : fused(net, s3::sgd{.momentum = 0.9f, .weight_decay = static_cast<float>(s.decay)},
-                static_cast<float>(s.alpha)) {}
+        : fused(net, Optimizer{}, static_cast<float>(s.alpha)) {
+        if constexpr (std::is_same_v<Optimizer, s3::sgd>)
+            fused.options.weight_decay = static_cast<float>(weight_decay);
+    }
     void zero() { fused.zero_grad(); }
     void step(double rate) {
         fused.options.learning_rate = static_cast<float>(rate);
         fused.step();
     }
-    s3::libtorch::fused_optimizer<s3::sgd> fused;
+    s3::libtorch::fused_optimizer<Optimizer> fused;
 };
-template <>
-struct inner_trainer<rival_conv<ps_rule>> {
+template <class Optimizer>
+struct inner_trainer<rival_conv<ps_rule>, Optimizer> {
     using conv = rival_conv<ps_rule>;
     inner_trainer(fashion::network<conv>& n, const run_spec&) : net(n), moments(all()) {}
     tensors all() const {
@@ -126,8 +129,7 @@ struct inner_trainer<rival_conv<ps_rule>> {
 
 template <class Conv>
 void initialize(fashion::network<Conv>&, const run_spec& s, const std::string&) {
-    TORCH_CHECK(s.variant.empty() || s.variant == "short" || s.variant == "long", s.arm,
-                " has no variant ", s.variant);
+    TORCH_CHECK(s.variant.empty() || s.variant == "short", s.arm, " has no variant ", s.variant);
 }
 template <class F, class E>
 void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const run_spec& s,
@@ -162,7 +164,7 @@ void initialize(fashion::network<s3::libtorch::ShiftConv2d<F, E>>& net, const ru
 }
 
 /// `stop` is asked at each step; a stopped run returns null.
-template <class Conv, class Stop>
+template <class Conv, class Optimizer, class Stop>
 json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_out,
            const std::string& folder, const Stop& stop) {
     const support::stopwatch all_time;
@@ -174,7 +176,7 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
         initialize(*owner, s, folder);
     }
     auto& net = *owner;
-    inner_trainer<Conv> inner(net, s);
+    inner_trainer<Conv, Optimizer> inner(net, s);
     tensors others{net.first->weight, net.linear->weight, net.linear->bias};
     for (const auto& norm : net.norms)
         others.insert(others.end(), {norm->weight, norm->bias});
@@ -210,7 +212,7 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
             loss.backward();
             rest.param_groups()[0].options().set_lr(0.1 * cosine);
             rest.step();
-            inner.step(s.rate * s.rate_factor * cosine);
+            inner.step(s.rate * cosine);
             loss_sum += loss.template item<double>();
         }
         accuracy = fashion::accuracy(fashion::classify(net, judged.images), judged.labels);
@@ -260,8 +262,9 @@ json train(const run_spec& s, const fashion::dataset& data, std::int64_t held_ou
 template <class Stop>
 json run(const run_spec& s, const fashion::dataset& data, std::int64_t held_out,
          const std::string& folder, const Stop& stop) {
-    const auto as = [&]<class Conv>(std::type_identity<Conv>) {
-        return train<Conv>(s, data, held_out, folder, stop);
+    const auto as = [&]<class Conv, class Optimizer = s3::sgd>(std::type_identity<Conv>,
+                                                               Optimizer = {}) {
+        return train<Conv, Optimizer>(s, data, held_out, folder, stop);
     };
     using namespace s3;
     if (s.arm == "fp32")
@@ -270,6 +273,8 @@ json run(const run_spec& s, const fashion::dataset& data, std::int64_t held_out,
         return as(std::type_identity<libtorch::ShiftConv2d<shift2>>{});
     if (s.arm == "s3_3bit" || s.arm == "s3_3bit_no_regularizer")
         return as(std::type_identity<libtorch::ShiftConv2d<shift3>>{});
+    if (s.arm == "s3_3bit_adam")
+        return as(std::type_identity<libtorch::ShiftConv2d<shift3>>{}, adam{});
     if (s.arm == "s3_4bit")
         return as(std::type_identity<libtorch::ShiftConv2d<shift4>>{});
     if (s.arm == "denseshift_3bit")

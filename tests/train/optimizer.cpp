@@ -78,6 +78,34 @@ void compare(Optimizer optimizer, float strength, const Estimator& estimate = {}
 
 } // namespace
 
+TEST_CASE("latents, rate and 1/decay times a power of two are the same training") {
+    using F = s3::shift3;
+    constexpr std::size_t size = 83;
+    const float factor = 0.125f;
+    std::mt19937 generator(53);
+    owned_latents<F> one(size), other(size);
+    for (std::size_t k = 0; k < one.data.size(); ++k) {
+        s3::fill_normal(one.data[k], 1.0, generator);
+        for (std::size_t i = 0; i < size; ++i)
+            other.data[k][i] = factor * one.data[k][i];
+    }
+    owned_latents<F> one_moment(size), other_moment(size);
+    const s3::sgd plain{.learning_rate = 0.7f};
+    s3::sgd scaled = plain;
+    scaled.learning_rate *= factor;
+    scaled.weight_decay /= factor;
+    std::vector<float> g(size), weights(size), same(size), first;
+    for (int t = 0; t < 20; ++t) {
+        s3::fill_normal(g, 1.0, generator);
+        REQUIRE(s3::step(plain, one.view(), {one_moment.view()}, g, weights, 1e-2f));
+        REQUIRE(s3::step(scaled, other.view(), {other_moment.view()}, g, same, 1e-2f));
+        CHECK(weights == same);
+        if (first.empty())
+            first = weights;
+    }
+    CHECK(weights != first);
+}
+
 TEST_CASE("a fused step equals backward, regularizer, optimizer and realize in turn") {
     each(all_formats{}, []<class F>(F) {
         compare<F>(s3::sgd{}, 1e-3f);

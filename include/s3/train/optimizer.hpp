@@ -26,6 +26,10 @@ namespace s3 {
 /// every shift layer and rates fall to zero along a cosine: of those within a standard error of the
 /// best, the one with the lowest training loss. Float weights got 1 in the same way, and the other
 /// parameters had 0.1. Without norms, rates must be smaller.
+///
+/// Weights depend on nothing but the signs of latents: latents, rate and 1/λ times one power of two
+/// are the same training, bit for bit. What rate latents want is therefore a matter of the
+/// deviation that they start from (train/init.hpp).
 struct sgd {
     float learning_rate = 2.0f;
     float momentum = 0.9f;
