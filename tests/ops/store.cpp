@@ -42,7 +42,7 @@ struct drawn {
             const bool ties = r.below(2) == 0;
             for (float& s : scale)
                 s = ties ? std::ldexp(r.below(4) == 0 ? -1.0f : 1.0f, r.between(-8, -1))
-                         : std::ldexp(r.real(), r.between(-12, 2));
+                         : std::ldexp(r.real(), r.between(-12, r.below(4) == 0 ? 90 : 2));
         } else if (narrow && r.below(2) == 0) {
             shift.resize(count());
             for (auto& s : shift)

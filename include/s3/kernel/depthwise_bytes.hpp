@@ -13,6 +13,7 @@
 #include <s3/kernel/pixels.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/interleave.hpp>
+#include <s3/simd/registers.hpp>
 
 namespace s3::kernel {
 
@@ -29,6 +30,7 @@ struct depthwise_bytes {
     static constexpr std::size_t lanes = simd::width32<Arch>;
     static constexpr std::size_t block = 64; ///< channels whose columns are interleaved together
     static constexpr std::size_t pixels = 7; ///< of a register tile; divides many widths
+    static constexpr std::size_t stretch_limit = 4 * pixels;
 
     struct filter {
         filter_shape shape;
@@ -40,7 +42,9 @@ struct depthwise_bytes {
 
         /// Output pixels of a stretch: what is interleaved for them stays in the nearest cache.
         [[nodiscard]] std::size_t stretch() const noexcept {
-            return std::clamp<std::size_t>(56 / (stride * groups) / pixels, 1, 4) * pixels;
+            return std::clamp<std::size_t>(2 * stretch_limit / (stride * groups) / pixels, 1,
+                                           stretch_limit / pixels) *
+                   pixels;
         }
         [[nodiscard]] std::size_t column_bytes() const noexcept { return groups * block * 4; }
         [[nodiscard]] std::size_t columns() const noexcept {
@@ -107,20 +111,57 @@ struct depthwise_bytes {
         for (std::size_t n = begin; n < end;) {
             const std::size_t count = std::min({out.width - n % out.width, end - n, f.stretch()});
             const auto window = s3::detail::pixel_window::of(n, out, o);
+            [[maybe_unused]] std::size_t to[stretch_limit];
+            if constexpr (finishes<Sink>)
+                sink.place(n, count, to);
             for (std::size_t c = 0; c < x.channels; c += block) {
                 const std::size_t channels = std::min(block, x.channels - c);
                 interleave(f, x, o, window, c, channels, (count - 1) * f.stride + f.reach + 1,
                            outside, columns);
-                for (std::size_t p = 0; p < count; p += pixels)
-                    multiply(f, o, columns + p * f.stride * f.column_bytes(), c, channels,
-                             std::min(pixels, count - p), sums + p * block);
-                store_columns(sink, n, count, c, channels, sums, block);
+                std::size_t i = 0;
+                if constexpr (finishes<Sink>)
+                    if (sink.finishes_registers()) {
+                        const auto together =
+                            [&]<std::size_t V>(std::integral_constant<std::size_t, V>) {
+                                for (; i + V * lanes <= channels; i += V * lanes) {
+                                    alignas(64) std::int32_t start[V * lanes];
+                                    const auto finish = sink.template finisher<Arch, V>(
+                                        c + i, f.initial.data() + c + i, start);
+                                    multiply<V>(
+                                        f, o, columns, c, i, start, count,
+                                        [&](std::size_t p, const vectors<V>& v) __attribute__((
+                                            always_inline)) { finish(to[p] + c + i, v); });
+                                }
+                            };
+                        together(std::integral_constant<std::size_t, 2>{});
+                        together(std::integral_constant<std::size_t, 1>{});
+                    }
+                if (i == channels)
+                    continue;
+                const std::size_t first = i;
+                for (; i < channels; i += lanes)
+                    multiply<1>(
+                        f, o, columns, c, i, f.initial.data() + c + i, count,
+                        [&](std::size_t p, const vectors<1>& v) __attribute__((always_inline)) {
+                            simd::store<Arch>(sums + p * block + i, v[0]);
+                        });
+                store_columns(sink, n, count, c + first, channels - first, sums + first, block);
             }
             n += count;
         }
     }
 
 private:
+    template <std::size_t V>
+    using vectors = typename engine::sums[V];
+
+    /// Whether registers hold two vectors of channels, and the sink takes them from there.
+    template <class Sink>
+    static constexpr bool finishes =
+        simd::registers<Arch> >= 32 && !engine::narrow && requires(const Sink& s) {
+        s.template finisher<Arch, 2>(0, nullptr, nullptr);
+    };
+
     /// `count` columns of the image from the window's left on: [column][group][channel] × 4 rows.
     static void interleave(const filter& f, const image_view<const X>& x, const conv_options& o,
                            const s3::detail::pixel_window& window, std::size_t c,
@@ -170,54 +211,65 @@ private:
         }
     }
 
-    static void multiply(const filter& f, const conv_options& o, const std::uint8_t* columns,
-                         std::size_t c, std::size_t channels, std::size_t count,
-                         std::int32_t* sums) {
-        const std::int32_t* w = f.weights.data() + c * f.shape.width * f.groups;
-        for (std::size_t i = 0; i < channels; i += lanes) {
-            const auto run = [&]<std::size_t C>(std::integral_constant<std::size_t, C>,
-                                                std::size_t first) {
-                tile<C>(f, o, columns + first * f.stride * f.column_bytes() + 4 * i, w + i,
-                        f.initial.data() + c + i, sums + first * block + i);
-            };
-            if (count == pixels) {
-                run(std::integral_constant<std::size_t, pixels>{}, 0);
-            } else {
-                std::size_t p = 0;
-                for (; p + 2 <= count; p += 2)
-                    run(std::integral_constant<std::size_t, 2>{}, p);
-                if (p < count)
-                    run(std::integral_constant<std::size_t, 1>{}, p);
-            }
-        }
+    /// finish(p, vectors) for `count` pixels p: the V vectors of channels from c + i on.
+    template <std::size_t V, class Finish>
+    static S3_INLINE void
+    multiply(const filter& f, const conv_options& o, const std::uint8_t* columns, std::size_t c,
+             std::size_t i, const std::int32_t* initial, std::size_t count, const Finish& finish) {
+        const std::int32_t* w = f.weights.data() + c * f.shape.width * f.groups + i;
+        std::size_t p = 0;
+        const auto tiles = [&]<std::size_t C>(std::integral_constant<std::size_t, C>) {
+            for (; p + C <= count; p += C)
+                tile<C, V>(f, o, columns + p * f.stride * f.column_bytes() + 4 * i, w, initial, p,
+                           finish);
+        };
+        tiles(std::integral_constant<std::size_t, pixels>{});
+        tiles(std::integral_constant<std::size_t, 2>{});
+        tiles(std::integral_constant<std::size_t, 1>{});
     }
 
-    /// One vector of channels of C pixels.
-    template <std::size_t C>
-    static void tile(const filter& f, const conv_options& o, const std::uint8_t* x,
-                     const std::int32_t* w, const std::int32_t* initial, std::int32_t* sums) {
-        typename engine::partial p[C];
-        typename engine::sums total[C];
-        S3_UNROLL for (std::size_t i = 0; i < C; ++i) p[i] = typename engine::partial(0);
-        S3_UNROLL for (std::size_t i = 0; i < C; ++i) total[i] =
-            simd::load<std::int32_t, Arch>(initial);
+    /// C pixels from p on.
+    template <std::size_t C, std::size_t V, class Finish>
+    static S3_INLINE void tile(const filter& f, const conv_options& o, const std::uint8_t* x,
+                               const std::int32_t* w, const std::int32_t* initial, std::size_t p,
+                               const Finish& finish) {
+        vectors<V> total[C];
+        typename engine::partial part[C][V];
+        S3_UNROLL for (std::size_t i = 0; i < C; ++i)
+            S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
+            total[i][v] = simd::load<std::int32_t, Arch>(initial + v * lanes);
+            if constexpr (engine::narrow)
+                part[i][v] = typename engine::partial(0);
+            else
+                part[i][v] = total[i][v];
+        }
         const std::size_t column = f.column_bytes(), next = f.stride * column;
         std::size_t room = engine::widen_every;
         for (std::size_t k = 0; k < f.shape.width; ++k, x += o.dilation.width * column)
             for (std::size_t g = 0; g < f.groups; ++g, w += block) {
-                const auto v = engine::load(w);
-                S3_UNROLL for (std::size_t i = 0; i < C; ++i) p[i] = engine::step(
-                    p[i], simd::load<std::uint8_t, Arch>(x + i * next + g * block * 4), v);
+                typename engine::weights weights[V];
+                S3_UNROLL for (std::size_t v = 0; v < V; ++v) weights[v] =
+                    engine::load(w + v * lanes);
+                S3_UNROLL for (std::size_t i = 0; i < C; ++i)
+                    S3_UNROLL for (std::size_t v = 0; v < V; ++v) part[i][v] = engine::step(
+                        part[i][v],
+                        simd::load<std::uint8_t, Arch>(x + i * next + (g * block + v * lanes) * 4),
+                        weights[v]);
                 if (engine::narrow && --room == 0) {
                     room = engine::widen_every;
-                    S3_UNROLL for (std::size_t i = 0; i < C; ++i) {
-                        total[i] = total[i] + engine::widen(p[i]);
-                        p[i] = typename engine::partial(0);
+                    S3_UNROLL for (std::size_t i = 0; i < C; ++i)
+                        S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
+                        total[i][v] = total[i][v] + engine::widen(part[i][v]);
+                        part[i][v] = typename engine::partial(0);
                     }
                 }
             }
-        S3_UNROLL for (std::size_t i = 0; i < C; ++i) simd::store<Arch>(
-            sums + i * block, typename engine::sums(total[i] + engine::widen(p[i])));
+        S3_UNROLL for (std::size_t i = 0; i < C; ++i) {
+            S3_UNROLL for (std::size_t v = 0; v < V; ++v) if constexpr (engine::narrow)
+                total[i][v] = total[i][v] + engine::widen(part[i][v]);
+            else total[i][v] = part[i][v];
+            finish(p + i, total[i]);
+        }
     }
 };
 

@@ -231,8 +231,8 @@ private:
         }
     }
 
-    /// Brings the outputs' lines into cache while their sums are added up, so that the stores at
-    /// the end do not wait for memory.
+    /// Brings the lines that sums will be stored to into cache while they are added up, so that
+    /// the stores do not wait for memory.
     template <std::size_t Height>
     static S3_INLINE void fetch(const sum* to, const std::size_t* to_at, std::size_t count) {
         for (std::size_t c = 0; c < count; ++c)

@@ -140,22 +140,27 @@ private:
         }
     }
 
-    /// What V vectors of channels need, the same for every column.
+    /// What V vectors of channels need, the same for every column; all of it here, so that
+    /// compilers need not read it anew after each store.
     template <std::size_t V, bool Residual>
     struct channels {
         const integer_store& s;
-        bool biased, clips;
-        std::int32_t zero, least = -limit, most = limit;
+        Y* y;
+        bool biased, clips, caps = true;
+        std::int32_t zero;
+        float least = -epilogue_limit, most = epilogue_limit;
         ints bias[V];
         reals scale[V];
 
         S3_INLINE channels(const integer_store& store, std::size_t row) noexcept
-            : s(store), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
+            : s(store), y(store.y), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
               zero(s.e.zero_point) {
             // Without a residual, clamping first is the same, since the limits are whole.
             if constexpr (sizeof(Y) == 1 && !Residual) {
-                least = std::max(s.low() - zero, least);
-                most = std::min(s.high() - zero, most);
+                least = std::max(static_cast<float>(s.low() - zero), least);
+                most = std::min(static_cast<float>(s.high() - zero), most);
+                // Numbers beyond int32 become 2^31, which saturates, too.
+                caps = V == 4 || !simd::store_saturates<Arch, Y> || s.high() < 255;
             }
             S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
                 const std::size_t m = s.map.first + row + k * simd::width32<Arch>;
@@ -167,7 +172,7 @@ private:
         /// Sums of one column → the outputs from number `index` on.
         S3_INLINE void operator()(std::size_t index, const ints (&sums)[V]) const noexcept {
             constexpr std::size_t width = simd::width32<Arch>;
-            Y* const to = s.y + index;
+            Y* const to = y + index;
             ints q[V];
             S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
                 ints v = biased ? ints(sums[k] + bias[k]) : sums[k];
@@ -182,7 +187,10 @@ private:
                             f = xsimd::max(f, real(0));
                         simd::store<Arch>(to + k * width, f);
                     } else {
-                        q[k] = rounded(f, real(least), real(most));
+                        f = xsimd::max(f, real(least));
+                        if (caps)
+                            f = xsimd::min(f, real(most));
+                        q[k] = xsimd::nearbyint_as_int(f);
                         if (Residual || zero != 0)
                             q[k] = q[k] + integer(zero);
                         if constexpr (Residual)
@@ -200,13 +208,11 @@ private:
         }
     };
 
-    static constexpr std::int32_t limit = static_cast<std::int32_t>(epilogue_limit);
-
     [[nodiscard]] static S3_INLINE auto integer(std::int32_t v) noexcept {
         return simd::broadcast<std::int32_t, Arch>(v);
     }
-    [[nodiscard]] static S3_INLINE auto real(std::int32_t v) noexcept {
-        return simd::broadcast<float, Arch>(static_cast<float>(v));
+    [[nodiscard]] static S3_INLINE auto real(float v) noexcept {
+        return simd::broadcast<float, Arch>(v);
     }
     template <class T>
     [[nodiscard]] static S3_INLINE auto values(std::span<const T> v, std::size_t m) noexcept {
@@ -228,8 +234,8 @@ private:
         else
             widen(static_cast<const std::uint8_t*>(e.residual.data));
         const auto scale = simd::broadcast<float, Arch>(e.residual_scale);
-        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale, real(-limit),
-                       real(limit));
+        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale,
+                       real(-epilogue_limit), real(epilogue_limit));
     }
     [[nodiscard]] std::int32_t low() const noexcept {
         const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<Y>::min()});

@@ -103,14 +103,24 @@ template <class V>
         return xsimd::to_float(v);
 }
 
-/// Stores int32 lanes, all within T, as bytes.
+/// Whether `store_bytes` of one vector takes lanes as unsigned numbers and saturates them.
+template <class Arch, class T>
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+inline constexpr bool store_saturates = Arch::vector_bytes == 64 && std::is_unsigned_v<T>;
+#else
+inline constexpr bool store_saturates = false;
+#endif
+
+/// Stores int32 lanes, all within T but where they saturate, as bytes.
 template <class Arch, class T>
 requires(sizeof(T) == 1) S3_INLINE
     void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
 #if defined(__AVX512F__) && defined(__AVX512BW__)
     if constexpr (Arch::vector_bytes == 64) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                         _mm512_maskz_cvtepi32_epi8(static_cast<__mmask16>(-1), v));
+        constexpr auto all = static_cast<__mmask16>(-1);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), store_saturates<Arch, T>
+                                                             ? _mm512_maskz_cvtusepi32_epi8(all, v)
+                                                             : _mm512_maskz_cvtepi32_epi8(all, v));
         return;
     }
 #endif
