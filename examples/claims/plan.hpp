@@ -1,16 +1,20 @@
 #pragma once
 // All runs, the most important first: claims (a) and (b), 2 and 4 bits, then (e), (c) and latents
-// from a trained fp32 network; at last the other arms, S3 by Adam among them: is it the optimizer
-// that DeepShift-PS owes its place to? (d) is read off the runs of (a) and (b).
+// from a trained fp32 network; at last DenseShift, S3 by Adam (is it the optimizer that
+// DeepShift-PS owes its place to?) and without regularizer. (d) is read off the runs of (a) and
+// (b).
 //
 // What varies S3 does so in a third of the epochs: the shorter the training, the more the initial
 // latents and the regularizer's first epochs show.
 
 #include "run.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <optional>
+#include <string_view>
 
 namespace claims {
 
@@ -18,21 +22,20 @@ struct arm {
     std::string name;
     std::vector<double> rates; ///< tried on the held-out images: as many wherever any are
     std::string tuned_as = {}; ///< if another arm's rate is taken; then `rates` is empty
-    int seeds = 5;
     double alpha = 0;
 };
 
 /// One rate for all S3 arms under SGD, so that they differ in what they are named for.
 [[nodiscard]] inline std::vector<arm> all_arms() {
-    return {{"fp32", {0.1, 0.3, 1, 3}, "", 10},
-            {"s3_3bit", {0.5, 1, 2, 4}, "", 10, 1e-5},
+    return {{"fp32", {0.1, 0.3, 1, 3}},
+            {"s3_3bit", {0.5, 1, 2, 4}, "", 1e-5},
             {"deepshift_q", {0.1, 0.3, 1, 3}},
             {"deepshift_ps", {0.01, 0.03, 0.1, 0.3}},
-            {"s3_2bit", {}, "s3_3bit", 5, 1e-5},
-            {"s3_4bit", {}, "s3_3bit", 5, 1e-5},
-            {"s3_3bit_no_regularizer", {}, "s3_3bit"},
+            {"s3_2bit", {}, "s3_3bit", 1e-5},
+            {"s3_4bit", {}, "s3_3bit", 1e-5},
             {"denseshift_3bit", {0.1, 0.5, 2, 8}},
-            {"s3_3bit_adam", {0.003, 0.01, 0.03, 0.1}, "", 5, 1e-5}};
+            {"s3_3bit_no_regularizer", {}, "s3_3bit"},
+            {"s3_3bit_adam", {0.003, 0.01, 0.03, 0.1}, "", 1e-5}};
 }
 
 inline constexpr std::int64_t held_out_images = 5000;
@@ -46,61 +49,59 @@ struct scale {
 [[nodiscard]] inline std::vector<run_spec> make_plan(const scale& size) {
     std::vector<run_spec> plan;
     const auto arms = all_arms();
-    const auto tune = [&](const arm& a) {
-        for (std::size_t i = 0; i < std::min(size.rates, a.rates.size()); ++i)
-            plan.push_back({.arm = a.name,
-                            .rate = a.rates[i],
-                            .seed = 1000,
-                            .epochs = (size.epochs + 1) / 2,
-                            .tuning = true,
-                            .alpha = a.alpha});
+    const auto named = [&](std::string_view name) -> const arm& {
+        return *std::find_if(arms.begin(), arms.end(), [&](auto& a) { return a.name == name; });
     };
-    const auto seeds = [&](std::size_t first, std::size_t last, int from, int to) {
+    using names = std::initializer_list<const char*>;
+    const auto tune = [&](const names& some) {
+        for (const auto* name : some)
+            for (std::size_t i = 0; i < std::min(size.rates, named(name).rates.size()); ++i)
+                plan.push_back({.arm = name,
+                                .rate = named(name).rates[i],
+                                .seed = 1000,
+                                .epochs = (size.epochs + 1) / 2,
+                                .tuning = true,
+                                .alpha = named(name).alpha});
+    };
+    const auto seeds = [&](const names& some, int from, int to) {
         for (int seed = from; seed <= std::min(to, size.seeds); ++seed)
-            for (std::size_t i = first; i < last; ++i)
-                if (seed <= arms[i].seeds)
-                    plan.push_back({.arm = arms[i].name,
-                                    .seed = seed,
-                                    .epochs = size.epochs,
-                                    .alpha = arms[i].alpha});
+            for (const auto* name : some)
+                plan.push_back(
+                    {.arm = name, .seed = seed, .epochs = size.epochs, .alpha = named(name).alpha});
     };
-    const auto alpha_of = [&](const std::string& name) {
-        return std::find_if(arms.begin(), arms.end(), [&](auto& a) { return a.name == name; })
-            ->alpha;
-    };
-    const auto vary = [&](run_spec s) {
+    tune({"fp32", "s3_3bit", "deepshift_q", "deepshift_ps"});
+    seeds({"fp32", "s3_3bit", "deepshift_q", "deepshift_ps"}, 1, 5);
+    seeds({"fp32", "s3_3bit"}, 6, 10);
+    seeds({"s3_2bit", "s3_4bit"}, 1, 5);
+
+    const auto vary = [&](const char* name, const char* variant, auto change) {
+        run_spec s{.arm = name,
+                   .epochs = std::max(1, size.epochs / 3),
+                   .alpha = named(name).alpha,
+                   .variant = variant};
+        change(s);
         for (s.seed = 1; s.seed <= std::min(5, size.seeds); ++s.seed)
             plan.push_back(s);
     };
-    for (std::size_t i = 0; i < 4; ++i)
-        tune(arms[i]);
-    seeds(0, 4, 1, 5);
-    seeds(0, 2, 6, 10);
-    seeds(4, 6, 1, 5);
-
-    const int third = std::max(1, size.epochs / 3);
-    for (const char* name : {"s3_3bit", "fp32"})
-        vary({.arm = name, .epochs = third, .alpha = alpha_of(name), .variant = "short"});
-    const auto with = [&](const char* name, auto change) {
-        run_spec s{
-            .arm = "s3_3bit", .epochs = third, .alpha = alpha_of("s3_3bit"), .variant = name};
-        change(s);
-        vary(s);
-    };
+    const auto unchanged = [](run_spec&) {};
+    vary("s3_3bit", "short", unchanged);
+    vary("fp32", "short", unchanged);
     // (e)
-    with("alpha0", [](run_spec& s) { s.alpha = 0; });
-    with("alpha1e-4", [](run_spec& s) { s.alpha = 1e-4; });
-    with("alpha1e-3", [](run_spec& s) { s.alpha = 1e-3; });
+    vary("s3_3bit", "alpha0", [](run_spec& s) { s.alpha = 0; });
+    vary("s3_3bit", "alpha1e-4", [](run_spec& s) { s.alpha = 1e-4; });
+    vary("s3_3bit", "alpha1e-3", [](run_spec& s) { s.alpha = 1e-3; });
     // (c)
-    with("std0.1", [](run_spec& s) { s.latent_scale = 0.1; });
-    with("std10", [](run_spec& s) { s.latent_scale = 10; });
-    with("uniform", [](run_spec& s) { s.sparse = "uniform"; });
-    with("positive", [](run_spec& s) { s.sparse = "positive"; });
-    with("from-fp32", [](run_spec& s) { s.from_fp32 = true; });
-    for (std::size_t i = 6; i < arms.size(); ++i) {
-        tune(arms[i]);
-        seeds(i, i + 1, 1, 5);
-    }
+    vary("s3_3bit", "std0.1", [](run_spec& s) { s.latent_scale = 0.1; });
+    vary("s3_3bit", "std10", [](run_spec& s) { s.latent_scale = 10; });
+    vary("s3_3bit", "uniform", [](run_spec& s) { s.sparse = "uniform"; });
+    vary("s3_3bit", "positive", [](run_spec& s) { s.sparse = "positive"; });
+    vary("s3_3bit", "from-fp32", [](run_spec& s) { s.from_fp32 = true; });
+
+    tune({"denseshift_3bit"});
+    seeds({"denseshift_3bit"}, 1, 5);
+    tune({"s3_3bit_adam"});
+    vary("s3_3bit_adam", "short", unchanged);
+    seeds({"s3_3bit_no_regularizer"}, 1, 5);
     return plan;
 }
 
