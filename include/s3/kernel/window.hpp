@@ -100,8 +100,10 @@ struct window {
     static constexpr const char* name = "dot/window";
     static constexpr std::size_t panels = 2;
     static constexpr std::size_t lanes = simd::width32<Arch>;
-    /// Pixels of a tile, two panels by which registers hold; widths are often multiples of 7.
+    /// Pixels of a tile, two panels by which registers hold, and of a small one; widths are often
+    /// multiples of 7 or of 8.
     static constexpr std::size_t columns = simd::registers<Arch> >= 32 ? 14 : 6;
+    static constexpr std::size_t few = simd::registers<Arch> >= 32 ? 8 : 3;
     /// Output pixels whose band is staged together.
     static constexpr std::size_t band = 112;
 
@@ -221,20 +223,23 @@ private:
                     --below;
             }
             const window_runs at{runs + above, below - above, f.steps(), f.distance};
-            const std::size_t together = f.strip();
+            const std::size_t tile = tile_pixels(count), together = f.strip() / tile * tile;
             std::size_t c = 0;
             if constexpr (!engine::narrow &&
                           requires { sink.template finisher<Arch, panels>(0, nullptr, nullptr); })
                 if (rows % (panels * lanes) == 0 && sink.finishes_registers()) {
                     std::size_t to[band];
                     sink.place(n, count, to);
-                    for (; count - c >= columns; c += columns)
-                        multiply(f, at, above, c, sink, to + c);
+                    for (; count - c >= tile; c += tile)
+                        if (tile == few)
+                            multiply<few>(f, at, above, c, sink, to + c);
+                        else
+                            multiply<columns>(f, at, above, c, sink, to + c);
                 }
             for (; c < count; c += together) {
                 const std::size_t some = std::min(together, count - c);
-                for (std::size_t i = 0; i < some; i += columns)
-                    multiply(f, at, above, c + i, std::min(columns, some - i), sums + i * rows);
+                for (std::size_t i = 0; i < some; i += tile)
+                    multiply(f, at, above, c + i, std::min(tile, some - i), sums + i * rows);
                 store(n + c, some, sums);
             }
             n += count;
@@ -246,6 +251,12 @@ private:
         std::size_t image = 0, row = 0, left = 0, count = 0;
         friend bool operator==(const place&, const place&) = default;
     };
+
+    /// Small tiles where they fit `count` pixels and large ones, with a small one behind, do not.
+    static constexpr std::size_t tile_pixels(std::size_t count) noexcept {
+        const std::size_t rest = count % columns;
+        return rest != 0 && rest != few && count % few == 0 ? few : columns;
+    }
 
     static std::size_t sums_bytes(const filter& f) noexcept {
         return (f.strip() * f.shape.out_channels + panels * lanes) * sizeof(std::int32_t) / 64 *
@@ -281,13 +292,13 @@ private:
             S3_UNROLL for (std::size_t i = 0; i < R; ++i)
                 simd::store<Arch>(sums + c * stride + i * lanes, v[i]);
         };
-        if (count > columns / 2)
+        if (count > few)
             tile::template run<columns>(w, x, first, initial, sums, stride, store);
         else
-            tile::template run<columns / 2>(w, x, first, initial, sums, stride, store);
+            tile::template run<few>(w, x, first, initial, sums, stride, store);
     }
-    /// `columns` pixels from `first` on, from registers to the outputs at `to`.
-    template <class Sink>
+    /// C pixels from `first` on, from registers to the outputs at `to`.
+    template <std::size_t C, class Sink>
     static void multiply(const filter& f, const window_runs& x, std::size_t first_run,
                          std::size_t first, const Sink& sink, const std::size_t* to) {
         using tile = window_tile<engine, panels>;
@@ -296,7 +307,7 @@ private:
             alignas(64) std::int32_t start[panels * lanes];
             const auto finish =
                 sink.template finisher<Arch, panels>(m, f.initial.data() + m, start);
-            tile::template run<columns>(
+            tile::template run<C>(
                 f.weights.data() + m * depth + first_run * x.steps * panels * lanes, x, first,
                 start, nullptr, 0,
                 [&](std::size_t c, const typename tile::vectors& v)
