@@ -1,11 +1,10 @@
 #pragma once
 // All runs, the most important first: claims (a) and (b), 2 and 4 bits, then (e), (c) and latents
-// from a trained fp32 network; at last DenseShift, S3 by Adam (is it the optimizer that
-// DeepShift-PS owes its place to?) and without regularizer. (d) is read off the runs of (a) and
-// (b).
+// from a trained fp32 network; at last DenseShift, and S3 by Adam: is it the optimizer that
+// DeepShift-PS owes its place to? (d) is read off the runs of (a) and (b).
 //
-// What varies S3 does so in a third of the epochs: the shorter the training, the more the initial
-// latents and the regularizer's first epochs show.
+// What varies S3, and the last two, run in a third of the epochs: the shorter the training, the
+// more the initial latents and the regularizer's first epochs show.
 
 #include "run.hpp"
 
@@ -20,22 +19,19 @@ namespace claims {
 
 struct arm {
     std::string name;
-    std::vector<double> rates; ///< tried on the held-out images: as many wherever any are
-    std::string tuned_as = {}; ///< if another arm's rate is taken; then `rates` is empty
+    std::vector<double> rates; ///< tried on the held-out images, as many for all
     double alpha = 0;
 };
 
-/// One rate for all S3 arms under SGD, so that they differ in what they are named for.
 [[nodiscard]] inline std::vector<arm> all_arms() {
     return {{"fp32", {0.1, 0.3, 1, 3}},
-            {"s3_3bit", {0.5, 1, 2, 4}, "", 1e-5},
+            {"s3_3bit", {0.5, 1, 2, 4}, 1e-5},
             {"deepshift_q", {0.1, 0.3, 1, 3}},
             {"deepshift_ps", {0.01, 0.03, 0.1, 0.3}},
-            {"s3_2bit", {}, "s3_3bit", 1e-5},
-            {"s3_4bit", {}, "s3_3bit", 1e-5},
+            {"s3_2bit", {0.5, 1, 2, 4}, 1e-5},
+            {"s3_4bit", {0.1, 0.3, 1, 3}, 1e-5},
             {"denseshift_3bit", {0.1, 0.5, 2, 8}},
-            {"s3_3bit_no_regularizer", {}, "s3_3bit"},
-            {"s3_3bit_adam", {0.003, 0.01, 0.03, 0.1}, "", 1e-5}};
+            {"s3_3bit_adam", {0.003, 0.01, 0.03, 0.1}, 1e-5}};
 }
 
 inline constexpr std::int64_t held_out_images = 5000;
@@ -72,6 +68,7 @@ struct scale {
     tune({"fp32", "s3_3bit", "deepshift_q", "deepshift_ps"});
     seeds({"fp32", "s3_3bit", "deepshift_q", "deepshift_ps"}, 1, 5);
     seeds({"fp32", "s3_3bit"}, 6, 10);
+    tune({"s3_2bit", "s3_4bit"});
     seeds({"s3_2bit", "s3_4bit"}, 1, 5);
 
     const auto vary = [&](const char* name, const char* variant, auto change) {
@@ -97,11 +94,10 @@ struct scale {
     vary("s3_3bit", "positive", [](run_spec& s) { s.sparse = "positive"; });
     vary("s3_3bit", "from-fp32", [](run_spec& s) { s.from_fp32 = true; });
 
-    tune({"denseshift_3bit"});
-    seeds({"denseshift_3bit"}, 1, 5);
-    tune({"s3_3bit_adam"});
-    vary("s3_3bit_adam", "short", unchanged);
-    seeds({"s3_3bit_no_regularizer"}, 1, 5);
+    for (const char* name : {"denseshift_3bit", "s3_3bit_adam"}) {
+        tune({name});
+        vary(name, "short", unchanged);
+    }
     return plan;
 }
 
@@ -111,11 +107,8 @@ using finished_runs = std::map<std::string, json>;
 /// Of the rates whose held-out accuracy is within a standard error of the best, the one with the
 /// lowest training loss, which tells neighbours apart that the few held-out images cannot; 0 while
 /// a tuning run is missing.
-[[nodiscard]] inline double tuned_rate(std::string arm, const std::vector<run_spec>& plan,
+[[nodiscard]] inline double tuned_rate(const std::string& arm, const std::vector<run_spec>& plan,
                                        const finished_runs& done) {
-    for (const auto& a : all_arms())
-        if (a.name == arm && !a.tuned_as.empty())
-            arm = a.tuned_as;
     std::vector<const json*> runs;
     double best = 0;
     for (const auto& s : plan) {

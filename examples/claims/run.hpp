@@ -271,7 +271,7 @@ json run(const run_spec& s, const fashion::dataset& data, std::int64_t held_out,
         return as(std::type_identity<fashion::full_conv>{});
     if (s.arm == "s3_2bit")
         return as(std::type_identity<libtorch::ShiftConv2d<shift2>>{});
-    if (s.arm == "s3_3bit" || s.arm == "s3_3bit_no_regularizer")
+    if (s.arm == "s3_3bit")
         return as(std::type_identity<libtorch::ShiftConv2d<shift3>>{});
     if (s.arm == "s3_3bit_adam")
         return as(std::type_identity<libtorch::ShiftConv2d<shift3>>{}, adam{});
