@@ -120,7 +120,7 @@ struct depthwise_bytes {
                            outside, columns);
                 std::size_t i = 0;
                 if constexpr (finishes<Sink>)
-                    if (sink.finishes_registers()) {
+                    if (sink.template finishes_registers<false>()) {
                         const auto together =
                             [&]<std::size_t V>(std::integral_constant<std::size_t, V>) {
                                 for (; i + V * lanes <= channels; i += V * lanes) {

@@ -227,14 +227,13 @@ private:
             std::size_t c = 0;
             if constexpr (!engine::narrow &&
                           requires { sink.template finisher<Arch, panels>(0, nullptr, nullptr); })
-                if (rows % (panels * lanes) == 0 && sink.finishes_registers()) {
+                if (rows % (panels * lanes) == 0) {
                     std::size_t to[band];
                     sink.place(n, count, to);
-                    for (; count - c >= tile; c += tile)
-                        if (tile == few)
-                            multiply<few>(f, at, above, c, sink, to + c);
-                        else
-                            multiply<columns>(f, at, above, c, sink, to + c);
+                    if (sink.template finishes_registers<false>())
+                        c = finish<false>(f, at, above, count, tile, sink, to);
+                    else if (sink.template finishes_registers<true>())
+                        c = finish<true>(f, at, above, count, tile, sink, to);
                 }
             for (; c < count; c += together) {
                 const std::size_t some = std::min(together, count - c);
@@ -297,16 +296,28 @@ private:
         else
             tile::template run<few>(w, x, first, initial, sums, stride, store);
     }
-    /// C pixels from `first` on, from registers to the outputs at `to`.
-    template <std::size_t C, class Sink>
-    static void multiply(const filter& f, const window_runs& x, std::size_t first_run,
-                         std::size_t first, const Sink& sink, const std::size_t* to) {
+    /// Whole tiles, from registers to the outputs at `to`: how many pixels these are.
+    template <bool Residual, class Sink>
+    static std::size_t finish(const filter& f, const window_runs& x, std::size_t first_run,
+                              std::size_t count, std::size_t tile, const Sink& sink,
+                              const std::size_t* to) {
+        std::size_t c = 0;
+        for (; count - c >= tile; c += tile)
+            if (tile == few)
+                finish_tile<few, Residual>(f, x, first_run, c, sink, to + c);
+            else
+                finish_tile<columns, Residual>(f, x, first_run, c, sink, to + c);
+        return c;
+    }
+    template <std::size_t C, bool Residual, class Sink>
+    static void finish_tile(const filter& f, const window_runs& x, std::size_t first_run,
+                            std::size_t first, const Sink& sink, const std::size_t* to) {
         using tile = window_tile<engine, panels>;
         const std::size_t depth = f.shape.height * x.steps;
         for (std::size_t m = 0; m < f.shape.out_channels; m += panels * lanes) {
             alignas(64) std::int32_t start[panels * lanes];
             const auto finish =
-                sink.template finisher<Arch, panels>(m, f.initial.data() + m, start);
+                sink.template finisher<Arch, panels, Residual>(m, f.initial.data() + m, start);
             tile::template run<C>(
                 f.weights.data() + m * depth + first_run * x.steps * panels * lanes, x, first,
                 start, nullptr, 0,

@@ -9,6 +9,7 @@
 
 #include <s3/ops/epilogue.hpp>
 #include <s3/ops/pixel_order.hpp>
+#include <s3/simd/widen.hpp>
 
 namespace s3::detail {
 
@@ -71,9 +72,9 @@ struct integer_store {
         if constexpr (width > 1)
             if (map.channel == 1 && e.shift.empty()) {
                 i = count / width * width;
-                if (e.residual.data == nullptr)
+                if (sizeof(Y) > 1 || e.residual.data == nullptr)
                     finish_vectors<false>(at, columns, row, i, sums, stride);
-                else
+                else if constexpr (sizeof(Y) == 1)
                     finish_vectors<true>(at, columns, row, i, sums, stride);
             }
         for (; i < count; ++i)
@@ -92,16 +93,18 @@ struct integer_store {
         return nullptr;
     }
 
-    /// Whether vectors of sums may be finished while they are in registers. A finisher takes V
-    /// vectors of rows from `row` on, of one column: finish(index, vectors). Instead of `initial`,
-    /// they begin with what it writes to `start`.
+    /// Whether vectors of sums may be finished while they are in registers, with a residual or
+    /// without. A finisher takes V vectors of rows from `row` on, of one column: finish(index,
+    /// vectors). Instead of `initial`, they begin with what it writes to `start`.
+    template <bool Residual>
     [[nodiscard]] bool finishes_registers() const noexcept {
-        return sizeof(Y) == 1 && map.channel == 1 && e.shift.empty() && e.residual.data == nullptr;
+        return sizeof(Y) == 1 && map.channel == 1 && e.shift.empty() &&
+               Residual == (e.residual.data != nullptr);
     }
-    template <std::same_as<Arch>, std::size_t V>
+    template <std::same_as<Arch>, std::size_t V, bool Residual = false>
     [[nodiscard]] S3_INLINE auto finisher(std::size_t row, const std::int32_t* initial,
                                           std::int32_t* start) const noexcept {
-        channels<V, false> finish(*this, row);
+        channels<V, Residual> finish(*this, row);
         S3_UNROLL for (std::size_t k = 0; k < V; ++k) simd::store<Arch>(
             start + k * simd::width32<Arch>,
             ints(simd::load<std::int32_t, Arch>(initial + k * simd::width32<Arch>) +
@@ -140,27 +143,55 @@ private:
         }
     }
 
+    /// What a residual adds, and the limits that come after it.
+    struct residual_sum {
+        residual_view view;
+        std::int32_t zero, low, high;
+        float scale;
+
+        explicit S3_INLINE residual_sum(const integer_store& s) noexcept
+            : view(s.e.residual), zero(s.e.residual_zero_point), low(s.low()), high(s.high()),
+              scale(s.e.residual_scale) {}
+        /// To the outputs from number `index` on.
+        [[nodiscard]] S3_INLINE ints operator()(std::size_t index) const noexcept {
+            const auto widened = [&]<class R>(const R* from) {
+                return simd::load_widened<std::int32_t, Arch>(from + index);
+            };
+            const ints r = view.is_signed ? widened(static_cast<const std::int8_t*>(view.data))
+                                          : widened(static_cast<const std::uint8_t*>(view.data));
+            const reals f = simd::to_float(r - integer(zero)) * real(scale);
+            return xsimd::nearbyint_as_int(
+                xsimd::min(xsimd::max(f, real(-epilogue_limit)), real(epilogue_limit)));
+        }
+    };
+    struct no_residual {
+        explicit no_residual(const integer_store&) noexcept {}
+    };
+
     /// What V vectors of channels need, the same for every column; all of it here, so that
     /// compilers need not read it anew after each store.
     template <std::size_t V, bool Residual>
     struct channels {
-        const integer_store& s;
         Y* y;
         bool biased, clips, caps = true;
         std::int32_t zero;
         float least = -epilogue_limit, most = epilogue_limit;
+        [[no_unique_address]] std::conditional_t<Residual, residual_sum, no_residual> residual;
         ints bias[V];
         reals scale[V];
 
-        S3_INLINE channels(const integer_store& store, std::size_t row) noexcept
-            : s(store), y(store.y), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
-              zero(s.e.zero_point) {
-            // Without a residual, clamping first is the same, since the limits are whole.
-            if constexpr (sizeof(Y) == 1 && !Residual) {
-                least = std::max(static_cast<float>(s.low() - zero), least);
-                most = std::min(static_cast<float>(s.high() - zero), most);
-                // Numbers beyond int32 become 2^31, which saturates, too.
+        S3_INLINE channels(const integer_store& s, std::size_t row) noexcept
+            : y(s.y), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
+              zero(s.e.zero_point), residual(s) {
+            if constexpr (sizeof(Y) == 1) {
+                // What saturates as it is stored needs no upper limit.
                 caps = V == 4 || !simd::store_saturates<Arch, Y> || s.high() < 255;
+                // Without a residual, clamping first is the same, since the limits are whole;
+                // numbers beyond int32 become 2^31, which saturates, too.
+                if constexpr (!Residual) {
+                    least = std::max(static_cast<float>(s.low() - zero), least);
+                    most = std::min(static_cast<float>(s.high() - zero), most);
+                }
             }
             S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
                 const std::size_t m = s.map.first + row + k * simd::width32<Arch>;
@@ -188,15 +219,17 @@ private:
                         simd::store<Arch>(to + k * width, f);
                     } else {
                         f = xsimd::max(f, real(least));
-                        if (caps)
+                        if (Residual || caps)
                             f = xsimd::min(f, real(most));
                         q[k] = xsimd::nearbyint_as_int(f);
                         if (Residual || zero != 0)
                             q[k] = q[k] + integer(zero);
-                        if constexpr (Residual)
-                            q[k] = xsimd::min(
-                                xsimd::max(q[k] + s.residual(index + k * width), integer(s.low())),
-                                integer(s.high()));
+                        if constexpr (Residual) {
+                            q[k] = xsimd::max(q[k] + residual(index + k * width),
+                                              integer(residual.low));
+                            if (caps)
+                                q[k] = xsimd::min(q[k], integer(residual.high));
+                        }
                     }
                 }
             }
@@ -217,25 +250,6 @@ private:
     template <class T>
     [[nodiscard]] static S3_INLINE auto values(std::span<const T> v, std::size_t m) noexcept {
         return v.size() == 1 ? simd::broadcast<T, Arch>(v[0]) : simd::load<T, Arch>(v.data() + m);
-    }
-    template <class V>
-    [[nodiscard]] static S3_INLINE auto rounded(const V& v, const V& least,
-                                                const V& most) noexcept {
-        return xsimd::nearbyint_as_int(xsimd::min(xsimd::max(v, least), most));
-    }
-    [[nodiscard]] S3_INLINE auto residual(std::size_t index) const noexcept {
-        alignas(64) std::int32_t r[simd::width32<Arch>];
-        const auto widen = [&](const auto* from) {
-            for (std::size_t j = 0; j < simd::width32<Arch>; ++j)
-                r[j] = from[index + j] - e.residual_zero_point;
-        };
-        if (e.residual.is_signed)
-            widen(static_cast<const std::int8_t*>(e.residual.data));
-        else
-            widen(static_cast<const std::uint8_t*>(e.residual.data));
-        const auto scale = simd::broadcast<float, Arch>(e.residual_scale);
-        return rounded(simd::to_float(simd::load<std::int32_t, Arch>(r)) * scale,
-                       real(-epilogue_limit), real(epilogue_limit));
     }
     [[nodiscard]] std::int32_t low() const noexcept {
         const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<Y>::min()});
