@@ -121,20 +121,8 @@ struct depthwise_bytes {
                 std::size_t i = 0;
                 if constexpr (finishes<Sink>)
                     if (sink.template finishes_registers<false>()) {
-                        const auto together =
-                            [&]<std::size_t V>(std::integral_constant<std::size_t, V>) {
-                                for (; i + V * lanes <= channels; i += V * lanes) {
-                                    alignas(64) std::int32_t start[V * lanes];
-                                    const auto finish = sink.template finisher<Arch, V>(
-                                        c + i, f.initial.data() + c + i, start);
-                                    multiply<V>(
-                                        f, o, columns, c, i, start, count,
-                                        [&](std::size_t p, const vectors<V>& v) __attribute__((
-                                            always_inline)) { finish(to[p] + c + i, v); });
-                                }
-                            };
-                        together(std::integral_constant<std::size_t, 2>{});
-                        together(std::integral_constant<std::size_t, 1>{});
+                        i = finish<2>(f, o, columns, c, i, channels, count, sink, to);
+                        i = finish<1>(f, o, columns, c, i, channels, count, sink, to);
                     }
                 if (i == channels)
                     continue;
@@ -209,6 +197,26 @@ private:
                                                         Channels == 0 ? channels : Channels, to);
             S3_UNROLL for (std::size_t r = 0; r < 4; ++r) rows.at[r] += rows.step[r];
         }
+    }
+
+    /// Of the channels from c + i on, as many times V vectors as there are: from registers to the
+    /// outputs at `to`. Returns the i after them.
+    template <std::size_t V, class Sink>
+    static S3_INLINE std::size_t finish(const filter& f, const conv_options& o,
+                                        const std::uint8_t* columns, std::size_t c, std::size_t i,
+                                        std::size_t channels, std::size_t count, const Sink& sink,
+                                        const std::size_t* to) {
+        for (; i + V * lanes <= channels; i += V * lanes) {
+            alignas(64) std::int32_t start[V * lanes];
+            const std::size_t m = c + i;
+            const auto finish = sink.template finisher<Arch, V>(m, f.initial.data() + m, start);
+            multiply<V>(
+                f, o, columns, c, i, start,
+                count, [&](std::size_t p, const vectors<V>& v) __attribute__((always_inline)) {
+                    finish(to[p] + m, v);
+                });
+        }
+        return i;
     }
 
     /// finish(p, vectors) for `count` pixels p: the V vectors of channels from c + i on.
