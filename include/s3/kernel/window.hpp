@@ -228,12 +228,10 @@ private:
             if constexpr (!engine::narrow &&
                           requires { sink.template finisher<Arch, panels>(0, nullptr, nullptr); })
                 if (rows % (panels * lanes) == 0) {
-                    std::size_t to[band];
-                    sink.place(n, count, to);
                     if (sink.template finishes_registers<false>())
-                        c = finish<false>(f, at, above, count, tile, sink, to);
+                        c = finish<false>(f, at, above, n, count, tile, sink);
                     else if (sink.template finishes_registers<true>())
-                        c = finish<true>(f, at, above, count, tile, sink, to);
+                        c = finish<true>(f, at, above, n, count, tile, sink);
                 }
             for (; c < count; c += together) {
                 const std::size_t some = std::min(together, count - c);
@@ -296,12 +294,13 @@ private:
         else
             tile::template run<few>(w, x, first, initial, sums, stride, store);
     }
-    /// Whole tiles, from registers to the outputs at `to`: how many pixels these are.
+    /// Whole tiles of `count` pixels from n on, from registers to outputs. Returns their pixels.
     template <bool Residual, class Sink>
     static std::size_t finish(const filter& f, const window_runs& x, std::size_t first_run,
-                              std::size_t count, std::size_t tile, const Sink& sink,
-                              const std::size_t* to) {
-        std::size_t c = 0;
+                              std::size_t n, std::size_t count, std::size_t tile,
+                              const Sink& sink) {
+        std::size_t to[band], c = 0;
+        sink.place(n, count, to);
         for (; count - c >= tile; c += tile)
             if (tile == few)
                 finish_tile<few, Residual>(f, x, first_run, c, sink, to + c);
