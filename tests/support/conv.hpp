@@ -78,7 +78,8 @@ template <activation X>
             c.activation_bits = 6 - 2 * static_cast<int>(r.below(2));
         }
         if (kind == conv_kind::deep) { // several tiles of weights, with taps that see padding alone
-            f = {1 + r.below(80), 3, 1 + r.below(3), 4 * (30 + r.below(20))};
+            const std::size_t blocks = 32 * (4 + r.below(5)), steps = 4 * (30 + r.below(20));
+            f = {1 + r.below(130), 3, 1 + r.below(3), r.below(2) == 0 ? blocks : steps};
             o.groups = 1;
             o.padding = {1 + r.below(2), 1 + r.below(2)};
             c.height = 1 + r.below(9);

@@ -94,6 +94,8 @@ struct product_shape {
             add(r.below(12), r.below(12), r.below(12));
         for (int i = 0; i < 60; ++i)
             add(r.below(66), r.below(66), r.below(66));
+        // Several tiles of weights, of whole blocks.
+        add(64 + r.below(70), 32 * (65 + r.below(70)), 5 + r.below(30));
     }
     return shapes;
 }

@@ -63,7 +63,28 @@ struct planes {
         return W == 8 ? field * 0x01010101u : field;
     }
 
-    /// One block in registers, as 32-bit lanes.
+    /// Vector I of the block at p, as 32-bit lanes: as it lies there, or the spare bits of all.
+    template <std::size_t I, class Arch>
+    [[nodiscard]] static S3_INLINE auto vector(const std::uint8_t* p) noexcept {
+        const auto load = [p](std::size_t i) {
+            return simd::load<std::uint32_t, Arch>(
+                reinterpret_cast<const std::uint32_t*>(p + i * Arch::vector_bytes));
+        };
+        if constexpr (I < Bits) {
+            return load(I);
+        } else {
+            auto gathered = load(Bits - 1) >> spare_shift(Bits - 1);
+            S3_UNROLL for (std::size_t i = 0; i < Bits - 1; ++i) {
+                constexpr std::uint32_t spare = (1u << spare_bits) - 1;
+                const auto here =
+                    every_element(spare << (spare_bits * (Bits - 1 - static_cast<int>(i))));
+                gathered = simd::select_bits(simd::broadcast<std::uint32_t, Arch>(here),
+                                             load(i) >> spare_shift(i), gathered);
+            }
+            return gathered;
+        }
+    }
+    /// One block in registers.
     template <class Arch>
     struct block {
         simd::lanes<std::uint32_t, Arch> v[vectors];
@@ -71,19 +92,9 @@ struct planes {
     template <class Arch>
     [[nodiscard]] static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {
         block<Arch> b;
-        S3_UNROLL for (std::size_t i = 0; i < Bits; ++i) b.v[i] = simd::load<std::uint32_t, Arch>(
-            reinterpret_cast<const std::uint32_t*>(p + i * Arch::vector_bytes));
-        if constexpr (spare_bits != 0) {
-            auto gathered = b.v[Bits - 1] >> spare_shift(Bits - 1);
-            S3_UNROLL for (std::size_t i = 0; i < Bits - 1; ++i) {
-                constexpr std::uint32_t spare = (1u << spare_bits) - 1;
-                const auto here =
-                    every_element(spare << (spare_bits * (Bits - 1 - static_cast<int>(i))));
-                gathered = simd::select_bits(simd::broadcast<std::uint32_t, Arch>(here),
-                                             b.v[i] >> spare_shift(i), gathered);
-            }
-            b.v[Bits] = gathered;
-        }
+        simd::unrolled<vectors>([&](auto i) __attribute__((always_inline)) {
+            b.v[i] = vector<i, Arch>(p);
+        });
         return b;
     }
 

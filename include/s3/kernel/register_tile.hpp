@@ -1,6 +1,6 @@
 #pragma once
-// The innermost loop of the matrix product: R × C sums stay in registers while R vectors of decoded
-// weights meet C activations per step. Load, accumulate, store.
+// The innermost loop of the matrix product: R × C sums stay in registers while R vectors of weights
+// meet C activations per step. Load, accumulate, store.
 
 #include <s3/simd/lanes.hpp>
 
@@ -19,6 +19,29 @@ struct column_table {
     std::size_t stride = 0;
     std::size_t steps = 0;
     const Staged* nothing = nullptr;
+
+    [[nodiscard]] column_table from(std::size_t column) const noexcept {
+        return {at + column, stride, steps, nothing};
+    }
+};
+
+/// Weights that have been decoded, [step][R] vectors. What a tile needs of any weights: load<Step>
+/// the vectors of one of the `steps` steps at hand; advance to the next ones; skip some.
+template <class Engine, std::size_t R>
+struct decoded {
+    static constexpr std::size_t steps = 1;
+    const typename Engine::element* S3_RESTRICT from;
+
+    template <int>
+    S3_INLINE void load(typename Engine::weights (&w)[R]) const noexcept {
+        constexpr std::size_t lanes = simd::width32<typename Engine::arch>;
+        S3_UNROLL for (std::size_t r = 0; r < R; ++r) w[r] =
+            simd::in_register(Engine::load(from + r * lanes));
+    }
+    S3_INLINE void advance() noexcept { skip(1); }
+    S3_INLINE void skip(std::size_t count) noexcept {
+        from += count * R * simd::width32<typename Engine::arch>;
+    }
 };
 
 template <class Engine, std::size_t R>
@@ -40,7 +63,7 @@ struct register_tile {
                     const element* from, const std::size_t* from_at, element* to,
                     const std::size_t* to_at, std::size_t count) {
         for (; count >= C; count -= C) {
-            exactly<C>(w, steps, x, begin, from, from_at, to, to_at);
+            exactly<C>(decoded<Engine, R>{w}, steps, x, begin, from, from_at, to, to_at);
             x.at += C;
             from_at += C;
             to_at += C;
@@ -61,18 +84,16 @@ struct register_tile {
         }
         for (std::size_t c = 0; c < count; c += columns) {
             const std::size_t some = std::min(columns, count - c);
-            run<columns>(w, steps, {x.at + c, x.stride, x.steps, x.nothing}, begin,
-                         from + c * from_stride, from_at, sums + c * R * lanes, to_at, some);
+            run<columns>(w, steps, x.from(c), begin, from + c * from_stride, from_at,
+                         sums + c * R * lanes, to_at, some);
         }
     }
 
-private:
-    static constexpr std::size_t fewer(std::size_t c) { return c == 3 ? 1 : c / 2; }
-
-    template <std::size_t C>
-    static S3_NOINLINE void exactly(const element* S3_RESTRICT w, std::size_t steps, const table& x,
-                                    std::size_t begin, const element* from,
-                                    const std::size_t* from_at, element* to,
+    /// The same for C columns and any weights; `steps`, and those of a segment, are whole
+    /// Weights::steps.
+    template <std::size_t C, class Weights>
+    static S3_NOINLINE void exactly(Weights w, std::size_t steps, const table& x, std::size_t begin,
+                                    const element* from, const std::size_t* from_at, element* to,
                                     const std::size_t* to_at) {
         using sums = typename Engine::sums;
         using partial = typename Engine::partial;
@@ -115,19 +136,20 @@ private:
                     segment += x.stride;
                 }
                 if (nothing) {
-                    w += now * R * lanes;
+                    w.skip(now);
                     continue;
                 }
-                for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
-                    typename Engine::weights v[R];
-                    S3_UNROLL for (std::size_t r = 0; r < R; ++r) v[r] =
-                        simd::in_register(Engine::load(w + r * lanes));
-                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
-                        const auto xc = Engine::broadcast(column[c] + s * Engine::columns_per_step);
-                        S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
-                            Engine::step(p[c][r], xc, v[r]);
-                    }
-                }
+                for (std::size_t s = 0; s < now; s += Weights::steps, w.advance())
+                    simd::unrolled<Weights::steps>([&](auto step) __attribute__((always_inline)) {
+                        typename Engine::weights v[R];
+                        w.template load<step>(v);
+                        S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                            const auto xc = Engine::broadcast(
+                                column[c] + (s + step) * Engine::columns_per_step);
+                            S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
+                                Engine::step(p[c][r], xc, v[r]);
+                        }
+                    });
             }
             if constexpr (widens)
                 S3_UNROLL for (std::size_t c = 0; c < C; ++c)
@@ -145,6 +167,9 @@ private:
                 simd::store<arch>(out, sums(p[c][r] + start(c, r)));
         }
     }
+
+private:
+    static constexpr std::size_t fewer(std::size_t c) { return c == 3 ? 1 : c / 2; }
 };
 
 } // namespace s3::kernel

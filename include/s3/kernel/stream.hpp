@@ -96,7 +96,7 @@ private:
                     __builtin_prefetch(data + prefetch + line, 0, locality);
                 const auto planes = layout::template load<arch>(data);
                 simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
-                    const auto v = Unit::template decode<step>(planes);
+                    const auto v = Unit::template decode<step>(planes.v[layout::vector_of(step)]);
                     S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
                         auto& chain = p[step % chains][c];
                         chain = engine::step(

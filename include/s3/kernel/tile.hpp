@@ -3,8 +3,8 @@
 // dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
 //
 //   few columns    stream.hpp: bound by memory
-//   many columns   a tile of R panels × 512 steps is decoded once into cache, then R × C sums live
-//                  in registers while it meets every column
+//   many columns   R × C sums live in registers while a tile of R panels × 512 steps meets every
+//                  column, decoded into cache on its first way
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
 // zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
@@ -14,7 +14,7 @@
 // on see it in the same segments. `sink` takes finished sums: see ops/store.hpp. The caller proves
 // that no sum overflows. Nothing is read outside the panels and the staged columns.
 
-#include <s3/kernel/planes.hpp>
+#include <s3/kernel/decoder.hpp>
 #include <s3/kernel/register_tile.hpp>
 #include <s3/kernel/stream.hpp>
 
@@ -22,6 +22,7 @@
 #include <array>
 #include <cstddef>
 #include <limits>
+#include <span>
 #include <type_traits>
 
 namespace s3::kernel {
@@ -62,7 +63,8 @@ struct tile {
         const std::size_t nb = stage_columns(k, n);
         return tile_bytes + align((nb + 1) * stage_stride(k) * sizeof(staged)) +
                align((nb + most_columns) * rows * lanes * sizeof(sum)) +
-               align(nb * sizeof(staged*)) + 2 * align(nb * sizeof(std::size_t));
+               align(nb * sizeof(staged*)) + align(nb * sizeof(std::size_t)) +
+               align(nb * sizeof(stretch));
     }
     /// Panels of `lanes` rows: the unit in which rows are shared out.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
@@ -104,7 +106,7 @@ struct tile {
         m.sums = take(std::type_identity<sum>{}, (most + most_columns) * rows * lanes);
         auto* staged_at = take(std::type_identity<const staged*>{}, most);
         auto* at = take(std::type_identity<std::size_t>{}, most);
-        auto* alike = take(std::type_identity<std::size_t>{}, most);
+        auto* stretches = take(std::type_identity<stretch>{}, most);
         for (std::size_t n = range.n_begin; n < range.n_end; n += nb) {
             const std::size_t count = std::min(nb, range.n_end - n);
             if (n_count <= stream_columns) {
@@ -112,7 +114,7 @@ struct tile {
                 stream<Unit>::run(w, range, n, count, x, stride, m.sums, sink);
                 continue;
             }
-            batch b{count, {staged_at, count, total_steps(w.columns)}, at, alike};
+            batch b{count, {staged_at, count, total_steps(w.columns)}, at, {stretches, 0}};
             if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
                 // The host's own memory serves: the staging area holds pointers into it instead.
                 auto* outside = x + nb * stride;
@@ -127,8 +129,7 @@ struct tile {
                     staged_at[c] = x + c * stride;
             }
             sink.place(n, count, at);
-            for (std::size_t c = 0; c < count; c += alike[b.stretches++])
-                alike[b.stretches] = std::min(source.alike(n + c), count - c);
+            b.stretches = cut(source, n, count, stretches);
             std::size_t p = range.panel_begin;
             for (; range.panel_end - p >= 4; p += 4)
                 block<4>(w, p, b, m, sink);
@@ -142,14 +143,16 @@ struct tile {
     }
 
 private:
-    /// Columns that are multiplied together: where their activations lie, where their outputs go,
-    /// and the lengths of the stretches that see the same padding.
+    /// Columns that see the same padding.
+    struct stretch {
+        std::size_t begin, count;
+    };
+    /// Columns that are multiplied together: where their activations lie, where their outputs go.
     struct batch {
         std::size_t count;
         column_table<staged> x;
         const std::size_t* at;
-        const std::size_t* alike;
-        std::size_t stretches = 0;
+        std::span<const stretch> stretches;
     };
     /// A decoded tile, of which panels if they have no other; sums of a batch, then of a register
     /// tile.
@@ -160,6 +163,14 @@ private:
     };
 
     static constexpr std::size_t most_columns = 24;
+    /// Columns that R panels meet while they are decoded, which takes some registers. 0 where there
+    /// are too few of these, as where sums widen, or where a step is long itself.
+    template <std::size_t R>
+    static constexpr std::size_t decoding_columns =
+        R == rows&& arch::vector_bytes == 64 && !std::is_same_v<lane, std::uint32_t> &&
+                engine::widen_every == std::numeric_limits<std::size_t>::max()
+            ? register_tile<engine, R>::columns - 1
+            : 0;
     static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
     static constexpr std::size_t tile_bytes =
@@ -167,6 +178,19 @@ private:
     static constexpr std::size_t total_steps(std::size_t k) {
         return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
                                      1);
+    }
+
+    /// The stretches of a batch, the longest one first: it is the least likely to skip weights,
+    /// which are decoded as they meet it.
+    template <class Source>
+    static std::span<const stretch> cut(const Source& source, std::size_t n, std::size_t count,
+                                        stretch* to) {
+        std::size_t cuts = 0;
+        for (std::size_t c = 0; c < count; c += to[cuts++].count)
+            to[cuts] = {c, std::min(source.alike(n + c), count - c)};
+        const std::span all(to, cuts);
+        std::iter_swap(all.begin(), std::ranges::max_element(all, {}, &stretch::count));
+        return all;
     }
 
     template <std::size_t Count>
@@ -200,34 +224,44 @@ private:
             const std::size_t b = t * each, now = std::min(each, blocks - b);
             const std::size_t here = panel * bytes + b * block_bytes;
             const std::size_t next = last ? (panel + R) * bytes : here + each * block_bytes;
-            if (m.holds != panel)
-                decode<R>(w.data + here, bytes, now, next - here, m.decoded);
-            m.holds = tiles == 1 ? panel : std::numeric_limits<std::size_t>::max();
             const std::size_t begin = b * layout::steps;
             const std::size_t steps =
                 blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
-            std::size_t c = 0;
-            for (std::size_t s = 0; s < x.stretches; ++s) {
-                std::size_t pieces = (x.alike[s] + product::columns - 1) / product::columns;
-                for (std::size_t left = x.alike[s]; left > 0; --pieces) {
-                    const std::size_t some = product::any_count ? (left + pieces - 1) / pieces
-                                                                : std::min(left, product::columns);
+            decoder<Unit, R> packed{w.data + here, bytes, next - here, m.decoded};
+            // The first columns decode a tile on their way, where that goes by whole blocks.
+            const bool missing = m.holds != panel;
+            bool decodes = missing && decoding_columns<R> != 0 &&
+                           x.stretches[0].count >= decoding_columns<R> &&
+                           (steps | x.x.steps) % layout::steps == 0;
+            if (missing && !decodes)
+                packed.skip(now * layout::steps);
+            m.holds = tiles == 1 ? panel : std::numeric_limits<std::size_t>::max();
+            for (const stretch& s : x.stretches)
+                for (std::size_t c = s.begin, some; c < s.begin + s.count; c += some) {
+                    const std::size_t left = s.begin + s.count - c;
+                    const std::size_t pieces = (left + product::columns - 1) / product::columns;
+                    some = decodes              ? decoding_columns<R>
+                           : product::any_count ? (left + pieces - 1) / pieces
+                                                : std::min(left, product::columns);
                     const lane* from = reinterpret_cast<const lane*>(first ? w.initial + row
                                                                            : m.sums + c * height);
+                    const std::size_t* const from_at = first ? nowhere.data() : in_a_row.data();
                     sum* const to = !last ? m.sums + c * height : straight ? straight : finished;
                     const std::size_t* const to_at = last && straight ? x.at + c : in_a_row.data();
                     if (to != finished)
                         fetch<height>(to, to_at, some);
-                    product::template run<>(m.decoded, steps,
-                                            {x.x.at + c, x.x.stride, x.x.steps, x.x.nothing}, begin,
-                                            from, first ? nowhere.data() : in_a_row.data(),
-                                            reinterpret_cast<lane*>(to), to_at, some);
+                    auto* const out = reinterpret_cast<lane*>(to);
+                    if constexpr (decoding_columns<R> != 0)
+                        if (decodes)
+                            product::template exactly<decoding_columns<R>>(
+                                packed, steps, x.x.from(c), begin, from, from_at, out, to_at);
+                    if (!decodes)
+                        product::template run<>(m.decoded, steps, x.x.from(c), begin, from, from_at,
+                                                out, to_at, some);
+                    decodes = false;
                     if (last && !straight)
                         sink(x.at + c, some, row, valid, to, height);
-                    c += some;
-                    left -= some;
                 }
-            }
         }
     }
 
@@ -238,25 +272,6 @@ private:
         for (std::size_t c = 0; c < count; ++c)
             S3_UNROLL for (std::size_t i = 0; i < Height; i += 64 / sizeof(sum))
                 __builtin_prefetch(to + to_at[c] + i, 1);
-    }
-
-    /// R panels × `blocks` blocks → [step][R] vectors. The tile that is decoded next, `ahead` bytes
-    /// on, comes into cache meanwhile.
-    template <std::size_t R>
-    static void decode(const std::uint8_t* data, std::size_t panel_stride, std::size_t blocks,
-                       std::size_t ahead, lane* to) {
-        for (std::size_t b = 0; b < blocks; ++b)
-            for (std::size_t r = 0; r < R; ++r) {
-                const std::uint8_t* from = data + r * panel_stride + b * block_bytes;
-                S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
-                    __builtin_prefetch(from + ahead + line, 0, 2);
-                const auto planes = layout::template load<arch>(from);
-                lane* out = to + (b * layout::steps * R + r) * lanes;
-                simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
-                    const auto v = Unit::template decode<step>(planes);
-                    engine::store(out + step * R * lanes, v);
-                });
-            }
     }
 };
 

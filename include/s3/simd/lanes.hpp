@@ -171,10 +171,12 @@ requires(sizeof(T) == 1) S3_INLINE
         store_bytes<Arch>(to + i * width32<Arch>, v[i]);
 }
 
-/// Bits of `a` where `mask` is set, else bits of `b`.
+/// Bits of `a` where `mask` is set, else bits of `b`: one instruction on AVX-512, unless compilers
+/// make the complement of a constant another constant.
 template <class V>
 [[nodiscard]] S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
-    return (a & mask) | (b & ~mask);
+    const V m = sizeof(V) == 64 ? in_register(mask) : mask;
+    return (a & m) | (b & ~m);
 }
 
 /// Calls f(std::integral_constant<int, 0>), …, f(std::integral_constant<int, N − 1>).

@@ -72,8 +72,7 @@ requires simd::has_bytes<Arch> &&(F::max_value <= 127 && F::min_value >= -128) s
 
     template <int Step>
     [[nodiscard]] static S3_INLINE typename engine::weights
-    decode(const typename layout::template block<Arch>& b) noexcept {
-        const auto& v = b.v[layout::vector_of(Step)];
+    decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         if constexpr (F::bits == 8)
             return simd::as<std::int8_t>(v);
         else

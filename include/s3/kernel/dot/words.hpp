@@ -77,8 +77,7 @@ struct word_dot {
 
     template <int Step>
     [[nodiscard]] static S3_INLINE typename engine::weights
-    decode(const typename layout::template block<Arch>& b) noexcept {
-        const auto& v = b.v[layout::vector_of(Step)];
+    decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         constexpr int bit = layout::bit_of(Step);
         if constexpr (!std::is_same_v<T, float>)
             return decode_word<F, Arch, bit>(v);

@@ -34,15 +34,14 @@ struct word_shift_add {
     static constexpr std::size_t stream_columns = 1;
 
     template <int Step>
-    [[nodiscard]] static S3_INLINE word
-    decode(const typename layout::template block<Arch>& b) noexcept {
+    [[nodiscard]] static S3_INLINE word decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         const auto constant = [](std::uint32_t c) {
             return simd::broadcast<std::uint32_t, Arch>(c);
         };
         constexpr std::uint32_t magnitudes = (1u << (F::bits - 1)) - 1;
-        const word v = b.v[layout::vector_of(Step)] >> layout::bit_of(Step);
-        const word negative = (v >> (F::bits - 1)) << 31;
-        const word magnitude = v & constant(magnitudes);
+        const word code = v >> layout::bit_of(Step);
+        const word negative = (code >> (F::bits - 1)) << 31;
+        const word magnitude = code & constant(magnitudes);
         if constexpr (!F::has_zero)
             return magnitude | negative | constant(1u << 30);
         // The sum reaches the bit above the field exactly if the magnitude code is not 0.
