@@ -100,10 +100,11 @@ struct window {
     static constexpr const char* name = "dot/window";
     static constexpr std::size_t panels = 2;
     static constexpr std::size_t lanes = simd::width32<Arch>;
-    /// Pixels of a tile, two panels by which registers hold, and of a small one; widths are often
+    /// Pixels of a tile, two panels by which registers hold, and of small ones; widths are often
     /// multiples of 7 or of 8.
     static constexpr std::size_t columns = simd::registers<Arch> >= 32 ? 14 : 6;
     static constexpr std::size_t few = simd::registers<Arch> >= 32 ? 8 : 3;
+    static constexpr std::size_t fewest = simd::registers<Arch> >= 32 ? 4 : 3;
     /// Output pixels whose band is staged together.
     static constexpr std::size_t band = 112;
 
@@ -249,10 +250,18 @@ private:
         friend bool operator==(const place&, const place&) = default;
     };
 
-    /// Small tiles where they fit `count` pixels and large ones, with a small one behind, do not.
+    /// The size of a tile of its own for this many pixels.
+    static constexpr std::size_t fitting(std::size_t count) noexcept {
+        return count > few ? columns : count > fewest ? few : fewest;
+    }
+    /// The tile that cuts `count` pixels with the least waste. The smallest tile behind it is as
+    /// slow as one of two pixels more.
     static constexpr std::size_t tile_pixels(std::size_t count) noexcept {
-        const std::size_t rest = count % columns;
-        return rest != 0 && rest != few && count % few == 0 ? few : columns;
+        const auto cost = [count](std::size_t tile) {
+            const std::size_t rest = count % tile;
+            return count - rest + (rest == 0 ? 0 : fitting(rest)) + (rest - 1 < fewest ? 2 : 0);
+        };
+        return cost(few) < cost(columns) ? few : columns;
     }
 
     static std::size_t sums_bytes(const filter& f) noexcept {
@@ -289,10 +298,15 @@ private:
             S3_UNROLL for (std::size_t i = 0; i < R; ++i)
                 simd::store<Arch>(sums + c * stride + i * lanes, v[i]);
         };
-        if (count > few)
-            tile::template run<columns>(w, x, first, initial, sums, stride, store);
+        const auto run = [&]<std::size_t C>(std::integral_constant<std::size_t, C>) {
+            tile::template run<C>(w, x, first, initial, sums, stride, store);
+        };
+        if (fitting(count) == columns)
+            run(std::integral_constant<std::size_t, columns>{});
+        else if (fitting(count) == few)
+            run(std::integral_constant<std::size_t, few>{});
         else
-            tile::template run<few>(w, x, first, initial, sums, stride, store);
+            run(std::integral_constant<std::size_t, fewest>{});
     }
     /// Whole tiles of `count` pixels from n on, from registers to outputs. Returns their pixels.
     template <bool Residual, class Sink>

@@ -163,9 +163,14 @@ private:
                shape_.out_channels >= 64;
     }
 
-    /// Where decoded weights and a staged band stay in the cache.
+    /// Where pointers to the taps of each pixel cost more than tiles of a line, the last of which
+    /// is seldom full, and decoded weights and a staged band stay in the cache.
     [[nodiscard]] bool worth_windows(const geometry& g) const noexcept {
-        return *detail::choose<F, X, Arch>(shape_.out_channels, g) == detail::kernel_id::dot &&
+        const bool pointwise = shape_.height * shape_.width == 1;
+        const bool short_lines = options_.stride.width > 1 && g.columns < 64;
+        const bool few_channels = std::min(shape_.in_channels, shape_.out_channels) < 64;
+        return (pointwise ? !short_lines : few_channels || shape_.height == 1) &&
+               *detail::choose<F, X, Arch>(shape_.out_channels, g) == detail::kernel_id::dot &&
                options_.groups == 1 && (options_.dilation.width == 1 || shape_.width == 1) &&
                shape_.columns() != 0 && shape_.out_channels != 0 &&
                shape_.columns() <= (std::size_t{1} << 18) / shape_.out_channels &&
