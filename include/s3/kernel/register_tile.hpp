@@ -139,16 +139,27 @@ struct register_tile {
                     w.skip(now);
                     continue;
                 }
-                for (std::size_t s = 0; s < now; s += Weights::steps, w.advance())
+                std::size_t s = 0;
+                const auto add = [&]<bool First>(auto step, std::bool_constant<First>)
+                    __attribute__((always_inline)) {
+                    typename Engine::weights v[R];
+                    w.template load<step>(v);
+                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                        const auto xc =
+                            Engine::broadcast(column[c] + (s + step) * Engine::columns_per_step);
+                        S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
+                            Engine::step(First ? partial(0) : p[c][r], xc, v[r]);
+                    }
+                };
+                if constexpr (widens && Weights::steps == 1)
+                    if (now == Engine::widen_every) { // nothing has been added up: one sum less
+                        add(std::integral_constant<int, 0>{}, std::true_type{});
+                        w.advance();
+                        s = 1;
+                    }
+                for (; s < now; s += Weights::steps, w.advance())
                     simd::unrolled<Weights::steps>([&](auto step) __attribute__((always_inline)) {
-                        typename Engine::weights v[R];
-                        w.template load<step>(v);
-                        S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
-                            const auto xc = Engine::broadcast(
-                                column[c] + (s + step) * Engine::columns_per_step);
-                            S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
-                                Engine::step(p[c][r], xc, v[r]);
-                        }
+                        add(step, std::false_type{});
                     });
             }
             if constexpr (widens)
