@@ -40,12 +40,13 @@ struct tile {
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t rows = 4; ///< panels of a decoded tile
-    /// Blocks of a decoded tile. It streams from the second-level cache as fast as it is used up,
-    /// so that it may be long: the fewer tiles, the less often sums are stored and loaded again.
-    /// Where few registers let it meet but two columns at a time, it must stay in the first-level
-    /// cache.
-    static constexpr std::size_t most_blocks =
-        (arch::vector_bytes == 64 ? 512 : 192) / layout::steps;
+    /// Blocks of a decoded tile of some panels. It streams from the second-level cache as fast as
+    /// it is used up, so that it may be long: the fewer tiles, the less often sums are stored and
+    /// loaded again. Where few registers let it meet but two columns at a time, it must stay in the
+    /// first-level cache.
+    static constexpr std::size_t most_blocks(std::size_t panels) {
+        return (arch::vector_bytes == 64 ? 512 : 192) * rows / panels / layout::steps;
+    }
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
     /// put all columns into one set of the cache.
@@ -131,12 +132,12 @@ struct tile {
             sink.place(n, count, at);
             b.stretches = cut(source, n, count, stretches);
             std::size_t p = range.panel_begin;
-            for (; range.panel_end - p >= 4; p += 4)
-                block<4>(w, p, b, m, sink);
-            if (range.panel_end - p >= 2) {
+            // Two panels make twice as long a tile, which pays where tiles are short.
+            if (arch::vector_bytes == 64 || b.x.steps <= most_blocks(4) * layout::steps)
+                for (; range.panel_end - p >= 4; p += 4)
+                    block<4>(w, p, b, m, sink);
+            for (; range.panel_end - p >= 2; p += 2)
                 block<2>(w, p, b, m, sink);
-                p += 2;
-            }
             if (range.panel_end - p >= 1)
                 block<1>(w, p, b, m, sink);
         }
@@ -173,8 +174,7 @@ private:
             : 0;
     static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
     static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-    static constexpr std::size_t tile_bytes =
-        rows * most_blocks * layout::steps * arch::vector_bytes;
+    static constexpr std::size_t tile_bytes = most_blocks(1) * layout::steps * arch::vector_bytes;
     static constexpr std::size_t total_steps(std::size_t k) {
         return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
                                      1);
@@ -209,8 +209,8 @@ private:
         static_assert(product::columns <= most_columns);
         constexpr std::size_t height = R * lanes;
         const std::size_t blocks = layout::blocks(w.columns);
-        const std::size_t tiles =
-            std::max<std::size_t>((blocks + most_blocks - 1) / most_blocks, 1);
+        constexpr std::size_t most = most_blocks(R);
+        const std::size_t tiles = std::max<std::size_t>((blocks + most - 1) / most, 1);
         const std::size_t each = (blocks + tiles - 1) / tiles;
         const std::size_t bytes = panel_bytes(w.columns);
         const std::size_t row = panel * lanes, valid = std::min(height, w.rows - row);
