@@ -254,12 +254,12 @@ private:
     static constexpr std::size_t fitting(std::size_t count) noexcept {
         return count > few ? columns : count > fewest ? few : fewest;
     }
-    /// The tile that cuts `count` pixels with the least waste. The smallest tile behind it is as
-    /// slow as one of two pixels more.
+    /// The tile that cuts `count` pixels with the least waste. A tile smaller than `few` behind it
+    /// is as slow as one of two pixels more.
     static constexpr std::size_t tile_pixels(std::size_t count) noexcept {
         const auto cost = [count](std::size_t tile) {
-            const std::size_t rest = count % tile;
-            return count - rest + (rest == 0 ? 0 : fitting(rest)) + (rest - 1 < fewest ? 2 : 0);
+            const std::size_t rest = count % tile, last = rest == 0 ? 0 : fitting(rest);
+            return count - rest + last + (last != 0 && last < few ? 2 : 0);
         };
         return cost(few) < cost(columns) ? few : columns;
     }
