@@ -1,8 +1,8 @@
 // Peak memory of a process that prepares ResNet-18 from its packed weights and classifies one
 // image: what the operating system counted, less what the process held before.
 
-#include "../support/resnet.hpp"
 #include "../support/report.hpp"
+#include "../support/resnet.hpp"
 
 #include <s3/net/program.hpp>
 

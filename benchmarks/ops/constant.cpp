@@ -101,7 +101,7 @@ void stencil_by_pairs(const std::uint8_t* x, std::int16_t* y, const std::int8_t 
     for (std::size_t i = 0; i + 2 < height; ++i)
         for (std::size_t j = 0; j + 67 <= width; j += 64) {
             __m512i even = _mm512_setzero_si512(), odd = even;
-            S3_UNROLL for (std::size_t a = 0; a < 3; ++a) {
+            S3_UNROLL_FOR(std::size_t a = 0; a < 3; ++a) {
                 const std::uint8_t* p = x + (i + a) * width + j;
                 const auto term = [&](std::size_t offset, __m512i v) {
                     return _mm512_maddubs_epi16(_mm512_loadu_si512(p + offset), v);

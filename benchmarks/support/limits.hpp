@@ -38,7 +38,7 @@ template <class Vector, class Step>
 S3_NOINLINE void spin(Step step) {
     Vector v[chains] = {};
     for (int i = 0; i < rounds; ++i)
-        S3_UNROLL for (int c = 0; c < chains; ++c) {
+        S3_UNROLL_FOR(int c = 0; c < chains; ++c) {
             v[c] = step(v[c]);
             asm volatile("" : S3_BENCH_REGISTER(v[c]));
         }
@@ -115,12 +115,13 @@ inline void stream_read(const std::byte* p, std::size_t bytes) {
     constexpr std::size_t ahead = 8192, step = 8 * sizeof(V);
     V sum[8] = {};
     for (const std::byte* end = p + bytes / step * step; p < end; p += step) {
-        S3_UNROLL for (std::size_t line = 0; line < step; line += 64)
+        S3_UNROLL_FOR(std::size_t line = 0; line < step; line += 64)
             __builtin_prefetch(p + ahead + line);
-        S3_UNROLL for (std::size_t i = 0; i < 8; ++i) sum[i] +=
-            *reinterpret_cast<const V*>(p + i * sizeof(V));
+        S3_UNROLL_FOR(std::size_t i = 0; i < 8; ++i)
+            sum[i] += *reinterpret_cast<const V*>(p + i * sizeof(V));
     }
-    S3_UNROLL for (auto& s : sum) asm volatile("" : S3_BENCH_REGISTER(s));
+    S3_UNROLL_FOR(auto& s : sum)
+        asm volatile("" : S3_BENCH_REGISTER(s));
 }
 
 } // namespace s3::bench

@@ -7,15 +7,14 @@
 #define S3_ASSERT(condition) assert(condition)
 #endif
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define S3_INLINE __forceinline
-#define S3_NOINLINE __declspec(noinline)
-#define S3_RESTRICT __restrict
-#else
+#if !defined(__GNUC__) // clang has it, too
+#error "s3 is written for GCC and Clang: it needs their attributes and vector built-ins"
+#endif
 #define S3_INLINE inline __attribute__((always_inline))
 #define S3_NOINLINE __attribute__((noinline))
 #define S3_RESTRICT __restrict__
-#endif
+/// Behind the parameters of a lambda that must become part of the loop that calls it.
+#define S3_INLINE_LAMBDA __attribute__((always_inline))
 
 // `value()` of a failed result throws only where exceptions exist.
 #if defined(__cpp_exceptions) || defined(_CPPUNWIND)
@@ -24,11 +23,10 @@
 #define S3_HAS_EXCEPTIONS 0
 #endif
 
-// Full unrolling of short loops over registers: without it they would live in memory.
+// S3_UNROLL_FOR(init; condition; step) is a `for` that compilers unroll fully: arrays of vectors
+// that it indexes live in registers only then.
 #if defined(__clang__)
-#define S3_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define S3_UNROLL _Pragma("GCC unroll 64")
+#define S3_UNROLL_FOR(...) _Pragma("clang loop unroll(full)") for (__VA_ARGS__)
 #else
-#define S3_UNROLL
+#define S3_UNROLL_FOR(...) _Pragma("GCC unroll 64") for (__VA_ARGS__)
 #endif

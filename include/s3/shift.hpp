@@ -1,5 +1,6 @@
 #pragma once
-// s3: low-bit shift networks. Everything but the opt-in headers of io/ and interop/, in reading order.
+// s3: low-bit shift networks. Everything but the opt-in headers of io/ and interop/, in reading
+// order.
 
 // clang-format off
 #include <s3/version.hpp>

@@ -22,7 +22,7 @@ public:
     buffer() = default;
 
     /// `size` zeroed elements, or `errc::out_of_memory`.
-    [[nodiscard]] static result<buffer> make(std::size_t size) {
+    static result<buffer> make(std::size_t size) {
         if (size == 0)
             return buffer();
         if (size > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T))
@@ -33,7 +33,7 @@ public:
         std::memset(raw, 0, size * sizeof(T));
         return buffer(static_cast<T*>(raw), size);
     }
-    [[nodiscard]] static result<buffer> copy_of(std::span<const T> from) {
+    static result<buffer> copy_of(std::span<const T> from) {
         auto copy = make(from.size());
         if (copy && !from.empty())
             std::memcpy(copy->data(), from.data(), from.size_bytes());

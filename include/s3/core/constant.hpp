@@ -81,10 +81,9 @@ template <constant_matrix W, std::size_t Row, class V, class X>
 [[nodiscard]] S3_INLINE constexpr V row_sum(const X& x) noexcept {
     V sum(0);
     constexpr int top = highest_shift<W, Row>();
-    [&]<std::size_t... S>(std::index_sequence<S...>) __attribute__((always_inline)) {
-        const auto plane = [&]<int Shift, std::size_t... I>(std::integral_constant<int, Shift>,
-                                                            std::index_sequence<I...>)
-            __attribute__((always_inline)) {
+    [&]<std::size_t... S>(std::index_sequence<S...>) S3_INLINE_LAMBDA {
+        const auto plane = [&]<int Shift, std::size_t... I>(
+            std::integral_constant<int, Shift>, std::index_sequence<I...>) S3_INLINE_LAMBDA {
             if constexpr (Shift < top)
                 sum = static_cast<V>(sum + sum);
             (add_term<W(Row, I), Shift>(sum, static_cast<V>(x(I))), ...);
@@ -100,7 +99,7 @@ template <constant_matrix W, std::size_t Row, class V, class X>
 /// All rows of W for one vector (or value) of columns.
 template <constant_matrix W, class V, class X, class Store>
 S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
-    [&]<std::size_t... Row>(std::index_sequence<Row...>) __attribute__((always_inline)) {
+    [&]<std::size_t... Row>(std::index_sequence<Row...>) S3_INLINE_LAMBDA {
         (store(std::integral_constant<std::size_t, Row>{}, row_sum<W, Row, V>(x)), ...);
     }
     (std::make_index_sequence<W.rows>{});

@@ -39,9 +39,9 @@ struct conv_options {
 
 namespace detail {
 
-[[nodiscard]] inline result<std::size_t> output_size(std::size_t in, std::size_t kernel,
-                                                     std::size_t stride, std::size_t padding,
-                                                     std::size_t dilation, const char* argument) {
+inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::size_t stride,
+                                       std::size_t padding, std::size_t dilation,
+                                       const char* argument) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (kernel == 0 || kernel > limit)
         return error(errc::bad_option, "filter.shape").got(kernel);
@@ -90,9 +90,8 @@ struct pixel_window {
 } // namespace detail
 
 /// Height and width of the output, or what does not fit.
-[[nodiscard]] inline result<extent> output_extent(std::size_t height, std::size_t width,
-                                                  const filter_shape& filter,
-                                                  const conv_options& o) {
+inline result<extent> output_extent(std::size_t height, std::size_t width,
+                                    const filter_shape& filter, const conv_options& o) {
     const auto h = detail::output_size(height, filter.height, o.stride.height, o.padding.height,
                                        o.dilation.height, "image.height");
     if (!h)

@@ -172,7 +172,7 @@ private:
 
 /// Success or an error, for calls that write into the caller's buffers.
 template <>
-class [[nodiscard]] result<void> {
+class result<void> {
 public:
     result() = default;
     result(const s3::error& e) : error_(e) {}

@@ -34,7 +34,7 @@ struct matrix_view {
     }
 
     /// An error unless the buffer holds the shape.
-    [[nodiscard]] status check(const char* argument) const noexcept {
+    status check(const char* argument) const noexcept {
         if (stride < columns)
             return error(errc::bad_option, argument).got(stride).needs(columns);
         if (rows == 0 || columns == 0)
@@ -71,7 +71,7 @@ struct image_view {
                                           : ((n * channels + c) * height + h) * width + w;
     }
 
-    [[nodiscard]] status check(const char* argument) const noexcept {
+    status check(const char* argument) const noexcept {
         if (data.size() < size())
             return error(errc::buffer_too_small, argument).got(data.size()).needs(size());
         return {};

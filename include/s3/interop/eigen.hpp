@@ -53,8 +53,9 @@ requires(bool(M::IsRowMajor)) [[nodiscard]] auto rows(M& m) noexcept {
 /// Latents behind matrices in the order of `fields`: sign, sparse (in formats with zero),
 /// shift_1 … shift_T. Errors: shapes that differ.
 template <shift_weight_format F, contiguous First, contiguous... Rest>
-requires(sizeof...(Rest) + 1 == latents_per_weight<F>)
-    [[nodiscard]] result<latents<F>> latents_of(First& sign, Rest&... rest) noexcept {
+requires(sizeof...(Rest) + 1 == latents_per_weight<F>) result<latents<F>> latents_of(First& sign,
+                                                                                     Rest&... rest)
+noexcept {
     static_assert(((bool(Rest::IsRowMajor) == bool(First::IsRowMajor)) && ...),
                   "latents must share one storage order");
     const std::array<Eigen::Index, latents_per_weight<F>> heights{sign.rows(), rest.rows()...};

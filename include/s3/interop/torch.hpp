@@ -141,9 +141,7 @@ public:
             return {};
     }
     [[nodiscard]] const char* format() const noexcept override { return F::name; }
-    [[nodiscard]] status validate() const override {
-        return s3::validate(latents_of<F>(aligned(fields_)));
-    }
+    status validate() const override { return s3::validate(latents_of<F>(aligned(fields_))); }
     float initialize_from(const Tensor& weights) override {
         ::torch::NoGradGuard guard;
         const float unit = libtorch::initialize_from<F>(weights, fields_);

@@ -27,10 +27,9 @@ struct import_options {
     bool float_last = false;
 };
 
-[[nodiscard]] inline result<imported_network> import_network(const safetensors::contents& file,
-                                                             const description& given,
-                                                             const import_options& o,
-                                                             std::string& where) {
+inline result<imported_network> import_network(const safetensors::contents& file,
+                                               const description& given, const import_options& o,
+                                               std::string& where) {
     description d = given;
     if (o.float_last && !d.steps.empty())
         d.steps.back().format = "float";

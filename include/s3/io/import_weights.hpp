@@ -49,7 +49,7 @@ public:
         : file_(file), name_(name), shape_(shape), o_(o),
           count_(saturating_mul(shape.out_channels, shape.columns())) {}
 
-    [[nodiscard]] result<imported_weights> run() {
+    result<imported_weights> run() {
         for (const double d : o_.divide)
             uneven_ |= d != o_.divide[0];
         if (auto s = has("bias") ? read("bias", shape_.out_channels, out_.bias) : status(); !s)
@@ -74,7 +74,7 @@ private:
         return file_.tensors.count(name_ + "." + field) != 0;
     }
     template <class T>
-    [[nodiscard]] status read(const std::string& field, std::size_t count, std::vector<T>& to) {
+    status read(const std::string& field, std::size_t count, std::vector<T>& to) {
         const auto found = file_.tensors.find(name_ + "." + field);
         if (found == file_.tensors.end())
             return error(errc::foreign, "weight (no such tensor)");
@@ -111,7 +111,7 @@ private:
 
     /// `real` as state dicts have it, [out][in][height][width].
     template <class F>
-    [[nodiscard]] status pack_as(std::span<const double> values, const pack_options& options) {
+    status pack_as(std::span<const double> values, const pack_options& options) {
         auto packed = pack_filter<F>(values, shape_, filter_order::oihw, options);
         if (!packed)
             return packed.error();
@@ -121,7 +121,7 @@ private:
     }
     /// Calls f with the format of this name.
     template <std::size_t Index = 0, class Function>
-    [[nodiscard]] static status with_format(std::string_view name, Function&& f) {
+    static status with_format(std::string_view name, Function&& f) {
         if constexpr (Index < std::variant_size_v<any_filter>) {
             using format = typename std::variant_alternative_t<Index, any_filter>::format;
             return name == format::name ? f(format{}) : with_format<Index + 1>(name, f);
@@ -131,7 +131,7 @@ private:
     }
 
     template <bool Zero>
-    [[nodiscard]] status realize_any() {
+    status realize_any() {
         out_.method = Zero ? "S3 latents" : "DenseShift latents";
         std::size_t shifts = has("weight_shift") ? 1 : 0;
         while (has("weight_shift" + std::to_string(shifts + 1)))
@@ -148,7 +148,7 @@ private:
         return done;
     }
     template <class F>
-    [[nodiscard]] status realize_as() {
+    status realize_as() {
         std::array<std::vector<float>, latents_per_weight<F>> memory;
         std::array<std::span<const float>, latents_per_weight<F>> fields;
         for (std::size_t k = 0; k < memory.size(); ++k) {
@@ -162,7 +162,7 @@ private:
         real_.assign(weights.begin(), weights.end());
         return pack_exact<F>({}, 0);
     }
-    [[nodiscard]] status deep_shift() {
+    status deep_shift() {
         out_.method = "DeepShift";
         std::vector<double> sign;
         if (auto s = read("shift", count_, real_); !s)
@@ -175,7 +175,7 @@ private:
                            static_cast<int>(std::clamp(std::nearbyint(real_[i]), -99.0, 99.0)));
         return keep_exactly() ? pack_found() : error(errc::not_in_format, "weight.shift");
     }
-    [[nodiscard]] status real_weights() {
+    status real_weights() {
         out_.method = "real weights";
         if (auto s = read("weight", count_, real_); !s)
             return s;
@@ -257,7 +257,7 @@ private:
         });
         return good;
     }
-    [[nodiscard]] status pack_found() {
+    status pack_found() {
         std::string_view name = o_.format;
         if (!fits(name))
             for (const char* candidate :
@@ -273,7 +273,7 @@ private:
     }
     /// Packs real weights that are values of F times `units`, or simply values of F.
     template <class F>
-    [[nodiscard]] status pack_exact(std::vector<double> units, int offset) {
+    status pack_exact(std::vector<double> units, int offset) {
         std::vector<double> values(count_);
         for (std::size_t i = 0; i < count_; ++i) {
             const double u =
@@ -306,7 +306,7 @@ private:
             values[i] /= o_.divide[i / taps % shape_.in_channels];
         return values;
     }
-    [[nodiscard]] status round_to_int8() {
+    status round_to_int8() {
         out_.method = "rounded";
         auto values = divided();
         std::vector<float> scale(o_.one_scale ? 1 : shape_.out_channels, 0);
@@ -322,7 +322,7 @@ private:
         return pack_as<int8_weights>(values, {0, scale});
     }
     template <class F>
-    [[nodiscard]] status round_to() {
+    status round_to() {
         out_.method = "rounded";
         if (uneven_)
             return error(errc::unsupported, "weight (different std need int8)");
@@ -383,10 +383,9 @@ private:
 
 } // namespace detail
 
-[[nodiscard]] inline result<imported_weights> import_weights(const safetensors::contents& file,
-                                                             const std::string& name,
-                                                             const filter_shape& shape,
-                                                             const weight_options& o = {}) {
+inline result<imported_weights> import_weights(const safetensors::contents& file,
+                                               const std::string& name, const filter_shape& shape,
+                                               const weight_options& o = {}) {
     return detail::weight_importer(file, name, shape, o).run();
 }
 

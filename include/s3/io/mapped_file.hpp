@@ -45,7 +45,7 @@ public:
         return bytes_;
     }
 
-    [[nodiscard]] static result<mapped_file> open(const std::string& path) {
+    static result<mapped_file> open(const std::string& path) {
         mapped_file file;
 #if S3_HAS_MMAP
         const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

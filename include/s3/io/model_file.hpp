@@ -90,7 +90,7 @@ public:
         unsigned_of(&(*v)[1], argument, to.width);
     }
     /// The first error; a field that nobody asked for is one.
-    [[nodiscard]] status finish() const {
+    status finish() const {
         if (wrong_ != nullptr)
             return error(errc::foreign, wrong_).at(number_);
         if (object_.size() != taken_)
@@ -161,7 +161,7 @@ private:
     return {{"kind", "float_linear"}, {"input", l.input}};
 }
 
-[[nodiscard]] inline status read_value(const json& j, std::size_t number, net::value_info& v) {
+inline status read_value(const json& j, std::size_t number, net::value_info& v) {
     fields f(j, number);
     f.take("model.height", v.height);
     f.take("model.width", v.width);
@@ -174,8 +174,8 @@ private:
 
 /// The filter of whatever format the record has.
 template <std::size_t Index = 0>
-[[nodiscard]] result<net::any_filter> read_filter(std::span<const std::byte> record,
-                                                  const layout::header& h, stream_memory memory) {
+result<net::any_filter> read_filter(std::span<const std::byte> record, const layout::header& h,
+                                    stream_memory memory) {
     if constexpr (Index < std::variant_size_v<net::any_filter>) {
         using filter = std::variant_alternative_t<Index, net::any_filter>;
         using format = typename filter::format;
@@ -196,7 +196,7 @@ public:
     reader(const safetensors::contents& file, stream_memory memory)
         : file_(file), memory_(memory) {}
 
-    [[nodiscard]] result<net::model> read(const json& network) {
+    result<net::model> read(const json& network) {
         net::model m;
         fields top(network, 0);
         top.take("model.output_scale", m.output_scale);
@@ -230,7 +230,7 @@ public:
     }
 
 private:
-    [[nodiscard]] status read_layer(const json& j, const net::model& m, net::layer& l) {
+    status read_layer(const json& j, const net::model& m, net::layer& l) {
         const std::size_t number = m.layers.size();
         fields f(j, number);
         std::string kind;
@@ -272,7 +272,7 @@ private:
         }
         return f.finish();
     }
-    [[nodiscard]] status read_convolution(fields& f, const net::model& m, net::layer& l) {
+    status read_convolution(fields& f, const net::model& m, net::layer& l) {
         const std::size_t number = m.layers.size();
         net::convolution c;
         f.take("model.input", c.input);
@@ -315,8 +315,8 @@ private:
     }
     /// The layer's tensor that is named behind "model.", if there is one.
     template <class T>
-    [[nodiscard]] status read_list(const net::layer& l, const char* argument, std::size_t number,
-                                   std::vector<T>& to) {
+    status read_list(const net::layer& l, const char* argument, std::size_t number,
+                     std::vector<T>& to) {
         const safetensors::tensor* t = tensor(l.name + "." + (argument + 6));
         if (t == nullptr)
             return {};
@@ -343,8 +343,8 @@ private:
 } // namespace detail
 
 /// The network in the bytes of a file.
-[[nodiscard]] inline result<net::model> read(std::span<const std::byte> bytes,
-                                             stream_memory memory = stream_memory::copy) {
+inline result<net::model> read(std::span<const std::byte> bytes,
+                               stream_memory memory = stream_memory::copy) {
     const auto file = safetensors::read(bytes);
     if (!file)
         return file.error();
@@ -364,7 +364,7 @@ private:
 
 /// The bytes of a file that `read` gives back as `m`. Errors: those of net::check; layers without a
 /// name of their own.
-[[nodiscard]] inline result<std::vector<std::byte>> write(const net::model& m) {
+inline result<std::vector<std::byte>> write(const net::model& m) {
     using detail::json;
     if (auto s = net::check(m); !s)
         return s.error();
@@ -407,7 +407,7 @@ private:
     return safetensors::write(file);
 }
 
-[[nodiscard]] inline status save(const net::model& m, const std::string& path) {
+inline status save(const net::model& m, const std::string& path) {
     const auto bytes = write(m);
     if (!bytes)
         return bytes.error();
@@ -420,7 +420,7 @@ struct loaded_model {
     net::model model;
 };
 
-[[nodiscard]] inline result<loaded_model> load(const std::string& path) {
+inline result<loaded_model> load(const std::string& path) {
     auto file = mapped_file::open(path);
     if (!file)
         return file.error();

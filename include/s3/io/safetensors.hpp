@@ -142,8 +142,8 @@ inline constexpr const char* metadata_key = "__metadata__";
 }
 
 /// One entry of the header; `tensor::data` is set if its offsets lie within `data`.
-[[nodiscard]] inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number,
-                                               std::span<const std::byte> data) {
+inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number,
+                                 std::span<const std::byte> data) {
     if (!entry.is_object() || entry.size() != 3)
         return error(errc::foreign, "safetensors.tensor").at(number);
     const auto type = entry.find("dtype");
@@ -179,7 +179,7 @@ inline constexpr const char* metadata_key = "__metadata__";
 }
 
 /// The tensors must fill the data exactly: no byte unused, none used twice.
-[[nodiscard]] inline status check_cover(const contents& file, std::span<const std::byte> data) {
+inline status check_cover(const contents& file, std::span<const std::byte> data) {
     struct range {
         std::size_t begin, size, number;
     };
@@ -214,7 +214,7 @@ using bits_of = std::conditional_t<
 } // namespace detail
 
 /// The tensors and metadata of a whole file. Views into `bytes`, which must outlive them.
-[[nodiscard]] inline result<contents> read(std::span<const std::byte> bytes) {
+inline result<contents> read(std::span<const std::byte> bytes) {
     if (bytes.size() < detail::prefix_bytes)
         return error(errc::truncated, "safetensors.length")
             .got(bytes.size())
@@ -258,7 +258,7 @@ using bits_of = std::conditional_t<
 
 /// The bytes of a file that `read` gives back as `file`. Errors: a shape that does not fit the
 /// data, a name that is reserved or not UTF-8.
-[[nodiscard]] inline result<std::vector<std::byte>> write(const contents& file) {
+inline result<std::vector<std::byte>> write(const contents& file) {
     using nlohmann::json;
     json header = json::object();
     if (!file.metadata.empty())
@@ -311,8 +311,8 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
 
 /// The values of a tensor whose type is T's.
 template <class T>
-requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-    [[nodiscard]] result<std::vector<T>> from_bytes(const tensor& t) {
+requires(std::is_arithmetic_v<T> &&
+         !std::is_same_v<T, bool>) result<std::vector<T>> from_bytes(const tensor& t) {
     constexpr dtype wanted = [] {
         constexpr dtype floats[] = {dtype::f32, dtype::f64};
         constexpr dtype integers[][2] = {{dtype::u8, dtype::i8},
@@ -334,7 +334,7 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
 }
 
 /// The bytes of a file on disk.
-[[nodiscard]] inline result<std::vector<std::byte>> load(const std::string& path) {
+inline result<std::vector<std::byte>> load(const std::string& path) {
     std::FILE* file = std::fopen(path.c_str(), "rb");
     if (file == nullptr)
         return error(errc::io, "path (cannot be opened)");
@@ -351,7 +351,7 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.
-[[nodiscard]] inline status save(const std::string& path, std::span<const std::byte> bytes) {
+inline status save(const std::string& path, std::span<const std::byte> bytes) {
     const std::string draft = path + ".part";
     std::FILE* file = std::fopen(draft.c_str(), "wb");
     if (file == nullptr)

@@ -27,7 +27,7 @@ struct decoder {
     /// One step of the block at hand: stored, and as R vectors.
     template <int Step>
     S3_INLINE void load(typename engine::weights (&w)[R]) const noexcept {
-        S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+        S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
             if constexpr (Step == 0)
                 prefetch(r);
             // From cache for each step: sums need the registers.
@@ -47,7 +47,7 @@ struct decoder {
             for (std::size_t r = 0; r < R; ++r) {
                 d.prefetch(r);
                 const auto planes = layout::template load<arch>(d.from + r * panel_stride);
-                simd::unrolled<steps>([&](auto step) __attribute__((always_inline)) {
+                simd::unrolled<steps>([&](auto step) S3_INLINE_LAMBDA {
                     engine::store(d.to + (step * R + r) * lanes,
                                   Unit::template decode<step>(planes.v[layout::vector_of(step)]));
                 });
@@ -57,7 +57,7 @@ struct decoder {
 
 private:
     S3_INLINE void prefetch(std::size_t r) const noexcept {
-        S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
+        S3_UNROLL_FOR(std::size_t line = 0; line < block_bytes; line += 64)
             __builtin_prefetch(from + r * panel_stride + ahead + line, 0, 2);
     }
 };

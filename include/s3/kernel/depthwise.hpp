@@ -22,7 +22,7 @@ requires(!Shift || F::is_shift) struct depthwise {
         buffer<std::int32_t> shift; ///< with Shift alone
     };
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
+    static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const auto& m = from.matrix;
         auto value = buffer<sum>::make(m.size());
         auto shift = buffer<std::int32_t>::make(Shift ? m.size() : 0);
@@ -45,10 +45,10 @@ requires(!Shift || F::is_shift) struct depthwise {
     }
 
     /// Work is counted in output pixels.
-    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+    static std::size_t units(std::size_t batch, const extent& out) noexcept {
         return batch * out.height * out.width;
     }
-    [[nodiscard]] static constexpr std::size_t scratch_bytes(const filter&) noexcept { return 0; }
+    static constexpr std::size_t scratch_bytes(const filter&) noexcept { return 0; }
 
     /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp.
     template <class Sink>

@@ -41,25 +41,22 @@ struct depthwise_bytes {
         buffer<std::int32_t> initial;
 
         /// Output pixels of a stretch: what is interleaved for them stays in the nearest cache.
-        [[nodiscard]] std::size_t stretch() const noexcept {
+        std::size_t stretch() const noexcept {
             return std::clamp<std::size_t>(2 * stretch_limit / (stride * groups) / pixels, 1,
                                            stretch_limit / pixels) *
                    pixels;
         }
-        [[nodiscard]] std::size_t column_bytes() const noexcept { return groups * block * 4; }
-        [[nodiscard]] std::size_t columns() const noexcept {
-            return (stretch() - 1) * stride + reach + 1;
-        }
+        std::size_t column_bytes() const noexcept { return groups * block * 4; }
+        std::size_t columns() const noexcept { return (stretch() - 1) * stride + reach + 1; }
     };
 
     /// Whether a stretch fits the cache.
-    [[nodiscard]] static bool serves(const filter_shape& f, const conv_options& o) noexcept {
+    static bool serves(const filter_shape& f, const conv_options& o) noexcept {
         return f.height <= 16 && o.stride.width <= 4 && f.width <= 64 &&
                o.dilation.width * (f.width - 1) <= 64;
     }
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from,
-                                                const conv_options& o) {
+    static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
         const auto& m = from.matrix;
         filter f{from.shape,
                  (from.shape.height + 3) / 4,
@@ -92,10 +89,10 @@ struct depthwise_bytes {
     }
 
     /// Work is counted in output pixels.
-    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+    static std::size_t units(std::size_t batch, const extent& out) noexcept {
         return batch * out.height * out.width;
     }
-    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+    static std::size_t scratch_bytes(const filter& f) noexcept {
         return f.columns() * f.column_bytes() + f.stretch() * block * sizeof(std::int32_t) + block;
     }
 
@@ -128,11 +125,10 @@ struct depthwise_bytes {
                     continue;
                 const std::size_t first = i;
                 for (; i < channels; i += lanes)
-                    multiply<1>(
-                        f, o, columns, c, i, f.initial.data() + c + i, count,
-                        [&](std::size_t p, const vectors<1>& v) __attribute__((always_inline)) {
-                            simd::store<Arch>(sums + p * block + i, v[0]);
-                        });
+                    multiply<1>(f, o, columns, c, i, f.initial.data() + c + i, count,
+                                [&](std::size_t p, const vectors<1>& v) S3_INLINE_LAMBDA {
+                                    simd::store<Arch>(sums + p * block + i, v[0]);
+                                });
                 store_columns(sink, n, count, c + first, channels - first, sums + first, block);
             }
             n += count;
@@ -195,7 +191,8 @@ private:
         for (std::size_t i = 0; i < count; ++i, to += column) {
             simd::interleave<Arch, std::is_signed_v<X>>(rows.at,
                                                         Channels == 0 ? channels : Channels, to);
-            S3_UNROLL for (std::size_t r = 0; r < 4; ++r) rows.at[r] += rows.step[r];
+            S3_UNROLL_FOR(std::size_t r = 0; r < 4; ++r)
+                rows.at[r] += rows.step[r];
         }
     }
 
@@ -210,11 +207,9 @@ private:
             alignas(64) std::int32_t start[V * lanes];
             const std::size_t m = c + i;
             const auto finish = sink.template finisher<Arch, V>(m, f.initial.data() + m, start);
-            multiply<V>(
-                f, o, columns, c, i, start,
-                count, [&](std::size_t p, const vectors<V>& v) __attribute__((always_inline)) {
-                    finish(to[p] + m, v);
-                });
+            multiply<V>(f, o, columns, c, i, start, count,
+                        [&](std::size_t p, const vectors<V>& v)
+                            S3_INLINE_LAMBDA { finish(to[p] + m, v); });
         }
         return i;
     }
@@ -243,39 +238,42 @@ private:
                                const Finish& finish) {
         vectors<V> total[C];
         typename engine::partial part[C][V];
-        S3_UNROLL for (std::size_t i = 0; i < C; ++i)
-            S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
-            total[i][v] = simd::load<std::int32_t, Arch>(initial + v * lanes);
-            if constexpr (engine::narrow)
-                part[i][v] = typename engine::partial(0);
-            else
-                part[i][v] = total[i][v];
-        }
+        S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i)
+            S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v) {
+                total[i][v] = simd::load<std::int32_t, Arch>(initial + v * lanes);
+                if constexpr (engine::narrow)
+                    part[i][v] = typename engine::partial(0);
+                else
+                    part[i][v] = total[i][v];
+            }
         const std::size_t column = f.column_bytes(), next = f.stride * column;
         std::size_t room = engine::widen_every;
         for (std::size_t k = 0; k < f.shape.width; ++k, x += o.dilation.width * column)
             for (std::size_t g = 0; g < f.groups; ++g, w += block) {
                 typename engine::weights weights[V];
-                S3_UNROLL for (std::size_t v = 0; v < V; ++v) weights[v] =
-                    engine::load(w + v * lanes);
-                S3_UNROLL for (std::size_t i = 0; i < C; ++i)
-                    S3_UNROLL for (std::size_t v = 0; v < V; ++v) part[i][v] = engine::step(
-                        part[i][v],
-                        simd::load<std::uint8_t, Arch>(x + i * next + (g * block + v * lanes) * 4),
-                        weights[v]);
+                S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                    weights[v] = engine::load(w + v * lanes);
+                S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i)
+                    S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                        part[i][v] = engine::step(part[i][v],
+                                                  simd::load<std::uint8_t, Arch>(
+                                                      x + i * next + (g * block + v * lanes) * 4),
+                                                  weights[v]);
                 if (engine::narrow && --room == 0) {
                     room = engine::widen_every;
-                    S3_UNROLL for (std::size_t i = 0; i < C; ++i)
-                        S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
-                        total[i][v] = total[i][v] + engine::widen(part[i][v]);
-                        part[i][v] = typename engine::partial(0);
-                    }
+                    S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i)
+                        S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v) {
+                            total[i][v] = total[i][v] + engine::widen(part[i][v]);
+                            part[i][v] = typename engine::partial(0);
+                        }
                 }
             }
-        S3_UNROLL for (std::size_t i = 0; i < C; ++i) {
-            S3_UNROLL for (std::size_t v = 0; v < V; ++v) if constexpr (engine::narrow)
-                total[i][v] = total[i][v] + engine::widen(part[i][v]);
-            else total[i][v] = part[i][v];
+        S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i) {
+            S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                if constexpr (engine::narrow)
+                    total[i][v] = total[i][v] + engine::widen(part[i][v]);
+                else
+                    total[i][v] = part[i][v];
             finish(p + i, total[i]);
         }
     }

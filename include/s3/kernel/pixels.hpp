@@ -38,11 +38,11 @@ struct pixel_sink {
 };
 
 /// Pixels that together have whole vectors of rows on any machine; one, where rows are many.
-[[nodiscard]] constexpr std::size_t pixel_group(std::size_t rows) noexcept {
+constexpr std::size_t pixel_group(std::size_t rows) noexcept {
     return rows > 64 ? 1 : std::lcm(std::size_t{16}, rows) / rows;
 }
 /// Room for a scale, a bias and a shift per row of a group.
-[[nodiscard]] constexpr std::size_t pixel_sink_bytes(std::size_t rows) noexcept {
+constexpr std::size_t pixel_sink_bytes(std::size_t rows) noexcept {
     return pixel_group(rows) * rows * 9 / 64 * 64 + 64;
 }
 

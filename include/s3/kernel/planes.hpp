@@ -27,7 +27,7 @@ inline constexpr std::size_t block_columns = 32;
 
 /// Eight codes, one to a byte.
 template <int Bits>
-[[nodiscard]] inline std::uint64_t spread_codes(std::uint64_t codes) noexcept {
+inline std::uint64_t spread_codes(std::uint64_t codes) noexcept {
     constexpr std::uint64_t field = ((1u << Bits) - 1) * 0x0101010101010101u;
 #if defined(__BMI2__) && defined(__x86_64__)
     return _pdep_u64(codes, field);
@@ -65,7 +65,7 @@ struct planes {
 
     /// Vector I of the block at p, as 32-bit lanes: as it lies there, or the spare bits of all.
     template <std::size_t I, class Arch>
-    [[nodiscard]] static S3_INLINE auto vector(const std::uint8_t* p) noexcept {
+    static S3_INLINE auto vector(const std::uint8_t* p) noexcept {
         const auto load = [p](std::size_t i) {
             return simd::load<std::uint32_t, Arch>(
                 reinterpret_cast<const std::uint32_t*>(p + i * Arch::vector_bytes));
@@ -74,7 +74,7 @@ struct planes {
             return load(I);
         } else {
             auto gathered = load(Bits - 1) >> spare_shift(Bits - 1);
-            S3_UNROLL for (std::size_t i = 0; i < Bits - 1; ++i) {
+            S3_UNROLL_FOR(std::size_t i = 0; i < Bits - 1; ++i) {
                 constexpr std::uint32_t spare = (1u << spare_bits) - 1;
                 const auto here =
                     every_element(spare << (spare_bits * (Bits - 1 - static_cast<int>(i))));
@@ -90,11 +90,9 @@ struct planes {
         simd::lanes<std::uint32_t, Arch> v[vectors];
     };
     template <class Arch>
-    [[nodiscard]] static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {
+    static S3_INLINE block<Arch> load(const std::uint8_t* p) noexcept {
         block<Arch> b;
-        simd::unrolled<vectors>([&](auto i) __attribute__((always_inline)) {
-            b.v[i] = vector<i, Arch>(p);
-        });
+        simd::unrolled<vectors>([&](auto i) S3_INLINE_LAMBDA { b.v[i] = vector<i, Arch>(p); });
         return b;
     }
 
@@ -123,17 +121,17 @@ struct planes {
             std::uint32_t word[vectors] = {};
             if constexpr (W == 32) {
                 constexpr std::size_t p = per_element;
-                S3_UNROLL for (std::size_t v = 0; v < vectors; ++v) word[v] =
-                    static_cast<std::uint32_t>(take(v * p, v < Bits ? p : W - Bits * p));
+                S3_UNROLL_FOR(std::size_t v = 0; v < vectors; ++v)
+                    word[v] = static_cast<std::uint32_t>(take(v * p, v < Bits ? p : W - Bits * p));
             } else {
-                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i) {
                     const auto codes = spread_codes<Bits>(take(8 * i, 8));
                     const int even = static_cast<int>(2 * i), odd = even + 1;
                     word[vector_of(even)] |= static_cast<std::uint32_t>(codes) << bit_of(even);
                     word[vector_of(odd)] |= static_cast<std::uint32_t>(codes >> 32) << bit_of(odd);
                 }
             }
-            S3_UNROLL for (std::size_t v = 0; v < Bits; ++v) {
+            S3_UNROLL_FOR(std::size_t v = 0; v < Bits; ++v) {
                 if constexpr (spare_bits != 0) {
                     constexpr std::uint32_t field = every_element((1u << spare_bits) - 1);
                     const int from = spare_bits * (Bits - 1 - static_cast<int>(v));

@@ -20,7 +20,7 @@ struct column_table {
     std::size_t steps = 0;
     const Staged* nothing = nullptr;
 
-    [[nodiscard]] column_table from(std::size_t column) const noexcept {
+    column_table from(std::size_t column) const noexcept {
         return {at + column, stride, steps, nothing};
     }
 };
@@ -35,8 +35,8 @@ struct decoded {
     template <int>
     S3_INLINE void load(typename Engine::weights (&w)[R]) const noexcept {
         constexpr std::size_t lanes = simd::width32<typename Engine::arch>;
-        S3_UNROLL for (std::size_t r = 0; r < R; ++r) w[r] =
-            simd::in_register(Engine::load(from + r * lanes));
+        S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+            w[r] = simd::in_register(Engine::load(from + r * lanes));
     }
     S3_INLINE void advance() noexcept { skip(1); }
     S3_INLINE void skip(std::size_t count) noexcept {
@@ -100,24 +100,25 @@ struct register_tile {
         constexpr bool widens = Engine::widen_every < std::numeric_limits<std::size_t>::max();
         // Whole integers go on from where they were; others are added up apart, and then to it.
         constexpr bool keeps = std::is_same_v<partial, sums> && std::is_integral_v<element>;
-        const auto start = [&](std::size_t c, std::size_t r) __attribute__((always_inline)) {
+        const auto start = [&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
             return simd::load<element, arch>(from + from_at[c] + r * lanes);
         };
         partial p[C][R];
         [[maybe_unused]] sums total[C][R];
         if constexpr (widens)
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) total[c][r] = start(c, r);
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                    total[c][r] = start(c, r);
         std::size_t at = begin % x.steps;
         const auto* segment = x.at + begin / x.steps * x.stride;
         do {
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-                if constexpr (keeps)
-                    p[c][r] = start(c, r);
-                else
-                    p[c][r] = partial(0);
-            }
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
+                    if constexpr (keeps)
+                        p[c][r] = start(c, r);
+                    else
+                        p[c][r] = partial(0);
+                }
             // A stretch of steps ends with its segment, or where the partial sums must widen.
             std::size_t room = std::min<std::size_t>(steps, Engine::widen_every);
             steps -= room;
@@ -126,7 +127,7 @@ struct register_tile {
                 const typename Engine::staged* column[C];
                 room -= now;
                 bool nothing = true;
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
                     column[c] = segment[c] + at * Engine::columns_per_step;
                     nothing = nothing && segment[c] == x.nothing;
                 }
@@ -140,15 +141,15 @@ struct register_tile {
                     continue;
                 }
                 std::size_t s = 0;
-                const auto add = [&]<bool First>(auto step, std::bool_constant<First>)
-                    __attribute__((always_inline)) {
+                const auto add = [&]<bool First>(auto step,
+                                                 std::bool_constant<First>) S3_INLINE_LAMBDA {
                     typename Engine::weights v[R];
                     w.template load<step>(v);
-                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
                         const auto xc =
                             Engine::broadcast(column[c] + (s + step) * Engine::columns_per_step);
-                        S3_UNROLL for (std::size_t r = 0; r < R; ++r) p[c][r] =
-                            Engine::step(First ? partial(0) : p[c][r], xc, v[r]);
+                        S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                            p[c][r] = Engine::step(First ? partial(0) : p[c][r], xc, v[r]);
                     }
                 };
                 if constexpr (widens && Weights::steps == 1)
@@ -158,25 +159,24 @@ struct register_tile {
                         s = 1;
                     }
                 for (; s < now; s += Weights::steps, w.advance())
-                    simd::unrolled<Weights::steps>([&](auto step) __attribute__((always_inline)) {
-                        add(step, std::false_type{});
-                    });
+                    simd::unrolled<Weights::steps>(
+                        [&](auto step) S3_INLINE_LAMBDA { add(step, std::false_type{}); });
             }
             if constexpr (widens)
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                    S3_UNROLL for (std::size_t r = 0; r < R; ++r) total[c][r] =
-                        total[c][r] + Engine::widen(p[c][r]);
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                        total[c][r] = total[c][r] + Engine::widen(p[c][r]);
         } while (steps > 0);
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-            element* const out = to + to_at[c] + r * lanes;
-            if constexpr (widens)
-                simd::store<arch>(out, total[c][r]);
-            else if constexpr (keeps)
-                simd::store<arch>(out, p[c][r]);
-            else
-                simd::store<arch>(out, sums(p[c][r] + start(c, r)));
-        }
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
+                element* const out = to + to_at[c] + r * lanes;
+                if constexpr (widens)
+                    simd::store<arch>(out, total[c][r]);
+                else if constexpr (keeps)
+                    simd::store<arch>(out, p[c][r]);
+                else
+                    simd::store<arch>(out, sums(p[c][r] + start(c, r)));
+            }
     }
 
 private:

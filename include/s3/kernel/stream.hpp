@@ -85,19 +85,21 @@ private:
         const auto start =
             simd::load<lane, arch>(reinterpret_cast<const lane*>(w.initial + panel * lanes));
         typename engine::sums total[C];
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] = start;
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+            total[c] = start;
         while (blocks > 0) {
             typename engine::partial p[chains][C];
-            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) p[i][c] = typename engine::partial(0);
+            S3_UNROLL_FOR(std::size_t i = 0; i < chains; ++i)
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    p[i][c] = typename engine::partial(0);
             const std::size_t now = std::min(blocks, segment);
             for (std::size_t b = 0; b < now; ++b, data += block_bytes, x += block_columns) {
-                S3_UNROLL for (std::size_t line = 0; line < block_bytes; line += 64)
+                S3_UNROLL_FOR(std::size_t line = 0; line < block_bytes; line += 64)
                     __builtin_prefetch(data + prefetch + line, 0, locality);
                 const auto planes = layout::template load<arch>(data);
-                simd::unrolled<layout::steps>([&](auto step) __attribute__((always_inline)) {
+                simd::unrolled<layout::steps>([&](auto step) S3_INLINE_LAMBDA {
                     const auto v = Unit::template decode<step>(planes.v[layout::vector_of(step)]);
-                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
                         auto& chain = p[step % chains][c];
                         chain = engine::step(
                             chain,
@@ -105,12 +107,13 @@ private:
                     }
                 });
             }
-            S3_UNROLL for (std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL for (std::size_t c = 0; c < C; ++c) total[c] =
-                    total[c] + engine::widen(p[i][c]);
+            S3_UNROLL_FOR(std::size_t i = 0; i < chains; ++i)
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    total[c] = total[c] + engine::widen(p[i][c]);
             blocks -= now;
         }
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) simd::store<arch>(out + c * lanes, total[c]);
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+            simd::store<arch>(out + c * lanes, total[c]);
     }
 };
 

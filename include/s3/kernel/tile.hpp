@@ -270,7 +270,7 @@ private:
     template <std::size_t Height>
     static S3_INLINE void fetch(const sum* to, const std::size_t* to_at, std::size_t count) {
         for (std::size_t c = 0; c < count; ++c)
-            S3_UNROLL for (std::size_t i = 0; i < Height; i += 64 / sizeof(sum))
+            S3_UNROLL_FOR(std::size_t i = 0; i < Height; i += 64 / sizeof(sum))
                 __builtin_prefetch(to + to_at[c] + i, 1);
     }
 };

@@ -48,10 +48,13 @@ struct window_tile {
         std::size_t from_stride = 0;
         do {
             partial p[C][R];
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
-                    p[c][i] = partial(0);
-            else p[c][i] = simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t i = 0; i < R; ++i)
+                    if constexpr (Engine::narrow)
+                        p[c][i] = partial(0);
+                    else
+                        p[c][i] =
+                            simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
             // A stretch of steps ends with its run, or where the partial sums must widen.
             std::size_t room = std::min<std::size_t>(left, Engine::widen_every);
             left -= room;
@@ -59,18 +62,19 @@ struct window_tile {
                 const std::size_t now = std::min(room, x.steps - at);
                 // One pointer for three pixels: the others are at 1 and 2 distances from it.
                 const std::uint8_t* q[(C + 2) / 3];
-                S3_UNROLL for (std::size_t g = 0; g < (C + 2) / 3; ++g) q[g] =
-                    x.runs[r] + (first + 3 * g) * distance + at * bytes;
+                S3_UNROLL_FOR(std::size_t g = 0; g < (C + 2) / 3; ++g)
+                    q[g] = x.runs[r] + (first + 3 * g) * distance + at * bytes;
                 for (std::size_t s = 0; s < now; ++s, w += R * lanes) {
                     typename Engine::weights v[R];
-                    S3_UNROLL for (std::size_t i = 0; i < R; ++i) v[i] =
-                        Engine::load(w + i * lanes);
-                    S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+                    S3_UNROLL_FOR(std::size_t i = 0; i < R; ++i)
+                        v[i] = Engine::load(w + i * lanes);
+                    S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
                         const auto xc = Engine::broadcast(q[c / 3] + c % 3 * distance);
-                        S3_UNROLL for (std::size_t i = 0; i < R; ++i) p[c][i] =
-                            Engine::step(p[c][i], xc, v[i]);
+                        S3_UNROLL_FOR(std::size_t i = 0; i < R; ++i)
+                            p[c][i] = Engine::step(p[c][i], xc, v[i]);
                     }
-                    S3_UNROLL for (std::size_t g = 0; g < (C + 2) / 3; ++g) q[g] += bytes;
+                    S3_UNROLL_FOR(std::size_t g = 0; g < (C + 2) / 3; ++g)
+                        q[g] += bytes;
                 }
                 room -= now;
                 at += now;
@@ -78,14 +82,17 @@ struct window_tile {
                     at = 0, ++r;
             }
             vectors total[C];
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-                S3_UNROLL for (std::size_t i = 0; i < R; ++i) if constexpr (Engine::narrow)
-                    total[c][i] =
-                        Engine::widen(p[c][i]) +
-                        simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
-            else total[c][i] = p[c][i];
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t i = 0; i < R; ++i)
+                    if constexpr (Engine::narrow)
+                        total[c][i] =
+                            Engine::widen(p[c][i]) +
+                            simd::load<std::int32_t, arch>(from + c * from_stride + i * lanes);
+                    else
+                        total[c][i] = p[c][i];
             // In order: what a vector writes beyond the rows is the next pixel's to overwrite.
-            S3_UNROLL for (std::size_t c = 0; c < C; ++c) finish(c, total[c]);
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                finish(c, total[c]);
             from = sums;
             from_stride = stride;
         } while (left > 0);
@@ -114,27 +121,24 @@ struct window {
         buffer<std::int32_t> weights;
         buffer<std::int32_t> initial;
 
-        [[nodiscard]] std::size_t run_bytes() const noexcept {
-            return shape.width * shape.in_channels;
-        }
-        [[nodiscard]] std::size_t steps() const noexcept { return (run_bytes() + 3) / 4; }
-        [[nodiscard]] std::size_t rows() const noexcept {
+        std::size_t run_bytes() const noexcept { return shape.width * shape.in_channels; }
+        std::size_t steps() const noexcept { return (run_bytes() + 3) / 4; }
+        std::size_t rows() const noexcept {
             return (shape.out_channels + lanes - 1) / lanes * lanes;
         }
         /// Pixels that are finished together: some 4 KiB of sums, whole tiles.
-        [[nodiscard]] std::size_t strip() const noexcept {
+        std::size_t strip() const noexcept {
             return std::clamp<std::size_t>(1024 / shape.out_channels / columns, 1,
                                            (band + columns - 1) / columns) *
                    columns;
         }
         /// Bytes of a staged row: whole steps, and pixels that are computed but not wanted.
-        [[nodiscard]] std::size_t row_bytes() const noexcept {
+        std::size_t row_bytes() const noexcept {
             return ((band + columns) * distance + run_bytes() + 67) / 64 * 64;
         }
     };
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from,
-                                                const conv_options& o) {
+    static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
         filter f{from.shape, o.stride.width * from.shape.in_channels, {}, {}};
         const std::size_t steps = f.steps(), depth = f.shape.height * steps;
         auto weights = buffer<std::int32_t>::make(saturating_mul(f.rows(), depth));
@@ -162,10 +166,10 @@ struct window {
     }
 
     /// Work is counted in output pixels.
-    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+    static std::size_t units(std::size_t batch, const extent& out) noexcept {
         return batch * out.height * out.width;
     }
-    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+    static std::size_t scratch_bytes(const filter& f) noexcept {
         return sums_bytes(f) + pixel_sink_bytes(f.shape.out_channels) +
                f.shape.height * (f.row_bytes() + sizeof(place) + sizeof(void*));
     }
@@ -293,9 +297,8 @@ private:
                                std::size_t count, const std::int32_t* initial, std::int32_t* sums,
                                std::size_t stride) {
         using tile = window_tile<engine, R>;
-        const auto store = [=](std::size_t c, const typename tile::vectors& v)
-            __attribute__((always_inline)) {
-            S3_UNROLL for (std::size_t i = 0; i < R; ++i)
+        const auto store = [=](std::size_t c, const typename tile::vectors& v) S3_INLINE_LAMBDA {
+            S3_UNROLL_FOR(std::size_t i = 0; i < R; ++i)
                 simd::store<Arch>(sums + c * stride + i * lanes, v[i]);
         };
         const auto run = [&]<std::size_t C>(std::integral_constant<std::size_t, C>) {
@@ -331,11 +334,11 @@ private:
             alignas(64) std::int32_t start[panels * lanes];
             const auto finish =
                 sink.template finisher<Arch, panels, Residual>(m, f.initial.data() + m, start);
-            tile::template run<C>(
-                f.weights.data() + m * depth + first_run * x.steps * panels * lanes, x, first,
-                start, nullptr, 0,
-                [&](std::size_t c, const typename tile::vectors& v)
-                    __attribute__((always_inline)) { finish(to[c] + m, v); });
+            tile::template run<C>(f.weights.data() + m * depth +
+                                      first_run * x.steps * panels * lanes,
+                                  x, first, start, nullptr, 0,
+                                  [&](std::size_t c, const typename tile::vectors& v)
+                                      S3_INLINE_LAMBDA { finish(to[c] + m, v); });
         }
     }
 

@@ -55,7 +55,7 @@ struct winograd {
     }
     static constexpr std::size_t sum_stride = tiles * block_rows + 16;
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
+    static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const std::size_t rows = from.shape.out_channels, channels = from.shape.in_channels;
         const std::size_t blocks = (rows + block_rows - 1) / block_rows;
         auto weights =
@@ -83,10 +83,10 @@ struct winograd {
     }
 
     /// Work is counted in tiles of 2 × 2 output pixels.
-    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+    static std::size_t units(std::size_t batch, const extent& out) noexcept {
         return batch * ((out.height + 1) / 2) * ((out.width + 1) / 2);
     }
-    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+    static std::size_t scratch_bytes(const filter& f) noexcept {
         return components * (patch_stride(f.channels) + sum_stride * sizeof(std::int32_t)) +
                4 * block_rows * sizeof(std::int32_t) + stride(f.channels) + tiles * sizeof(void*);
     }
@@ -224,15 +224,16 @@ private:
             for (std::size_t t = 0; t < count; ++t, to += stride(channels)) {
                 next(columns[2]);
                 next(columns[3]);
-                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i) {
                     bytes line[4];
                     transform_line(columns[0][i], columns[1][i], columns[2][i], columns[3][i],
                                    line);
-                    S3_UNROLL for (std::size_t j = 0; j < 4; ++j) simd::store<Arch>(
-                        to + (4 * i + j) * component_stride,
-                        4 * i + j == sum_component ? line[j] : bytes(line[j] ^ bias));
+                    S3_UNROLL_FOR(std::size_t j = 0; j < 4; ++j)
+                        simd::store<Arch>(to + (4 * i + j) * component_stride,
+                                          4 * i + j == sum_component ? line[j]
+                                                                     : bytes(line[j] ^ bias));
                 }
-                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) {
+                S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i) {
                     columns[0][i] = columns[2][i];
                     columns[1][i] = columns[3][i];
                 }
@@ -244,14 +245,14 @@ private:
     static void transform_sums(const std::int32_t* sums, std::int32_t* pixels) {
         for (std::size_t r = 0; r < block_rows; r += lanes) {
             words s[2][4];
-            S3_UNROLL for (std::size_t j = 0; j < 4; ++j) {
+            S3_UNROLL_FOR(std::size_t j = 0; j < 4; ++j) {
                 words m[4];
-                S3_UNROLL for (std::size_t i = 0; i < 4; ++i) m[i] =
-                    simd::load<std::int32_t, Arch>(sums + (4 * i + j) * sum_stride + r);
+                S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i)
+                    m[i] = simd::load<std::int32_t, Arch>(sums + (4 * i + j) * sum_stride + r);
                 s[0][j] = m[0] + m[1] + m[2];
                 s[1][j] = m[1] - m[2] - m[3];
             }
-            S3_UNROLL for (std::size_t i = 0; i < 2; ++i) {
+            S3_UNROLL_FOR(std::size_t i = 0; i < 2; ++i) {
                 simd::store<Arch>(pixels + 2 * i * block_rows + r,
                                   words((s[i][0] + s[i][1] + s[i][2]) >> 2));
                 simd::store<Arch>(pixels + (2 * i + 1) * block_rows + r,

@@ -16,7 +16,7 @@ namespace s3::net {
 
 namespace detail {
 
-[[nodiscard]] inline status check_value(const value_info& v) {
+inline status check_value(const value_info& v) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (v.size() == 0 || v.size() > limit)
         return error(errc::bad_option, "value.size").got(v.size()).needs(limit);
@@ -29,14 +29,14 @@ namespace detail {
     return {};
 }
 
-[[nodiscard]] inline status check_size(const extent& got, const extent& wanted) {
+inline status check_size(const extent& got, const extent& wanted) {
     if (got.height != wanted.height)
         return error(errc::shape_mismatch, "value.height").got(got.height).needs(wanted.height);
     if (got.width != wanted.width)
         return error(errc::shape_mismatch, "value.width").got(got.width).needs(wanted.width);
     return {};
 }
-[[nodiscard]] inline status check_channels(std::size_t got, std::size_t wanted) {
+inline status check_channels(std::size_t got, std::size_t wanted) {
     if (got != wanted)
         return error(errc::shape_mismatch, "value.channels").got(got).needs(wanted);
     return {};
@@ -45,27 +45,25 @@ namespace detail {
     return {v.height, v.width};
 }
 
-[[nodiscard]] inline status check_limits(std::int32_t low, std::int32_t high,
-                                         const value_info& out) {
+inline status check_limits(std::int32_t low, std::int32_t high, const value_info& out) {
     if (low < 0 || low > high)
         return error(errc::bad_option, "low").got(low).needs(high);
     if (high > out.top())
         return error(errc::bad_option, "high").got(high).needs(out.top());
     return {};
 }
-[[nodiscard]] inline status check_scale(float scale, const char* argument) {
+inline status check_scale(float scale, const char* argument) {
     if (!std::isfinite(scale))
         return error(errc::not_finite, argument);
     return {};
 }
-[[nodiscard]] inline status check_input(std::size_t value, std::size_t layer,
-                                        const char* argument) {
+inline status check_input(std::size_t value, std::size_t layer, const char* argument) {
     if (value > layer)
         return error(errc::bad_option, argument).got(value).needs(layer);
     return {};
 }
 /// The first failure of some statuses, all of which are cheap.
-[[nodiscard]] inline status first_of(std::initializer_list<status> all) {
+inline status first_of(std::initializer_list<status> all) {
     for (const status& s : all)
         if (!s)
             return s;
@@ -73,8 +71,8 @@ namespace detail {
 }
 
 /// Every row's largest sum fits int32.
-[[nodiscard]] inline status check_depth(std::span<const std::int64_t> abs_sums,
-                                        const std::vector<std::int32_t>& bias, int largest) {
+inline status check_depth(std::span<const std::int64_t> abs_sums,
+                          const std::vector<std::int32_t>& bias, int largest) {
     constexpr std::int64_t limit = std::numeric_limits<std::int32_t>::max();
     for (std::size_t m = 0; m < abs_sums.size(); ++m) {
         const std::int64_t room = limit - (bias.empty() ? 0 : std::abs(std::int64_t{bias[m]}));
@@ -86,7 +84,7 @@ namespace detail {
     return {};
 }
 
-[[nodiscard]] inline status check_layer(const model& m, std::size_t i, const convolution& l) {
+inline status check_layer(const model& m, std::size_t i, const convolution& l) {
     if (auto s = check_input(l.input, i, "input"); !s)
         return s;
     const value_info &in = m.values[l.input], &out = m.values[i + 1];
@@ -144,7 +142,7 @@ namespace detail {
     return check_limits(l.low, l.high, out);
 }
 
-[[nodiscard]] inline status check_layer(const model& m, std::size_t i, const pooling& l) {
+inline status check_layer(const model& m, std::size_t i, const pooling& l) {
     if (auto s = check_input(l.input, i, "input"); !s)
         return s;
     const value_info &in = m.values[l.input], &out = m.values[i + 1];
@@ -180,7 +178,7 @@ namespace detail {
     return check_scale(l.scale, "scale");
 }
 
-[[nodiscard]] inline status check_layer(const model& m, std::size_t i, const addition& l) {
+inline status check_layer(const model& m, std::size_t i, const addition& l) {
     if (auto s = first_of({check_input(l.a, i, "a"), check_input(l.b, i, "b")}); !s)
         return s;
     const value_info& out = m.values[i + 1];
@@ -193,7 +191,7 @@ namespace detail {
                      check_limits(l.low, l.high, out)});
 }
 
-[[nodiscard]] inline status check_layer(const model& m, std::size_t i, const float_linear& l) {
+inline status check_layer(const model& m, std::size_t i, const float_linear& l) {
     if (i + 1 != m.layers.size())
         return error(errc::unsupported, "float_linear");
     if (auto s = check_input(l.input, i, "input"); !s)
@@ -211,7 +209,7 @@ namespace detail {
 
 } // namespace detail
 
-[[nodiscard]] inline status check(const model& m) {
+inline status check(const model& m) {
     if (m.layers.empty())
         return error(errc::bad_option, "layers").got(0);
     if (m.values.size() != m.layers.size() + 1)

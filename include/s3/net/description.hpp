@@ -14,7 +14,8 @@
 // alone). A line takes the value of the line before, or `from=NAME`; `input` names the image. Sizes
 // may be HxW. `bits=B` sets the bits of the activations that come out. `format` is auto, int8, or
 // of core/format.hpp (real weights are rounded to it), or deepshift2 … deepshift5 (rounded in
-// log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input is (scale·pixel − mean)/std. `#` starts a comment.
+// log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input
+// is (scale·pixel − mean)/std. `#` starts a comment.
 //
 // Errors are values; `where` then says which line and what is wrong with it.
 
@@ -81,7 +82,7 @@ class description_parser {
 public:
     explicit description_parser(std::string& where) : where_(where) {}
 
-    [[nodiscard]] result<description> parse(std::string_view text) {
+    result<description> parse(std::string_view text) {
         for (std::size_t line = 1; !text.empty() && !failed_; ++line) {
             const std::size_t end = std::min(text.find('\n'), text.size());
             line_ = line;
@@ -303,7 +304,7 @@ private:
 
 } // namespace detail
 
-[[nodiscard]] inline result<description> parse(std::string_view text, std::string& where) {
+inline result<description> parse(std::string_view text, std::string& where) {
     return detail::description_parser(where).parse(text);
 }
 

@@ -228,8 +228,7 @@ private:
 
 /// The text of the header. Precondition: the model is sound (check.hpp). Errors: a name that is no
 /// identifier.
-[[nodiscard]] inline result<std::string> export_header(const model& m,
-                                                       const export_options& options = {}) {
+inline result<std::string> export_header(const model& m, const export_options& options = {}) {
     if (!detail::is_identifier(options.name))
         return error(errc::bad_option, "options.name");
     return detail::exporter(m, options).text();

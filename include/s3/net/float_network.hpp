@@ -21,7 +21,7 @@ struct network_shapes {
     std::vector<filter_shape> filters; ///< of convolutions and linear layers
 };
 
-[[nodiscard]] inline result<network_shapes> infer(const description& d, std::string& where) {
+inline result<network_shapes> infer(const description& d, std::string& where) {
     network_shapes s;
     s.values.push_back({d.height, d.width, d.channels});
     constexpr std::size_t limit = std::size_t{1} << 31;

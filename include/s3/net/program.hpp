@@ -94,8 +94,7 @@ private:
     template <class G, architecture A>
     friend result<program<G, A>> prepare(const model&, const program_options&);
 
-    [[nodiscard]] result<convolution_step> prepare_convolution(const convolution& l,
-                                                               const geometry& g) const {
+    result<convolution_step> prepare_convolution(const convolution& l, const geometry& g) const {
         return std::visit(
             [&]<weight_format F>(const packed_filter<F>& filter) -> result<convolution_step> {
                 if constexpr (Formats::template has<F>) {
@@ -125,8 +124,7 @@ private:
 
 /// A network whose model is no longer needed.
 template <class Formats = all_formats, architecture Arch = arch::native>
-[[nodiscard]] result<program<Formats, Arch>> prepare(const model& m,
-                                                     const program_options& options = {}) {
+result<program<Formats, Arch>> prepare(const model& m, const program_options& options = {}) {
     if (auto s = check(m); !s)
         return s.error();
     program<Formats, Arch> p;
@@ -192,8 +190,7 @@ struct runner {
     }
 
     template <std::integral Y>
-    [[nodiscard]] status operator()(const typename Program::convolution_step& l, std::size_t v,
-                                    Y* y) const {
+    status operator()(const typename Program::convolution_step& l, std::size_t v, Y* y) const {
         const value_info& out = p.values()[v];
         epilogue e{.bias = l.bias};
         if constexpr (sizeof(Y) == 1) {
@@ -212,7 +209,7 @@ struct runner {
             [&](const auto& f) { return conv2d(f, image(l.input), to, e, scratch, ex); }, l.filter);
     }
 
-    [[nodiscard]] status operator()(const pooling& l, std::size_t v, std::uint8_t* y) const {
+    status operator()(const pooling& l, std::size_t v, std::uint8_t* y) const {
         const value_info &in = p.values()[l.input], &out = p.values()[v];
         const auto x = image(l.input);
         const conv_options o{.stride = l.stride, .padding = l.padding};
@@ -229,7 +226,7 @@ struct runner {
     }
 
     /// a is the sum of an epilogue whose residual is b.
-    [[nodiscard]] status operator()(const addition& l, std::size_t v, std::uint8_t* y) const {
+    status operator()(const addition& l, std::size_t v, std::uint8_t* y) const {
         constexpr std::size_t chunk = 64;
         const auto a = bytes(l.a);
         const std::int32_t a_zero = p.values()[l.a].zero_point;
@@ -254,7 +251,7 @@ struct runner {
         return {};
     }
 
-    [[nodiscard]] status operator()(const float_linear& l, std::size_t v, float* y) const {
+    status operator()(const float_linear& l, std::size_t v, float* y) const {
         const value_info &in = p.values()[l.input], &out = p.values()[v];
         const auto x = bytes(l.input);
         in_pieces(batch * out.channels, ex, [&](std::size_t begin, std::size_t end) {
@@ -272,7 +269,7 @@ struct runner {
 
     /// The output kind decides which types a layer may have to write.
     template <class L, class Y>
-    [[nodiscard]] status layer(const L& l, std::size_t v, Y* y) const {
+    status layer(const L& l, std::size_t v, Y* y) const {
         if constexpr (requires { (*this)(l, v, y); })
             return (*this)(l, v, y);
         else
@@ -280,7 +277,7 @@ struct runner {
     }
 };
 
-[[nodiscard]] inline status check_activations(std::span<const std::uint8_t> x, int top) {
+inline status check_activations(std::span<const std::uint8_t> x, int top) {
     for (std::size_t i = 0; top < 255 && i < x.size(); ++i)
         if (x[i] > top)
             return error(errc::bad_option, "input").at(i).got(x[i]).needs(top);
@@ -303,9 +300,8 @@ concept network_output =
 /// any network. `after(layer)` is called when a layer is done.
 template <class Formats, architecture Arch, network_output Y, executor Executor = inline_executor,
           class Observer = detail::no_observer>
-[[nodiscard]] status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x,
-                         std::span<Y> y, std::span<std::byte> arena, Executor ex = {},
-                         Observer&& after = {}) {
+status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
+           std::span<std::byte> arena, Executor ex = {}, Observer&& after = {}) {
     const value_info &in = p.input(), &out = p.output();
     if (auto s = x.check("input"); !s)
         return s;
@@ -374,8 +370,8 @@ template <class Formats, architecture Arch, network_output Y, executor Executor 
 
 /// The same with memory allocated for this call.
 template <class Formats, architecture Arch, network_output Y, executor Executor = inline_executor>
-[[nodiscard]] status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x,
-                         std::span<Y> y, Executor ex = {}) {
+status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
+           Executor ex = {}) {
     auto arena = buffer<std::byte>::make(p.arena_bytes(x.batch, ex.concurrency()));
     if (!arena)
         return arena.error();

@@ -89,7 +89,7 @@ struct interpreter {
 
 /// All values of a network whose input is `x`, value 0, [batch][height][width][channels]; bytes are
 /// widened. A float_linear leaves zeros. Errors: those of `check`, and an input of another size.
-[[nodiscard]] inline result<std::vector<std::vector<std::int32_t>>>
+inline result<std::vector<std::vector<std::int32_t>>>
 run(const model& m, std::span<const std::uint8_t> x, std::size_t batch) {
     if (auto s = check(m); !s)
         return s.error();

@@ -49,9 +49,9 @@ S3_INLINE void add_column(const X& x, V* sums) noexcept {
     if constexpr (top >= 0) {
         constexpr auto last = static_cast<std::size_t>(top);
         V powers[last + 1] = {static_cast<V>(x(K))};
-        S3_UNROLL for (std::size_t s = 0; s < last; ++s) powers[s + 1] =
-            static_cast<V>(powers[s] + powers[s]);
-        [&]<std::size_t... R>(std::index_sequence<R...>) __attribute__((always_inline)) {
+        S3_UNROLL_FOR(std::size_t s = 0; s < last; ++s)
+            powers[s + 1] = static_cast<V>(powers[s] + powers[s]);
+        [&]<std::size_t... R>(std::index_sequence<R...>) S3_INLINE_LAMBDA {
             (add_power<W(First + R, K)>(sums[R], powers), ...);
         }
         (std::make_index_sequence<Count>{});
@@ -64,11 +64,12 @@ S3_INLINE void some_rows(const X& x, const Store& store) noexcept {
     V sums[Count];
     for (V& s : sums)
         s = V(0);
-    [&]<std::size_t... K>(std::index_sequence<K...>) __attribute__((always_inline)) {
+    [&]<std::size_t... K>(std::index_sequence<K...>) S3_INLINE_LAMBDA {
         (add_column<W, First, Count, K>(x, sums), ...);
     }
     (std::make_index_sequence<W.columns>{});
-    S3_UNROLL for (std::size_t r = 0; r < Count; ++r) store(First + r, sums[r]);
+    S3_UNROLL_FOR(std::size_t r = 0; r < Count; ++r)
+        store(First + r, sums[r]);
 }
 
 /// All rows, as many at a time as leave registers for x and its doubles.
@@ -137,19 +138,17 @@ void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::s
         in[r] = x.row(i + r);
     for (std::size_t r = 0; r < Rows; ++r)
         out[r] = y.row(i + r);
-    const auto at = [&](std::size_t k, std::size_t j) __attribute__((always_inline)) {
+    const auto at = [&](std::size_t k, std::size_t j) S3_INLINE_LAMBDA {
         return in[k / Window.columns] + j + k % Window.columns;
     };
     in_vectors<width>(
         y.columns,
-        [&](std::size_t j) __attribute__((always_inline)) {
+        [&](std::size_t j) S3_INLINE_LAMBDA {
             all_sums<w, vector>(
-                [&](std::size_t k) __attribute__((always_inline)) {
-                    return simd::load_widened<lane, Arch>(at(k, j));
-                },
-                [&](std::size_t r, const vector& sum) __attribute__((always_inline)) {
-                    simd::store_widened<Arch, lane>(out[r] + j, sum);
-                });
+                [&](std::size_t k)
+                    S3_INLINE_LAMBDA { return simd::load_widened<lane, Arch>(at(k, j)); },
+                [&](std::size_t r, const vector& sum)
+                    S3_INLINE_LAMBDA { simd::store_widened<Arch, lane>(out[r] + j, sum); });
         },
         [&](std::size_t j) {
             for (std::size_t r = 0; r < Rows; ++r)
@@ -167,7 +166,7 @@ concept constant_output = std::same_as<Y, std::int32_t> ||
 /// y[M][P] = W·x[K][P]: a row of x is one channel of all pixels. int16 outputs where they fit.
 template <constant_matrix W, architecture Arch = arch::native, integer_activation X,
           detail::constant_output<W, X> Y>
-[[nodiscard]] status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
+status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -183,14 +182,12 @@ template <constant_matrix W, architecture Arch = arch::native, integer_activatio
     constexpr std::size_t width = sizeof(vector) / sizeof(lane);
     detail::in_vectors<width>(
         x.columns,
-        [&](std::size_t p) __attribute__((always_inline)) {
+        [&](std::size_t p) S3_INLINE_LAMBDA {
             detail::all_sums<W, vector>(
-                [&](std::size_t k) __attribute__((always_inline)) {
-                    return simd::load_widened<lane, Arch>(x.row(k) + p);
-                },
-                [&](std::size_t m, const vector& sum) __attribute__((always_inline)) {
-                    simd::store_widened<Arch, lane>(y.row(m) + p, sum);
-                });
+                [&](std::size_t k)
+                    S3_INLINE_LAMBDA { return simd::load_widened<lane, Arch>(x.row(k) + p); },
+                [&](std::size_t m, const vector& sum)
+                    S3_INLINE_LAMBDA { simd::store_widened<Arch, lane>(y.row(m) + p, sum); });
         },
         [&](std::size_t p) {
             for (std::size_t m = 0; m < W.rows; ++m)
@@ -203,7 +200,7 @@ template <constant_matrix W, architecture Arch = arch::native, integer_activatio
 /// Correlates one channel x[H][W] with a constant window; y is [H − rows + 1][W − columns + 1].
 template <constant_matrix Window, architecture Arch = arch::native, integer_activation X,
           detail::constant_output<detail::as_product<Window, 1>, X> Y>
-[[nodiscard]] status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
+status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)

@@ -30,9 +30,9 @@ template <weight_format F, activation X, architecture Arch>
 
 template <weight_format F, activation X, architecture Arch, output<X> Y,
           executor Executor = inline_executor>
-[[nodiscard]] status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
-                            const image_view<Y>& y, const epilogue_for<X>& e,
-                            std::span<std::byte> scratch, Executor ex = {}) {
+status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
+              const image_view<Y>& y, const epilogue_for<X>& e, std::span<std::byte> scratch,
+              Executor ex = {}) {
     const filter_shape& f = w.shape();
     const conv_options& o = w.options();
     if (auto s = x.check("image"); !s)
@@ -121,9 +121,8 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
 /// The same with scratch memory allocated for this call.
 template <weight_format F, activation X, architecture Arch, output<X> Y,
           executor Executor = inline_executor>
-[[nodiscard]] status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
-                            const image_view<Y>& y, const epilogue_for<X>& e = {},
-                            Executor ex = {}) {
+status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
+              const image_view<Y>& y, const epilogue_for<X>& e = {}, Executor ex = {}) {
     const auto out = w.output_shape(x.height, x.width);
     if (!out)
         return out.error();
@@ -135,9 +134,8 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
 
 /// From packed weights: prepares and allocates for this call.
 template <architecture Arch = arch::native, weight_format F, activation X, output<X> Y>
-[[nodiscard]] status conv2d(const packed_filter<F>& filter, const image_view<const X>& x,
-                            const image_view<Y>& y, const conv_options& options,
-                            const epilogue_for<X>& e = {}, const geometry& g = {}) {
+status conv2d(const packed_filter<F>& filter, const image_view<const X>& x, const image_view<Y>& y,
+              const conv_options& options, const epilogue_for<X>& e = {}, const geometry& g = {}) {
     const auto prepared = prepare<X, Arch>(filter, options, g);
     if (!prepared)
         return prepared.error();

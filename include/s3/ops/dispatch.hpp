@@ -130,7 +130,7 @@ template <weight_format F, activation X, architecture Arch>
 
 /// The kernel for `rows` rows, or what of the geometry cannot be served.
 template <weight_format F, activation X, architecture Arch>
-[[nodiscard]] result<kernel_id> choose(std::size_t rows, const geometry& g) {
+result<kernel_id> choose(std::size_t rows, const geometry& g) {
     if (g.activation_bits < 1 || g.activation_bits > 8)
         return error(errc::bad_option, "geometry.activation_bits").got(g.activation_bits).needs(8);
     if (g.kernels == family::shift_add && !F::is_shift)

@@ -64,14 +64,12 @@ struct float_epilogue {
 
 namespace detail {
 
-[[nodiscard]] inline status check_channels(std::size_t size, std::size_t rows,
-                                           const char* argument) noexcept {
+inline status check_channels(std::size_t size, std::size_t rows, const char* argument) noexcept {
     if (size > 1 && size != rows)
         return error(errc::shape_mismatch, argument).got(size).needs(rows);
     return {};
 }
-[[nodiscard]] inline status check_finite(std::span<const float> values,
-                                         const char* argument) noexcept {
+inline status check_finite(std::span<const float> values, const char* argument) noexcept {
     for (std::size_t i = 0; i < values.size(); ++i)
         if (!std::isfinite(values[i]))
             return error(errc::not_finite, argument).at(i);
@@ -86,7 +84,7 @@ template <class T>
 
 /// Errors in an epilogue for outputs of type Y, `rows` channels and `outputs` elements.
 template <class Y>
-[[nodiscard]] status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept {
+status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept {
     constexpr bool narrow = sizeof(Y) == 1;
     if (auto s = detail::check_channels(e.scale.size(), rows, "epilogue.scale"); !s)
         return s;
@@ -131,7 +129,7 @@ template <class Y>
     }
     return {};
 }
-[[nodiscard]] inline status check(const float_epilogue& e, std::size_t rows) noexcept {
+inline status check(const float_epilogue& e, std::size_t rows) noexcept {
     if (auto s = detail::check_channels(e.scale.size(), rows, "epilogue.scale"); !s)
         return s;
     if (auto s = detail::check_channels(e.bias.size(), rows, "epilogue.bias"); !s)

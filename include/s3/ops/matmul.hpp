@@ -32,9 +32,8 @@ template <weight_format F, activation X, architecture Arch>
 
 template <weight_format F, activation X, architecture Arch, output<X> Y,
           executor Executor = inline_executor>
-[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x,
-                            matrix_view<Y> y, const epilogue_for<X>& e,
-                            std::span<std::byte> scratch, Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matrix_view<Y> y,
+              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -78,8 +77,8 @@ template <weight_format F, activation X, architecture Arch, output<X> Y,
 /// The same with scratch memory allocated for this call.
 template <weight_format F, activation X, architecture Arch, output<X> Y,
           executor Executor = inline_executor>
-[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x,
-                            matrix_view<Y> y, const epilogue_for<X>& e = {}, Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matrix_view<Y> y,
+              const epilogue_for<X>& e = {}, Executor ex = {}) {
     auto scratch = buffer<std::byte>::make(scratch_bytes(w, x.rows, ex.concurrency()));
     if (!scratch)
         return scratch.error();
@@ -92,8 +91,8 @@ requires requires(const XRange& x, YRange& y) {
     std::span<const X>(x);
     std::span(y);
 }
-[[nodiscard]] status matmul(const prepared_matrix<F, X, Arch>& w, const XRange& x, YRange&& y,
-                            const epilogue_for<X>& e = {}) {
+status matmul(const prepared_matrix<F, X, Arch>& w, const XRange& x, YRange&& y,
+              const epilogue_for<X>& e = {}) {
     using Y = typename decltype(std::span(y))::element_type;
     const std::span<const X> in(x);
     const std::span<Y> out(y);
@@ -109,8 +108,8 @@ requires requires(const XRange& x, YRange& y) {
 
 /// From packed weights, with all memory in `scratch` (packed_scratch_bytes): prepares on the fly.
 template <activation X, architecture Arch = arch::native, weight_format F>
-[[nodiscard]] result<std::size_t>
-packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns, const geometry& g = {}) {
+result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns,
+                                         const geometry& g = {}) {
     const auto id = detail::choose<F, X, Arch>(w.rows(), g);
     const auto layout = prepared_bytes<X, Arch>(w, g);
     if (!layout)
@@ -120,9 +119,8 @@ packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns, const geome
     });
 }
 template <architecture Arch = arch::native, weight_format F, activation X, output<X> Y>
-[[nodiscard]] status matmul(const packed_matrix<F>& w, matrix_view<const X> x, matrix_view<Y> y,
-                            const epilogue_for<X>& e, std::span<std::byte> scratch,
-                            const geometry& g = {}) {
+status matmul(const packed_matrix<F>& w, matrix_view<const X> x, matrix_view<Y> y,
+              const epilogue_for<X>& e, std::span<std::byte> scratch, const geometry& g = {}) {
     const auto layout = prepared_bytes<X, Arch>(w, g);
     if (!layout)
         return layout.error();

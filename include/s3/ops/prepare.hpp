@@ -81,7 +81,7 @@ struct arena {
 
 /// Every row's sums fit int32.
 template <activation X, weight_format F>
-[[nodiscard]] status check_depth(const packed_matrix<F>& packed, const geometry& g) {
+status check_depth(const packed_matrix<F>& packed, const geometry& g) {
     if constexpr (std::integral<X>)
         for (std::size_t m = 0; m < packed.rows(); ++m)
             if (!fits_int32<X>(packed.abs_sums()[m], 0, g.activation_bits))
@@ -102,8 +102,7 @@ template <activation X, weight_format F>
 
 /// Bytes that `prepare_into` needs.
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-[[nodiscard]] result<std::size_t> prepared_bytes(const packed_matrix<F>& packed,
-                                                 const geometry& g = {}) {
+result<std::size_t> prepared_bytes(const packed_matrix<F>& packed, const geometry& g = {}) {
     const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
@@ -118,8 +117,8 @@ template <activation X = std::uint8_t, architecture Arch = arch::native, weight_
 }
 
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-[[nodiscard]] result<prepared_matrix<F, X, Arch>>
-prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::byte> memory) {
+result<prepared_matrix<F, X, Arch>> prepare_into(const packed_matrix<F>& packed, const geometry& g,
+                                                 std::span<std::byte> memory) {
     const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
     if (!id)
         return id.error();
@@ -162,8 +161,8 @@ prepare_into(const packed_matrix<F>& packed, const geometry& g, std::span<std::b
 }
 
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-[[nodiscard]] result<prepared_matrix<F, X, Arch>> prepare(const packed_matrix<F>& packed,
-                                                          const geometry& g = {}) {
+result<prepared_matrix<F, X, Arch>> prepare(const packed_matrix<F>& packed,
+                                            const geometry& g = {}) {
     const auto bytes = prepared_bytes<X, Arch>(packed, g);
     if (!bytes)
         return bytes.error();

@@ -118,7 +118,7 @@ public:
         return name;
     }
     /// Height and width of the output for an image of this size.
-    [[nodiscard]] result<extent> output_shape(std::size_t height, std::size_t width) const {
+    result<extent> output_shape(std::size_t height, std::size_t width) const {
         return output_extent(height, width, shape_, options_);
     }
 
@@ -126,7 +126,7 @@ private:
     template <activation Y, architecture A, weight_format G>
     friend result<prepared_filter<G, Y, A>> prepare(const packed_filter<G>&, const conv_options&,
                                                     const geometry&);
-    [[nodiscard]] status prepare_direct(const packed_filter<F>& filter, const geometry& g) {
+    status prepare_direct(const packed_filter<F>& filter, const geometry& g) {
         const auto keep = [&](auto kernel) -> status {
             auto prepared = decltype(kernel)::type::prepare(filter, options_);
             if (!prepared)
@@ -188,8 +188,8 @@ private:
 /// Fixes kernel and layout for one convolution. Errors as for a matrix, and groups that do not
 /// divide the output channels.
 template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-[[nodiscard]] result<prepared_filter<F, X, Arch>>
-prepare(const packed_filter<F>& filter, const conv_options& options, const geometry& g = {}) {
+result<prepared_filter<F, X, Arch>> prepare(const packed_filter<F>& filter,
+                                            const conv_options& options, const geometry& g = {}) {
     const filter_shape& shape = filter.shape;
     if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
         shape.out_channels % options.groups != 0)

@@ -94,9 +94,8 @@ void run(const kernel::panel_view<typename Kernel::sum>& panels, std::size_t col
 
 /// Whether every row's sum plus its bias provably fits int32.
 template <activation X>
-[[nodiscard]] inline status check_bias(std::span<const std::int64_t> abs_sums,
-                                       std::span<const std::int32_t> bias,
-                                       int activation_bits) noexcept {
+inline status check_bias(std::span<const std::int64_t> abs_sums, std::span<const std::int32_t> bias,
+                         int activation_bits) noexcept {
     if constexpr (std::integral<X>)
         for (std::size_t m = 0; m < (bias.empty() ? 0 : abs_sums.size()); ++m)
             if (const auto b = channel(bias, m); !fits_int32<X>(abs_sums[m], b, activation_bits))

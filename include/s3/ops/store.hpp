@@ -105,10 +105,11 @@ struct integer_store {
     [[nodiscard]] S3_INLINE auto finisher(std::size_t row, const std::int32_t* initial,
                                           std::int32_t* start) const noexcept {
         channels<V, Residual> finish(*this, row);
-        S3_UNROLL for (std::size_t k = 0; k < V; ++k) simd::store<Arch>(
-            start + k * simd::width32<Arch>,
-            ints(simd::load<std::int32_t, Arch>(initial + k * simd::width32<Arch>) +
-                 finish.bias[k]));
+        S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k)
+            simd::store<Arch>(
+                start + k * simd::width32<Arch>,
+                ints(simd::load<std::int32_t, Arch>(initial + k * simd::width32<Arch>) +
+                     finish.bias[k]));
         finish.biased = false;
         return finish;
     }
@@ -137,8 +138,8 @@ private:
         const channels<V, Residual> finish(*this, row);
         for (std::size_t c = 0; c < columns; ++c) {
             ints v[V];
-            S3_UNROLL for (std::size_t k = 0; k < V; ++k) v[k] =
-                simd::load<std::int32_t, Arch>(sums + c * stride + k * simd::width32<Arch>);
+            S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k)
+                v[k] = simd::load<std::int32_t, Arch>(sums + c * stride + k * simd::width32<Arch>);
             finish(at[c] + row, v);
         }
     }
@@ -193,7 +194,7 @@ private:
                     most = std::min(static_cast<float>(s.high() - zero), most);
                 }
             }
-            S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+            S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k) {
                 const std::size_t m = s.map.first + row + k * simd::width32<Arch>;
                 bias[k] = biased ? values(s.e.bias, m) : integer(0);
                 scale[k] = s.e.scale.empty() ? real(1) : values(s.e.scale, m);
@@ -205,7 +206,7 @@ private:
             constexpr std::size_t width = simd::width32<Arch>;
             Y* const to = y + index;
             ints q[V];
-            S3_UNROLL for (std::size_t k = 0; k < V; ++k) {
+            S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k) {
                 ints v = biased ? ints(sums[k] + bias[k]) : sums[k];
                 if constexpr (std::is_same_v<Y, std::int32_t>) {
                     if (clips)
@@ -236,7 +237,7 @@ private:
             if constexpr (sizeof(Y) == 1 && V == 4)
                 simd::store_bytes<Arch>(to, q);
             else if constexpr (sizeof(Y) == 1)
-                S3_UNROLL for (std::size_t k = 0; k < V; ++k)
+                S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k)
                     simd::store_bytes<Arch>(to + k * width, q[k]);
         }
     };

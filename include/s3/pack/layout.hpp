@@ -68,7 +68,7 @@ constexpr void write(const header& h, std::byte* to) noexcept {
 }
 
 /// The header of a record, if it is one of ours, of this version and consistent in itself.
-[[nodiscard]] inline result<header> read(std::span<const std::byte> record) {
+inline result<header> read(std::span<const std::byte> record) {
     if (record.size() < header_bytes)
         return error(errc::truncated, "record").got(record.size()).needs(header_bytes);
     const std::byte* p = record.data();

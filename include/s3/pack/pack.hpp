@@ -40,10 +40,10 @@ public:
     packed_matrix() = default;
 
     /// From a bitstream of layout.hpp. Refuses reserved codes and a tail that is not zero.
-    [[nodiscard]] static result<packed_matrix> from_stream(std::size_t rows, std::size_t columns,
-                                                           std::span<const std::uint8_t> stream,
-                                                           const pack_options& options = {},
-                                                           stream_memory memory = {}) {
+    static result<packed_matrix> from_stream(std::size_t rows, std::size_t columns,
+                                             std::span<const std::uint8_t> stream,
+                                             const pack_options& options = {},
+                                             stream_memory memory = {}) {
         const std::size_t needed = layout::stream_bytes(saturating_mul(rows, columns), F::bits);
         if (stream.size() != needed)
             return error(stream.size() < needed ? errc::truncated : errc::shape_mismatch, "stream")
@@ -67,7 +67,7 @@ public:
     }
 
     /// Rows [begin, begin + count) as a matrix of their own. Precondition: they exist.
-    [[nodiscard]] result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
+    result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
         pack_options options{exponent_offset_, scale()};
         if (scale().size() > 1)
             options.scale = scale().subspan(begin, count);
@@ -120,9 +120,8 @@ private:
     friend result<packed_matrix<G>> pack(std::span<const T>, std::size_t, std::size_t,
                                          const pack_options&);
 
-    [[nodiscard]] static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
-                                                        const pack_options& options,
-                                                        std::size_t stream_bytes) {
+    static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
+                                          const pack_options& options, std::size_t stream_bytes) {
         const std::size_t scales = options.scale.size();
         if (scales > 1 && scales != rows)
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
@@ -156,7 +155,7 @@ private:
         return m;
     }
 
-    [[nodiscard]] status sum_rows() noexcept {
+    status sum_rows() noexcept {
         for (std::size_t r = 0; r < rows_; ++r)
             for (std::size_t c = 0; c < columns_; ++c) {
                 const unsigned k = code(r, c);
@@ -184,9 +183,10 @@ private:
 /// Packs `rows`·`columns` weights, row-major, each a value of the format times 2^exponent_offset.
 /// A float −0.0 packs as zero.
 template <weight_format F, class T>
-requires std::is_arithmetic_v<T>
-[[nodiscard]] result<packed_matrix<F>> pack(std::span<const T> weights, std::size_t rows,
-                                            std::size_t columns, const pack_options& options = {}) {
+requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T> weights,
+                                                               std::size_t rows,
+                                                               std::size_t columns,
+                                                               const pack_options& options = {}) {
     if (weights.size() != saturating_mul(rows, columns))
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
@@ -223,8 +223,8 @@ requires requires(const Range& r) {
 
 /// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`.
 template <weight_format F, class T>
-requires std::is_arithmetic_v<T>
-[[nodiscard]] status unpack(const packed_matrix<F>& packed, std::span<T> weights) {
+requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
+                                               std::span<T> weights) {
     if (weights.size() != packed.size())
         return error(errc::shape_mismatch, "weights").got(weights.size()).needs(packed.size());
     if constexpr (std::is_integral_v<T>) {
@@ -265,9 +265,9 @@ template <weight_format F, class Range>
 requires requires(const Range& r) {
     std::span(r);
 }
-[[nodiscard]] result<packed_filter<F>> pack_filter(const Range& weights, const filter_shape& shape,
-                                                   filter_order order = filter_order::ohwi,
-                                                   const pack_options& options = {}) {
+result<packed_filter<F>> pack_filter(const Range& weights, const filter_shape& shape,
+                                     filter_order order = filter_order::ohwi,
+                                     const pack_options& options = {}) {
     using T = std::remove_cv_t<typename decltype(std::span(weights))::element_type>;
     const std::span<const T> given(weights);
     const std::size_t count = saturating_mul(shape.out_channels, shape.columns());

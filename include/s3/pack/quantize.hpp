@@ -87,9 +87,8 @@ template <weight_format F, std::floating_point T>
 /// Quantizes [rows][columns] real weights. A per-tensor scale becomes the exponent offset, per-row
 /// scales become `scale()`. Errors: NaN or infinity (index), shape.
 template <weight_format F, std::floating_point T>
-[[nodiscard]] result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows,
-                                                std::size_t columns,
-                                                const quantize_options& options = {}) {
+result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, std::size_t columns,
+                                  const quantize_options& options = {}) {
     if (weights.size() != saturating_mul(rows, columns))
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())

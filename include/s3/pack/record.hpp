@@ -32,8 +32,8 @@ template <weight_format F>
 }
 
 template <weight_format F>
-[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
-                                                   layout::header& h, stream_memory memory) {
+result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::header& h,
+                                     stream_memory memory) {
     auto read = layout::read(record);
     if (!read)
         return read.error();
@@ -81,8 +81,7 @@ template <weight_format F>
 /// The matrix in a record. `errc::foreign` if it holds another format, or a filter. With
 /// `stream_memory::borrow` the weights stay in the record, which must outlive the matrix.
 template <weight_format F>
-[[nodiscard]] result<packed_matrix<F>> deserialize(std::span<const std::byte> record,
-                                                   stream_memory memory = {}) {
+result<packed_matrix<F>> deserialize(std::span<const std::byte> record, stream_memory memory = {}) {
     layout::header h;
     auto matrix = detail::deserialize<F>(record, h, memory);
     if (matrix && (h.height != 0 || h.width != 0))
@@ -91,8 +90,8 @@ template <weight_format F>
 }
 /// The filter in a record. `errc::foreign` if it holds another format, or a matrix.
 template <weight_format F>
-[[nodiscard]] result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record,
-                                                          stream_memory memory = {}) {
+result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record,
+                                            stream_memory memory = {}) {
     layout::header h;
     auto matrix = detail::deserialize<F>(record, h, memory);
     if (!matrix)

@@ -53,83 +53,82 @@ template <class Arch>
 using raw = typename lanes<std::int32_t, Arch>::register_type;
 
 namespace detail {
-[[nodiscard]] S3_INLINE __m128i shuffle(__m128i t, __m128i i) {
+S3_INLINE __m128i shuffle(__m128i t, __m128i i) {
     return _mm_shuffle_epi8(t, i);
 }
-[[nodiscard]] S3_INLINE __m128i maddubs(__m128i a, __m128i b) {
+S3_INLINE __m128i maddubs(__m128i a, __m128i b) {
     return _mm_maddubs_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m128i madd(__m128i a, __m128i b) {
+S3_INLINE __m128i madd(__m128i a, __m128i b) {
     return _mm_madd_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m128i low_bytes(__m128i a) {
+S3_INLINE __m128i low_bytes(__m128i a) {
     return _mm_srli_epi16(_mm_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m128i low_signed(__m128i a) {
+S3_INLINE __m128i low_signed(__m128i a) {
     return _mm_srai_epi16(_mm_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m128i high_bytes(__m128i a) {
+S3_INLINE __m128i high_bytes(__m128i a) {
     return _mm_srli_epi16(a, 8);
 }
-[[nodiscard]] S3_INLINE __m128i high_signed(__m128i a) {
+S3_INLINE __m128i high_signed(__m128i a) {
     return _mm_srai_epi16(a, 8);
 }
 #if defined(__AVX2__)
-[[nodiscard]] S3_INLINE __m256i shuffle(__m256i t, __m256i i) {
+S3_INLINE __m256i shuffle(__m256i t, __m256i i) {
     return _mm256_shuffle_epi8(t, i);
 }
-[[nodiscard]] S3_INLINE __m256i maddubs(__m256i a, __m256i b) {
+S3_INLINE __m256i maddubs(__m256i a, __m256i b) {
     return _mm256_maddubs_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m256i madd(__m256i a, __m256i b) {
+S3_INLINE __m256i madd(__m256i a, __m256i b) {
     return _mm256_madd_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m256i low_bytes(__m256i a) {
+S3_INLINE __m256i low_bytes(__m256i a) {
     return _mm256_srli_epi16(_mm256_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m256i low_signed(__m256i a) {
+S3_INLINE __m256i low_signed(__m256i a) {
     return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m256i high_bytes(__m256i a) {
+S3_INLINE __m256i high_bytes(__m256i a) {
     return _mm256_srli_epi16(a, 8);
 }
-[[nodiscard]] S3_INLINE __m256i high_signed(__m256i a) {
+S3_INLINE __m256i high_signed(__m256i a) {
     return _mm256_srai_epi16(a, 8);
 }
 #endif
 #if defined(__AVX512BW__)
-[[nodiscard]] S3_INLINE __m512i shuffle(__m512i t, __m512i i) {
+S3_INLINE __m512i shuffle(__m512i t, __m512i i) {
     return _mm512_shuffle_epi8(t, i);
 }
-[[nodiscard]] S3_INLINE __m512i maddubs(__m512i a, __m512i b) {
+S3_INLINE __m512i maddubs(__m512i a, __m512i b) {
     return _mm512_maddubs_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m512i madd(__m512i a, __m512i b) {
+S3_INLINE __m512i madd(__m512i a, __m512i b) {
     return _mm512_madd_epi16(a, b);
 }
-[[nodiscard]] S3_INLINE __m512i low_bytes(__m512i a) {
+S3_INLINE __m512i low_bytes(__m512i a) {
     return _mm512_srli_epi16(_mm512_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m512i low_signed(__m512i a) {
+S3_INLINE __m512i low_signed(__m512i a) {
     return _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
 }
-[[nodiscard]] S3_INLINE __m512i high_bytes(__m512i a) {
+S3_INLINE __m512i high_bytes(__m512i a) {
     return _mm512_srli_epi16(a, 8);
 }
-[[nodiscard]] S3_INLINE __m512i high_signed(__m512i a) {
+S3_INLINE __m512i high_signed(__m512i a) {
     return _mm512_srai_epi16(a, 8);
 }
 #endif
 } // namespace detail
 
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int16_t, Arch>
-pair_dot(const lanes<std::uint8_t, Arch>& x, const lanes<std::int8_t, Arch>& w) noexcept {
+S3_INLINE lanes<std::int16_t, Arch> pair_dot(const lanes<std::uint8_t, Arch>& x,
+                                             const lanes<std::int8_t, Arch>& w) noexcept {
     return detail::maddubs(raw<Arch>(x), raw<Arch>(w));
 }
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int32_t, Arch>
-pair_sum(const lanes<std::int16_t, Arch>& v) noexcept {
+S3_INLINE lanes<std::int32_t, Arch> pair_sum(const lanes<std::int16_t, Arch>& v) noexcept {
     return detail::madd(raw<Arch>(v), raw<Arch>(broadcast<std::int16_t, Arch>(1)));
 }
 
@@ -140,19 +139,19 @@ template <>
 inline constexpr bool has_quad_dot<arch::avx2_vnni> = true;
 
 namespace detail {
-[[nodiscard]] S3_INLINE __m256i dpbusd(__m256i acc, __m256i x, __m256i w) {
+S3_INLINE __m256i dpbusd(__m256i acc, __m256i x, __m256i w) {
     return _mm256_dpbusd_epi32(acc, x, w);
 }
-[[nodiscard]] S3_INLINE __m512i dpbusd(__m512i acc, __m512i x, __m512i w) {
+S3_INLINE __m512i dpbusd(__m512i acc, __m512i x, __m512i w) {
     return _mm512_dpbusd_epi32(acc, x, w);
 }
 } // namespace detail
 #endif
 
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int32_t, Arch>
-quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& x,
-         const lanes<std::int8_t, Arch>& w) noexcept {
+S3_INLINE lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>& acc,
+                                             const lanes<std::uint8_t, Arch>& x,
+                                             const lanes<std::int8_t, Arch>& w) noexcept {
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
     if constexpr (has_quad_dot<Arch>)
         return detail::dpbusd(raw<Arch>(acc), raw<Arch>(x), raw<Arch>(w));
@@ -170,8 +169,7 @@ quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& 
 
 /// The value of `F` for the code in bits [Pos, Pos + F::bits) of every byte.
 template <class F, int Pos, class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int8_t, Arch>
-lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
+S3_INLINE lanes<std::int8_t, Arch> lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
 #if defined(__AVX512VBMI__)
     if constexpr (arch::has<Arch, arch::avx512_vnni>) {
         // vpermb looks at six bits: a table that repeats makes the shift to bit 0 unnecessary.
@@ -199,8 +197,8 @@ inline constexpr bool has_quad_dot<arch::neon_dot> = true;
 #endif
 
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int16_t, Arch>
-pair_dot(const lanes<std::uint8_t, Arch>& x, const lanes<std::int8_t, Arch>& w) noexcept {
+S3_INLINE lanes<std::int16_t, Arch> pair_dot(const lanes<std::uint8_t, Arch>& x,
+                                             const lanes<std::int8_t, Arch>& w) noexcept {
     const uint8x16_t rx = x;
     const int8x16_t rw = w;
     const auto wide = [](uint8x8_t v) { return vreinterpretq_s16_u16(vmovl_u8(v)); };
@@ -209,14 +207,13 @@ pair_dot(const lanes<std::uint8_t, Arch>& x, const lanes<std::int8_t, Arch>& w) 
     return vpaddq_s16(low, high);
 }
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int32_t, Arch>
-pair_sum(const lanes<std::int16_t, Arch>& v) noexcept {
+S3_INLINE lanes<std::int32_t, Arch> pair_sum(const lanes<std::int16_t, Arch>& v) noexcept {
     return vpaddlq_s16(int16x8_t(v));
 }
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int32_t, Arch>
-quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& x,
-         const lanes<std::int8_t, Arch>& w) noexcept {
+S3_INLINE lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>& acc,
+                                             const lanes<std::uint8_t, Arch>& x,
+                                             const lanes<std::int8_t, Arch>& w) noexcept {
     const uint8x16_t rx = x;
     const int8x16_t rw = w;
 #if defined(__ARM_FEATURE_DOTPROD)
@@ -241,8 +238,7 @@ quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::uint8_t, Arch>& 
     return vaddq_s32(int32x4_t(acc), vpaddq_s32(a, b));
 }
 template <class F, int Pos, class Arch>
-[[nodiscard]] S3_INLINE lanes<std::int8_t, Arch>
-lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
+S3_INLINE lanes<std::int8_t, Arch> lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
     const auto field = broadcast<std::uint32_t, Arch>((F::codes - 1) * 0x01010101u);
     const auto index = (Pos == 0 ? v : v >> Pos) & field;
     return vqtbl1q_s8(vld1q_s8(detail::byte_table<F, 0, 16>.value),

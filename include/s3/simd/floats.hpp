@@ -42,9 +42,9 @@ inline constexpr float_table_of<F, Size> float_values{};
 
 /// The value of the code in the lowest bits of every lane.
 template <class F, class Arch>
-requires has_float_lookup<F, Arch>
-[[nodiscard]] S3_INLINE lanes<float, Arch>
-lookup_float([[maybe_unused]] const lanes<std::uint32_t, Arch>& v) noexcept {
+requires has_float_lookup<F, Arch> S3_INLINE lanes<float, Arch>
+lookup_float([[maybe_unused]] const lanes<std::uint32_t, Arch>& v)
+noexcept {
     const auto table = load<float, Arch>(detail::float_values<F, float_table<Arch>>.value);
 #if defined(__AVX512F__)
     if constexpr (float_table<Arch> == 16)

@@ -52,7 +52,7 @@ template <class Arch, bool Flip>
 S3_INLINE void interleave_vectors(const std::uint8_t* const (&from)[4], std::size_t at,
                                   std::uint8_t* to) noexcept {
     lanes<std::uint8_t, Arch> v[4];
-    S3_UNROLL for (std::size_t r = 0; r < 4; ++r) {
+    S3_UNROLL_FOR(std::size_t r = 0; r < 4; ++r) {
         v[r] = load<std::uint8_t, Arch>(from[r] + at);
         if constexpr (Flip)
             v[r] = v[r] ^ broadcast<std::uint8_t, Arch>(128);
@@ -60,10 +60,11 @@ S3_INLINE void interleave_vectors(const std::uint8_t* const (&from)[4], std::siz
     to += 4 * at;
 #if defined(__SSE4_1__)
     raw<Arch> p[4];
-    S3_UNROLL for (std::size_t r = 0; r < 4; ++r) p[r] = before_unpack(raw<Arch>(v[r]));
-    S3_UNROLL for (std::size_t h = 0; h < 2; ++h) {
+    S3_UNROLL_FOR(std::size_t r = 0; r < 4; ++r)
+        p[r] = before_unpack(raw<Arch>(v[r]));
+    S3_UNROLL_FOR(std::size_t h = 0; h < 2; ++h) {
         const auto first = unpack8(p[0], p[1], h != 0), second = unpack8(p[2], p[3], h != 0);
-        S3_UNROLL for (std::size_t q = 0; q < 2; ++q)
+        S3_UNROLL_FOR(std::size_t q = 0; q < 2; ++q)
             store<Arch>(to + (2 * h + q) * Arch::vector_bytes,
                         lanes<std::uint8_t, Arch>(unpack16(first, second, q != 0)));
     }

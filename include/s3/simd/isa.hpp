@@ -26,14 +26,14 @@ namespace s3 {
 enum class isa : unsigned char { baseline, sse41, avx2, avx512, avx512_vnni, neon_dot };
 
 /// The name by which s3_add_dispatch knows it, too.
-[[nodiscard]] constexpr const char* to_string(isa set) noexcept {
+constexpr const char* to_string(isa set) noexcept {
     constexpr const char* names[] = {"baseline", "sse41",       "avx2",
                                      "avx512",   "avx512_vnni", "neon_dot"};
     return names[static_cast<unsigned>(set)];
 }
 
 /// Whether this processor and its operating system have what s3_add_dispatch compiles for.
-[[nodiscard]] inline bool supports(isa set) noexcept {
+inline bool supports(isa set) noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
     switch (set) {
@@ -68,13 +68,13 @@ enum class isa : unsigned char { baseline, sse41, avx2, avx512, avx512_vnni, neo
 template <isa... Sets>
 struct isa_list {
     /// The richest that this machine supports.
-    [[nodiscard]] static isa best() noexcept {
+    static isa best() noexcept {
         isa chosen = isa::baseline;
         ((chosen = supports(Sets) ? Sets : chosen), ...);
         return chosen;
     }
     /// The set of this name, if it is in the list.
-    [[nodiscard]] static std::optional<isa> named(std::string_view name) noexcept {
+    static std::optional<isa> named(std::string_view name) noexcept {
         std::optional<isa> found;
         ((name == to_string(Sets) ? void(found = Sets) : void()), ...);
         return found;

@@ -20,11 +20,11 @@ inline constexpr bool has_lane_shift = false;
 #if defined(__AVX2__)
 
 namespace detail {
-[[nodiscard]] S3_INLINE __m256i lane_shift(__m256i v, __m256i counts) {
+S3_INLINE __m256i lane_shift(__m256i v, __m256i counts) {
     return _mm256_sllv_epi32(v, counts);
 }
 #if defined(__AVX512F__)
-[[nodiscard]] S3_INLINE __m512i lane_shift(__m512i v, __m512i counts) {
+S3_INLINE __m512i lane_shift(__m512i v, __m512i counts) {
     // Masked with all lanes on: gcc 12 warns of its own undefined operand otherwise.
     return _mm512_maskz_sllv_epi32(static_cast<__mmask16>(-1), v, counts);
 }
@@ -32,12 +32,12 @@ namespace detail {
 } // namespace detail
 
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::uint32_t, Arch>
-lane_shift(const lanes<std::uint32_t, Arch>& v, const lanes<std::uint32_t, Arch>& counts) noexcept {
+S3_INLINE lanes<std::uint32_t, Arch> lane_shift(const lanes<std::uint32_t, Arch>& v,
+                                                const lanes<std::uint32_t, Arch>& counts) noexcept {
     return detail::lane_shift(raw<Arch>(v), raw<Arch>(counts));
 }
 template <class Arch, class X>
-[[nodiscard]] S3_INLINE lanes<std::uint32_t, Arch> widen_bytes(const X* p) noexcept {
+S3_INLINE lanes<std::uint32_t, Arch> widen_bytes(const X* p) noexcept {
 #if defined(__AVX512F__)
     if constexpr (Arch::vector_bytes == 64) {
         const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -59,12 +59,12 @@ template <class Arch, class X>
 #elif defined(__aarch64__)
 
 template <class Arch>
-[[nodiscard]] S3_INLINE lanes<std::uint32_t, Arch>
-lane_shift(const lanes<std::uint32_t, Arch>& v, const lanes<std::uint32_t, Arch>& counts) noexcept {
+S3_INLINE lanes<std::uint32_t, Arch> lane_shift(const lanes<std::uint32_t, Arch>& v,
+                                                const lanes<std::uint32_t, Arch>& counts) noexcept {
     return vshlq_u32(uint32x4_t(v), vreinterpretq_s32_u32(uint32x4_t(counts)));
 }
 template <class Arch, class X>
-[[nodiscard]] S3_INLINE lanes<std::uint32_t, Arch> widen_bytes(const X* p) noexcept {
+S3_INLINE lanes<std::uint32_t, Arch> widen_bytes(const X* p) noexcept {
     std::uint32_t four;
     std::memcpy(&four, p, 4);
     const uint8x8_t v = vreinterpret_u8_u32(vdup_n_u32(four));

@@ -30,7 +30,7 @@ template <class Arch>
 inline constexpr std::size_t width32 = Arch::vector_bytes / 4;
 
 template <class T, class Arch>
-[[nodiscard]] S3_INLINE lanes<T, Arch> load(const T* p) noexcept {
+S3_INLINE lanes<T, Arch> load(const T* p) noexcept {
     if constexpr (std::is_same_v<Arch, arch::scalar>)
         return *p;
     else
@@ -44,14 +44,14 @@ S3_INLINE void store(T* p, const lanes<T, Arch>& v) noexcept {
         v.store_unaligned(p);
 }
 template <class T, class Arch>
-[[nodiscard]] S3_INLINE lanes<T, Arch> broadcast(T value) noexcept {
+S3_INLINE lanes<T, Arch> broadcast(T value) noexcept {
     return lanes<T, Arch>(value);
 }
 
 /// The same vector, surely in a register: what is used several times, compilers may read from
 /// memory each time.
 template <class V>
-[[nodiscard]] S3_INLINE V in_register(const V& v) noexcept {
+S3_INLINE V in_register(const V& v) noexcept {
 #if defined(__GNUC__) && defined(__SSE2__)
     if constexpr (!std::is_arithmetic_v<V>) {
         typename V::register_type r = v;
@@ -64,7 +64,7 @@ template <class V>
 
 /// a·b + c, fused where the machine can.
 template <class V>
-[[nodiscard]] S3_INLINE V multiply_add(const V& a, const V& b, const V& c) noexcept {
+S3_INLINE V multiply_add(const V& a, const V& b, const V& c) noexcept {
     if constexpr (std::is_arithmetic_v<V>)
         return a * b + c;
     else
@@ -74,7 +74,7 @@ template <class V>
 #if S3_HAS_SIMD
 /// The same bits as lanes of another type.
 template <class To, class From, class A>
-[[nodiscard]] S3_INLINE xsimd::batch<To, A> as(const xsimd::batch<From, A>& v) noexcept {
+S3_INLINE xsimd::batch<To, A> as(const xsimd::batch<From, A>& v) noexcept {
     if constexpr (std::is_same_v<To, From>)
         return v;
     else
@@ -86,8 +86,8 @@ template <class To, class From, class A>
 }
 #endif
 template <class To, class From>
-requires std::is_arithmetic_v<From>
-[[nodiscard]] S3_INLINE To as(From v) noexcept {
+requires std::is_arithmetic_v<From> S3_INLINE To as(From v)
+noexcept {
     To to;
     static_assert(sizeof to == sizeof v);
     std::memcpy(&to, &v, sizeof to);
@@ -96,7 +96,7 @@ requires std::is_arithmetic_v<From>
 
 /// int32 lanes → float lanes.
 template <class V>
-[[nodiscard]] S3_INLINE auto to_float(const V& v) noexcept {
+S3_INLINE auto to_float(const V& v) noexcept {
     if constexpr (std::is_arithmetic_v<V>)
         return static_cast<float>(v);
     else
@@ -174,7 +174,7 @@ requires(sizeof(T) == 1) S3_INLINE
 /// Bits of `a` where `mask` is set, else bits of `b`: one instruction on AVX-512, unless compilers
 /// make the complement of a constant another constant.
 template <class V>
-[[nodiscard]] S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
+S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
     const V m = sizeof(V) == 64 ? in_register(mask) : mask;
     return (a & m) | (b & ~m);
 }
@@ -182,7 +182,7 @@ template <class V>
 /// Calls f(std::integral_constant<int, 0>), …, f(std::integral_constant<int, N − 1>).
 template <int N, class Function>
 S3_INLINE void unrolled(Function&& f) noexcept {
-    [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+    [&]<int... I>(std::integer_sequence<int, I...>) S3_INLINE_LAMBDA {
         (f(std::integral_constant<int, I>{}), ...);
     }
     (std::make_integer_sequence<int, N>{});

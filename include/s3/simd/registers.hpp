@@ -16,7 +16,7 @@ inline constexpr std::size_t registers = 16;
 
 namespace detail {
 template <class Arch>
-[[nodiscard]] constexpr auto half_of() noexcept {
+constexpr auto half_of() noexcept {
 #if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__) &&                 \
     defined(__AVX512VL__)
     if constexpr (arch::has<Arch, arch::avx512_vnni>)

@@ -14,16 +14,16 @@ namespace s3::simd {
 
 namespace detail {
 #if defined(__SSE4_1__)
-[[nodiscard]] S3_INLINE __m128i load_half(const void* p) {
+S3_INLINE __m128i load_half(const void* p) {
     return _mm_loadl_epi64(static_cast<const __m128i*>(p));
 }
-[[nodiscard]] S3_INLINE __m128i load_whole(const void* p) {
+S3_INLINE __m128i load_whole(const void* p) {
     return _mm_loadu_si128(static_cast<const __m128i*>(p));
 }
 #endif
 /// Through memory, where nothing better is known.
 template <class To, class Arch, class From>
-[[nodiscard]] S3_INLINE lanes<To, Arch> convert_elements(const From* p) noexcept {
+S3_INLINE lanes<To, Arch> convert_elements(const From* p) noexcept {
     constexpr std::size_t width = sizeof(lanes<To, Arch>) / sizeof(To);
     alignas(64) To wide[width];
     for (std::size_t i = 0; i < width; ++i)
@@ -34,7 +34,7 @@ template <class To, class Arch, class From>
 
 /// As many elements as there are lanes of `To`, widened.
 template <class To, class Arch, class From>
-[[nodiscard]] S3_INLINE lanes<To, Arch> load_widened(const From* p) noexcept {
+S3_INLINE lanes<To, Arch> load_widened(const From* p) noexcept {
     if constexpr (std::is_same_v<To, From>) {
         return load<To, Arch>(p);
     } else {

@@ -46,8 +46,8 @@ template <class V>
 
 namespace detail {
 /// γ, or an error at the first value that is NaN or infinite: γ tells whether one is.
-[[nodiscard]] inline result<float> checked_absmean_scale(std::span<const float> latent,
-                                                         const char* argument) noexcept {
+inline result<float> checked_absmean_scale(std::span<const float> latent,
+                                           const char* argument) noexcept {
     const float scale = absmean_scale(latent);
     for (std::size_t i = 0; !lanes::finite(scale) && i < latent.size(); ++i)
         if (!lanes::finite(latent[i]))

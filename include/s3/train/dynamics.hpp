@@ -65,8 +65,7 @@ struct transitions {
 };
 
 template <signed_number T>
-[[nodiscard]] result<transitions> count_transitions(std::span<const T> before,
-                                                    std::span<const T> after) {
+result<transitions> count_transitions(std::span<const T> before, std::span<const T> after) {
     if (before.size() != after.size())
         return error(errc::shape_mismatch, "after").got(after.size()).needs(before.size());
     transitions t;

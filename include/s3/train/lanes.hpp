@@ -13,14 +13,6 @@
 #include <type_traits>
 #include <utility>
 
-/// Between a lambda's parameters and its body: inline it always. Without, large bodies of `unroll`
-/// and `for_each` become calls, and lanes go through memory.
-#if defined(__GNUC__)
-#define S3_INLINE_LAMBDA __attribute__((always_inline))
-#else
-#define S3_INLINE_LAMBDA
-#endif
-
 namespace s3::detail::lanes {
 
 template <class V>

@@ -100,7 +100,7 @@ template <shift_weight_format F>
 
 /// An error unless every span has `size` elements.
 template <shift_weight_format F, latent_float Float>
-[[nodiscard]] status check_sizes(const latents<F, Float>& p, std::size_t size) noexcept {
+status check_sizes(const latents<F, Float>& p, std::size_t size) noexcept {
     const auto all = fields(p);
     for (std::size_t k = 0; k < all.size(); ++k)
         if (all[k].size() != size)
@@ -110,7 +110,7 @@ template <shift_weight_format F, latent_float Float>
 
 /// An error that names the first latent which is NaN or infinite, from element `first` on.
 template <shift_weight_format F, latent_float Float>
-[[nodiscard]] status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
+status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
     if (const status sizes = check_sizes(p, p.size()); !sizes)
         return sizes;
     const auto all = fields(p);

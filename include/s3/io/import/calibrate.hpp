@@ -85,7 +85,7 @@ private:
 }
 
 /// One for each value of the model. `samples` are whole images.
-[[nodiscard]] inline result<std::vector<quantizer>>
+inline result<std::vector<quantizer>>
 calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
           std::span<const std::uint8_t> samples,
           const std::function<void(std::size_t, std::size_t)>& progress, std::string& where) {

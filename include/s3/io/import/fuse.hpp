@@ -35,8 +35,7 @@ struct fused_network {
 };
 
 /// `bits` of activations where the description does not say.
-[[nodiscard]] inline result<fused_network> fuse(const description& d, int bits,
-                                                std::string& where) {
+inline result<fused_network> fuse(const description& d, int bits, std::string& where) {
     if (d.steps.empty()) {
         where = "there is no layer";
         return error(errc::bad_option, "description");

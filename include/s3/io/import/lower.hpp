@@ -45,7 +45,7 @@ public:
                      std::vector<quantizer> quantizers, std::string& where)
         : d_(d), n_(n), w_(std::move(weights)), q_(std::move(quantizers)), where_(where) {}
 
-    [[nodiscard]] result<imported_network> run() {
+    result<imported_network> run() {
         for (std::size_t v = 0; v < q_.size(); ++v) {
             const auto& shape = n_.shapes.values[v == 0 ? 0 : n_.layers[v - 1].last + 1];
             out_.model.values.push_back({shape.height, shape.width, shape.channels, q_[v].bits,
@@ -179,7 +179,7 @@ private:
         return l;
     }
 
-    [[nodiscard]] status lower(std::size_t i, convolution& c, layer_report& r) {
+    status lower(std::size_t i, convolution& c, layer_report& r) {
         const fused_layer& f = n_.layers[i];
         const step& s = d_.steps[f.first];
         imported_weights& w = w_.packed[f.first];

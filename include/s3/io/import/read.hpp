@@ -22,9 +22,8 @@ struct network_weights {
 
 inline constexpr std::array norm_fields{"running_mean", "running_var", "weight", "bias"};
 
-[[nodiscard]] inline result<float_weights> read_norm(const safetensors::contents& file,
-                                                     const step& s, std::size_t channels,
-                                                     std::string& where) {
+inline result<float_weights> read_norm(const safetensors::contents& file, const step& s,
+                                       std::size_t channels, std::string& where) {
     std::array<std::vector<float>, norm_fields.size()> fields;
     for (std::size_t k = 0; k < fields.size(); ++k) {
         const auto found = file.tensors.find(s.name + "." + norm_fields[k]);
@@ -54,10 +53,8 @@ inline constexpr std::array norm_fields{"running_mean", "running_var", "weight",
     return w;
 }
 
-[[nodiscard]] inline result<network_weights> read_weights(const safetensors::contents& file,
-                                                          const description& d,
-                                                          const fused_network& n,
-                                                          std::string& where) {
+inline result<network_weights> read_weights(const safetensors::contents& file, const description& d,
+                                            const fused_network& n, std::string& where) {
     network_weights w;
     w.real.resize(d.steps.size());
     w.packed.resize(d.steps.size());

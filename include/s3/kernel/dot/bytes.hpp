@@ -32,19 +32,19 @@ struct byte_engine {
         narrow ? FitPairs / 8 * 8 : std::numeric_limits<std::size_t>::max();
     using partial = std::conditional_t<narrow, simd::lanes<std::int16_t, Arch>, sums>;
 
-    [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
+    static S3_INLINE weights load(const element* w) noexcept {
         return simd::as<std::int8_t>(simd::load<element, Arch>(w));
     }
     static S3_INLINE void store(element* to, const weights& w) noexcept {
         simd::store<Arch>(to, simd::as<element>(w));
     }
-    [[nodiscard]] static S3_INLINE activations broadcast(const staged* x) noexcept {
+    static S3_INLINE activations broadcast(const staged* x) noexcept {
         std::uint32_t four;
         std::memcpy(&four, x, 4);
         return simd::as<std::uint8_t>(simd::broadcast<std::uint32_t, Arch>(four));
     }
-    [[nodiscard]] static S3_INLINE partial step(const partial& p, const activations& x,
-                                                const weights& w) noexcept {
+    static S3_INLINE partial step(const partial& p, const activations& x,
+                                  const weights& w) noexcept {
         if constexpr (narrow)
             return p + simd::pair_dot<Arch>(x, w);
         else if constexpr (FitPairs >= 1)
@@ -52,7 +52,7 @@ struct byte_engine {
         else
             return simd::quad_dot<Arch>(p, x, w);
     }
-    [[nodiscard]] static S3_INLINE sums widen(const partial& p) noexcept {
+    static S3_INLINE sums widen(const partial& p) noexcept {
         if constexpr (narrow)
             return simd::pair_sum<Arch>(p);
         else
@@ -71,7 +71,7 @@ requires simd::has_bytes<Arch> &&(F::max_value <= 127 && F::min_value >= -128) s
     static constexpr std::size_t stream_columns = Arch::vector_bytes == 64 ? 8 : 4;
 
     template <int Step>
-    [[nodiscard]] static S3_INLINE typename engine::weights
+    static S3_INLINE typename engine::weights
     decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         if constexpr (F::bits == 8)
             return simd::as<std::int8_t>(v);

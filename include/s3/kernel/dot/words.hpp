@@ -12,7 +12,7 @@ namespace s3::kernel {
 
 /// Lanes of the integer value of the code in bits [Pos, Pos + Bits).
 template <weight_format F, class Arch, int Pos>
-[[nodiscard]] S3_INLINE simd::lanes<std::uint32_t, Arch>
+S3_INLINE simd::lanes<std::uint32_t, Arch>
 decode_word(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
     using u32 = simd::lanes<std::uint32_t, Arch>;
     const auto constant = [](std::uint32_t c) { return simd::broadcast<std::uint32_t, Arch>(c); };
@@ -46,23 +46,21 @@ struct word_engine {
     static constexpr std::size_t columns_per_step = 1;
     static constexpr std::size_t widen_every = std::numeric_limits<std::size_t>::max();
 
-    [[nodiscard]] static S3_INLINE weights load(const element* w) noexcept {
-        return simd::load<T, Arch>(w);
-    }
+    static S3_INLINE weights load(const element* w) noexcept { return simd::load<T, Arch>(w); }
     static S3_INLINE void store(element* to, const weights& w) noexcept {
         simd::store<Arch>(to, w);
     }
-    [[nodiscard]] static S3_INLINE activations broadcast(const staged* x) noexcept {
+    static S3_INLINE activations broadcast(const staged* x) noexcept {
         return simd::broadcast<T, Arch>(*x);
     }
-    [[nodiscard]] static S3_INLINE partial step(const partial& p, const activations& x,
-                                                const weights& w) noexcept {
+    static S3_INLINE partial step(const partial& p, const activations& x,
+                                  const weights& w) noexcept {
         if constexpr (std::is_same_v<T, float>)
             return simd::multiply_add(x, w, p);
         else
             return p + x * w;
     }
-    [[nodiscard]] static S3_INLINE sums widen(const partial& p) noexcept { return p; }
+    static S3_INLINE sums widen(const partial& p) noexcept { return p; }
 };
 
 template <weight_format F, class Arch, class T>
@@ -76,7 +74,7 @@ struct word_dot {
     static constexpr std::size_t stream_columns = 1;
 
     template <int Step>
-    [[nodiscard]] static S3_INLINE typename engine::weights
+    static S3_INLINE typename engine::weights
     decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         constexpr int bit = layout::bit_of(Step);
         if constexpr (!std::is_same_v<T, float>)

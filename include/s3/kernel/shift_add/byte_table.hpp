@@ -85,17 +85,16 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
         constexpr std::size_t half = width / 2, words = numbers::words(groups);
         for (; rows > 0; --rows, fields += words, partial += V * width) {
             half_vector sums[2 * V];
-            S3_UNROLL for (std::size_t i = 0; i < 2 * V; ++i) sums[i] =
-                Fresh ? simd::broadcast<std::uint16_t, Arch>(0)
-                      : simd::load<std::uint16_t, Arch>(partial + i * half);
-            simd::unrolled<static_cast<int>((groups + 1) / 2)>([&](
-                auto pair) __attribute__((always_inline)) {
+            S3_UNROLL_FOR(std::size_t i = 0; i < 2 * V; ++i)
+                sums[i] = Fresh ? simd::broadcast<std::uint16_t, Arch>(0)
+                                : simd::load<std::uint16_t, Arch>(partial + i * half);
+            simd::unrolled<static_cast<int>((groups + 1) / 2)>([&](auto pair) S3_INLINE_LAMBDA {
                 constexpr std::size_t g = 2 * pair;
                 const std::uint8_t* first = find<V, g>(fields, tables);
                 const std::uint8_t* second = nullptr;
                 if constexpr (g + 1 < groups)
                     second = find<V, g + 1>(fields, tables);
-                S3_UNROLL for (std::size_t v = 0; v < V; ++v) {
+                S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v) {
                     vector s = simd::load<std::uint8_t, Arch>(first + v * width);
                     if constexpr (g + 1 < groups)
                         s = s + simd::load<std::uint8_t, Arch>(second + v * width);
@@ -104,7 +103,7 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
                     sums[V + v] = sums[V + v] + (pairs >> 8);
                 }
             });
-            S3_UNROLL for (std::size_t i = 0; i < 2 * V; ++i)
+            S3_UNROLL_FOR(std::size_t i = 0; i < 2 * V; ++i)
                 simd::store<Arch>(partial + i * half, sums[i]);
         }
     }
@@ -131,8 +130,8 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
 
 private:
     template <std::size_t V, std::size_t G>
-    [[nodiscard]] static S3_INLINE const std::uint8_t* find(const std::uint64_t* fields,
-                                                            const std::uint8_t* tables) noexcept {
+    static S3_INLINE const std::uint8_t* find(const std::uint64_t* fields,
+                                              const std::uint8_t* tables) noexcept {
         return tables + G * entries * V * width + numbers_of<V>::template offset<G>(fields);
     }
 };

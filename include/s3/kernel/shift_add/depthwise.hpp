@@ -33,13 +33,13 @@ struct depthwise_shift {
         buffer<std::uint32_t> sign; ///< all bits of a negative weight's lane
         buffer<std::uint32_t> initial;
 
-        [[nodiscard]] std::size_t taps() const noexcept { return shape.height * shape.width; }
-        [[nodiscard]] std::size_t padded() const noexcept {
+        std::size_t taps() const noexcept { return shape.height * shape.width; }
+        std::size_t padded() const noexcept {
             return (shape.out_channels + lanes - 1) / lanes * lanes;
         }
     };
 
-    [[nodiscard]] static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
+    static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         filter f{from.shape, {}, {}, {}};
         const std::size_t taps = f.taps();
         auto shift = buffer<std::uint32_t>::make(saturating_mul(f.padded(), taps));
@@ -67,10 +67,10 @@ struct depthwise_shift {
     }
 
     /// Work is counted in output pixels.
-    [[nodiscard]] static std::size_t units(std::size_t batch, const extent& out) noexcept {
+    static std::size_t units(std::size_t batch, const extent& out) noexcept {
         return batch * out.height * out.width;
     }
-    [[nodiscard]] static std::size_t scratch_bytes(const filter& f) noexcept {
+    static std::size_t scratch_bytes(const filter& f) noexcept {
         return pixels * (f.taps() * sizeof(X*) + f.padded() * sizeof(std::int32_t)) + f.padded();
     }
 
@@ -120,18 +120,19 @@ private:
     static S3_INLINE void accumulate(const filter& f, const X* const* at, std::size_t c,
                                      std::int32_t* sums, Whole&& whole) {
         word total[pixels];
-        S3_UNROLL for (std::size_t p = 0; p < pixels; ++p) total[p] =
-            simd::load<std::uint32_t, Arch>(f.initial.data() + c);
+        S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
+            total[p] = simd::load<std::uint32_t, Arch>(f.initial.data() + c);
         const std::uint32_t* shift = f.shift.data() + c * f.taps();
         const std::uint32_t* sign = f.sign.data() + c * f.taps();
         for (std::size_t t = 0; t < f.taps(); ++t, at += pixels, shift += lanes, sign += lanes) {
             const auto s = simd::load<std::uint32_t, Arch>(shift);
             const auto g = simd::load<std::uint32_t, Arch>(sign);
-            S3_UNROLL for (std::size_t p = 0; p < pixels; ++p) total[p] =
-                total[p] +
-                (simd::lane_shift<Arch>(simd::widen_bytes<Arch>(whole(at[p] + c)), s) ^ g);
+            S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
+                total[p] =
+                    total[p] +
+                    (simd::lane_shift<Arch>(simd::widen_bytes<Arch>(whole(at[p] + c)), s) ^ g);
         }
-        S3_UNROLL for (std::size_t p = 0; p < pixels; ++p)
+        S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
             simd::store<Arch>(sums + p * f.padded(), simd::as<std::int32_t>(total[p]));
     }
 };

@@ -40,7 +40,7 @@ struct raw_digits {
     }
 };
 
-[[nodiscard]] constexpr std::size_t power(std::size_t base, std::size_t exponent) noexcept {
+constexpr std::size_t power(std::size_t base, std::size_t exponent) noexcept {
     return exponent == 0 ? 1 : base * power(base, exponent - 1);
 }
 
@@ -50,7 +50,7 @@ class group_numbers {
 public:
     static constexpr std::size_t bits = Group * F::bits;
 
-    [[nodiscard]] static constexpr std::size_t of(std::size_t codes) noexcept {
+    static constexpr std::size_t of(std::size_t codes) noexcept {
         return Numbers::count == F::codes ? codes : table[codes];
     }
 
@@ -69,8 +69,7 @@ private:
 /// What centring activations takes from a row's sum, modulo 2^32: center · Σw. `padding` weights of
 /// code 0 belong to the row, and the zeros that meet them are centred too.
 template <shift_weight_format F>
-[[nodiscard]] constexpr std::int32_t centring(int center, std::int64_t weights,
-                                              std::size_t padding) noexcept {
+constexpr std::int32_t centring(int center, std::int64_t weights, std::size_t padding) noexcept {
     constexpr auto pad = static_cast<std::uint32_t>(static_cast<std::int32_t>(F::value(0)));
     return static_cast<std::int32_t>(
         static_cast<std::uint32_t>(center) *
@@ -101,7 +100,7 @@ struct entry_fields {
     }
     /// Where the entry of a group begins in its table, in bytes: one rotation and one mask.
     template <std::size_t Group>
-    [[nodiscard]] static S3_INLINE std::size_t offset(const std::uint64_t* row) noexcept {
+    static S3_INLINE std::size_t offset(const std::uint64_t* row) noexcept {
         constexpr int line = std::countr_zero(EntryBytes);
         constexpr int shift = static_cast<int>(Group % per_word * bits) - line;
         constexpr std::uint64_t mask = ((std::uint64_t{1} << bits) - 1) << line;
@@ -110,11 +109,11 @@ struct entry_fields {
 };
 
 /// Up to whole cache lines; SIZE_MAX stays near what it is.
-[[nodiscard]] constexpr std::size_t align64(std::size_t bytes) noexcept {
+constexpr std::size_t align64(std::size_t bytes) noexcept {
     return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes : (bytes + 63) / 64 * 64;
 }
 /// An int32 for each of m rows, in whole cache lines.
-[[nodiscard]] constexpr std::size_t row_constants_bytes(std::size_t m) noexcept {
+constexpr std::size_t row_constants_bytes(std::size_t m) noexcept {
     return align64(saturating_mul(m, sizeof(std::int32_t)));
 }
 
@@ -132,14 +131,14 @@ void pack_fields(const std::uint8_t* stream, std::size_t m, std::size_t k, std::
             for (std::size_t row = first; row < std::min(first + some, m); ++row) {
                 const std::size_t column = b * weights, left = k - std::min(k, column);
                 std::uint64_t field[words] = {};
-                S3_UNROLL for (std::size_t g = 0; g < Groups; g += at_once) {
+                S3_UNROLL_FOR(std::size_t g = 0; g < Groups; g += at_once) {
                     const std::size_t count = std::min(at_once, Groups - g), done = g * Group;
                     std::uint64_t codes =
                         done < left
                             ? layout::take_bits(stream, bytes, (row * k + column + done) * F::bits,
                                                 std::min(count * Group, left - done) * F::bits)
                             : 0;
-                    S3_UNROLL for (std::size_t i = 0; i < count; ++i, codes >>= numbers::bits)
+                    S3_UNROLL_FOR(std::size_t i = 0; i < count; ++i, codes >>= numbers::bits)
                         Fields::put(field, g + i, numbers::of(codes & ((1u << numbers::bits) - 1)));
                 }
                 std::copy_n(field, words, to + (b * m + row) * words);

@@ -99,7 +99,7 @@ requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
         byte_sum low[R];
         high_sum high[R];
         for (; blocks > 0; --blocks, data += R * vector_bytes, table += 4 * vector_bytes)
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
                 __builtin_prefetch(data + prefetch + r * vector_bytes);
                 const bytes codes = simd::load<std::uint8_t, Arch>(data + r * vector_bytes);
                 const bytes first = codes & field;
@@ -110,7 +110,7 @@ requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
                 low[r].add(look_up(table + 2 * vector_bytes, second));
                 high[r].add(look_up(table + 3 * vector_bytes, second));
             }
-        S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+        S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
             std::uint16_t l[2][half], h[2][half];
             low[r].store(l);
             high[r].store(h);
@@ -154,8 +154,7 @@ private:
     };
     using high_sum = std::conditional_t<wide, byte_sum, wrapped_sum>;
 
-    [[nodiscard]] static S3_INLINE bytes look_up(const std::uint8_t* table,
-                                                 const bytes& index) noexcept {
+    static S3_INLINE bytes look_up(const std::uint8_t* table, const bytes& index) noexcept {
         const bytes entries = simd::load<std::uint8_t, Arch>(table);
 #if defined(__aarch64__)
         return vqtbl1q_u8(uint8x16_t(entries), uint8x16_t(index));

@@ -65,9 +65,9 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     static constexpr std::size_t lane_of(std::size_t row) { return row; }
     static S3_INLINE void encode(const std::size_t (&field)[fields],
                                  element (&to)[block_vectors]) noexcept {
-        S3_UNROLL for (std::size_t v = 0; v < block_vectors; ++v) {
+        S3_UNROLL_FOR(std::size_t v = 0; v < block_vectors; ++v) {
             std::size_t word = 0;
-            S3_UNROLL for (std::size_t i = 0; i < per_vector; ++i) {
+            S3_UNROLL_FOR(std::size_t i = 0; i < per_vector; ++i) {
                 word |= field[v * per_vector + i] << (i * field_bits);
             }
             if constexpr (!small)
@@ -114,19 +114,20 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
         constexpr std::size_t prefetch = 8192;
         constexpr int choose = 0xca; // of vpternlogd: first ? second : third
         __m512i partial[C][R], index[R];
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) S3_UNROLL for (std::size_t r = 0; r < R; ++r)
-            partial[c][r] = _mm512_setzero_si512();
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                partial[c][r] = _mm512_setzero_si512();
         for (; blocks > 0; --blocks, data += R * block_bytes, tables += fields * table_size) {
-            S3_UNROLL for (std::size_t line = 0; line < R * block_bytes; line += 64)
+            S3_UNROLL_FOR(std::size_t line = 0; line < R * block_bytes; line += 64)
                 __builtin_prefetch(data + prefetch + line);
-            S3_UNROLL for (std::size_t v = 0; v < 3; ++v) {
-                S3_UNROLL for (std::size_t r = 0; r < R; ++r) index[r] =
-                    _mm512_loadu_si512(data + (v * R + r) * 64);
+            S3_UNROLL_FOR(std::size_t v = 0; v < 3; ++v) {
+                S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                    index[r] = _mm512_loadu_si512(data + (v * R + r) * 64);
                 look_up_all<per_vector>(partial, index, tables + v * per_vector * table_size);
             }
             if constexpr (small)
                 continue;
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
                 const std::uint8_t* v = data + r * 64;
                 const __m512i bits0 = _mm512_srli_epi16(_mm512_loadu_si512(v), 12);
                 const __m512i bits4 = _mm512_srli_epi16(_mm512_loadu_si512(v + R * 64), 8);
@@ -138,14 +139,15 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
             }
             look_up_all<2>(partial, index, tables + 6 * table_size);
         }
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c)
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
-            std::int32_t* to = sums + c * panel_vectors * lanes + r * lanes;
-            const __m512i low = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(partial[c][r]));
-            const __m512i high = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(partial[c][r], 1));
-            _mm512_storeu_si512(to, _mm512_add_epi32(_mm512_loadu_si512(to), low));
-            _mm512_storeu_si512(to + 16, _mm512_add_epi32(_mm512_loadu_si512(to + 16), high));
-        }
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
+                std::int32_t* to = sums + c * panel_vectors * lanes + r * lanes;
+                const __m512i low = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(partial[c][r]));
+                const __m512i high =
+                    _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(partial[c][r], 1));
+                _mm512_storeu_si512(to, _mm512_add_epi32(_mm512_loadu_si512(to), low));
+                _mm512_storeu_si512(to + 16, _mm512_add_epi32(_mm512_loadu_si512(to + 16), high));
+            }
     }
 
 private:
@@ -163,7 +165,7 @@ private:
                 negative |= unsigned{t.sparse != 0 && t.sign < 0} << entry;
             }
         }
-        [[nodiscard]] S3_INLINE __m512i add(__m512i sum, __m512i x) const noexcept {
+        S3_INLINE __m512i add(__m512i sum, __m512i x) const noexcept {
             if constexpr (F::exponents > 1)
                 x = _mm512_sllv_epi16(x, _mm512_load_si512(shift));
             sum = _mm512_mask_add_epi16(sum, present & ~negative, sum, x);
@@ -177,13 +179,13 @@ private:
     template <std::size_t R, std::size_t C>
     static S3_INLINE void look_up(__m512i (&partial)[C][R], const __m512i (&index)[R],
                                   const std::int16_t* table) {
-        S3_UNROLL for (std::size_t c = 0; c < C; ++c) {
+        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
             const std::int16_t* t = table + c * column_tables;
             __m512i low = _mm512_load_si512(t), high = low;
             if constexpr (!small)
                 high = _mm512_load_si512(t + lanes);
             asm volatile("" : "+v"(low), "+v"(high)); // one load for all rows
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
                 const __m512i entry = small ? _mm512_permutexvar_epi16(index[r], low)
                                             : _mm512_permutex2var_epi16(low, index[r], high);
                 partial[c][r] = _mm512_add_epi16(partial[c][r], entry);
@@ -197,9 +199,9 @@ private:
     static S3_INLINE void look_up_all(__m512i (&partial)[C][R], __m512i (&index)[R],
                                       const std::int16_t* table) {
         look_up(partial, index, table);
-        S3_UNROLL for (std::size_t f = 1; f < Count; ++f) {
-            S3_UNROLL for (std::size_t r = 0; r < R; ++r) index[r] =
-                _mm512_srli_epi16(index[r], field_bits);
+        S3_UNROLL_FOR(std::size_t f = 1; f < Count; ++f) {
+            S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                index[r] = _mm512_srli_epi16(index[r], field_bits);
             look_up(partial, index, table + f * table_size);
         }
     }

@@ -120,11 +120,11 @@ private:
                                                      std::min(block_weights, end - column) * bits);
             constexpr std::size_t count = block_weights / Unit::group;
             std::size_t fields[count];
-            S3_UNROLL for (std::size_t f = 0; f < count; ++f) fields[f] =
-                numbers::of(codes >> (f * numbers::bits) & ((1u << numbers::bits) - 1));
+            S3_UNROLL_FOR(std::size_t f = 0; f < count; ++f)
+                fields[f] = numbers::of(codes >> (f * numbers::bits) & ((1u << numbers::bits) - 1));
             typename Unit::element coded[Unit::block_vectors];
             Unit::encode(fields, coded);
-            S3_UNROLL for (std::size_t v = 0; v < Unit::block_vectors; ++v, to += next)
+            S3_UNROLL_FOR(std::size_t v = 0; v < Unit::block_vectors; ++v, to += next)
                 std::memcpy(to, coded + v, element);
         }
     }

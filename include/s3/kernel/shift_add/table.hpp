@@ -84,17 +84,17 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
         const auto* base = reinterpret_cast<const std::byte*>(tables);
         for (; rows > 0; --rows, fields += words, sums += V * width) {
             vector s[V];
-            S3_UNROLL for (std::size_t v = 0; v < V; ++v) s[v] =
-                Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums + v * width);
-            simd::unrolled<static_cast<int>(groups)>([&](
-                auto group) __attribute__((always_inline)) {
+            S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                s[v] = Fresh ? vector(Lane(0)) : simd::load<Lane, Arch>(sums + v * width);
+            simd::unrolled<static_cast<int>(groups)>([&](auto group) S3_INLINE_LAMBDA {
                 constexpr std::size_t g = group;
                 const auto* entry = reinterpret_cast<const Lane*>(
                     base + g * entries * entry_bytes + numbers_of<V>::template offset<g>(fields));
-                S3_UNROLL for (std::size_t v = 0; v < V; ++v) s[v] =
-                    static_cast<vector>(s[v] + simd::load<Lane, Arch>(entry + v * width));
+                S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                    s[v] = static_cast<vector>(s[v] + simd::load<Lane, Arch>(entry + v * width));
             });
-            S3_UNROLL for (std::size_t v = 0; v < V; ++v) simd::store<Arch>(sums + v * width, s[v]);
+            S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
+                simd::store<Arch>(sums + v * width, s[v]);
         }
     }
 

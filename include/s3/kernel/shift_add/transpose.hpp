@@ -25,12 +25,13 @@ template <class T, std::size_t Rows, class V>
 S3_INLINE void interleave(V (&v)[Rows]) noexcept {
     using typed = xsimd::batch<T, quarter_arch>;
     V out[Rows];
-    S3_UNROLL for (std::size_t i = 0; i < Rows / 2; ++i) {
+    S3_UNROLL_FOR(std::size_t i = 0; i < Rows / 2; ++i) {
         const auto a = simd::as<T>(v[i]), b = simd::as<T>(v[i + Rows / 2]);
         out[2 * i] = simd::as<typename V::value_type>(typed(xsimd::zip_lo(a, b)));
         out[2 * i + 1] = simd::as<typename V::value_type>(typed(xsimd::zip_hi(a, b)));
     }
-    S3_UNROLL for (std::size_t i = 0; i < Rows; ++i) v[i] = out[i];
+    S3_UNROLL_FOR(std::size_t i = 0; i < Rows; ++i)
+        v[i] = out[i];
 }
 
 /// 8 or 16 rows of 16 bytes; of two rows' bytes side by side, each goes to its own place.
@@ -39,10 +40,11 @@ S3_INLINE void transpose_tile(const std::uint8_t* from, std::size_t from_stride,
                               std::size_t to_stride) noexcept {
     using vector = xsimd::batch<std::uint8_t, quarter_arch>;
     vector v[Rows];
-    S3_UNROLL for (std::size_t i = 0; i < Rows; ++i) v[i] =
-        vector::load_unaligned(from + i * from_stride);
-    S3_UNROLL for (std::size_t half = Rows; half > 1; half /= 2) interleave<std::uint8_t>(v);
-    S3_UNROLL for (std::size_t i = 0; i < Rows; ++i) {
+    S3_UNROLL_FOR(std::size_t i = 0; i < Rows; ++i)
+        v[i] = vector::load_unaligned(from + i * from_stride);
+    S3_UNROLL_FOR(std::size_t half = Rows; half > 1; half /= 2)
+        interleave<std::uint8_t>(v);
+    S3_UNROLL_FOR(std::size_t i = 0; i < Rows; ++i) {
         if constexpr (Rows == 16) {
             v[i].store_unaligned(to + i * to_stride);
         } else {
@@ -60,11 +62,12 @@ requires(Rows == 4 && sizeof(T) == 4) S3_INLINE
                         std::size_t to_stride) noexcept {
     using vector = xsimd::batch<T, quarter_arch>;
     vector v[4];
-    S3_UNROLL for (std::size_t i = 0; i < 4; ++i) v[i] =
-        vector::load_unaligned(from + i * from_stride);
+    S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i)
+        v[i] = vector::load_unaligned(from + i * from_stride);
     interleave<T>(v);
     interleave<T>(v);
-    S3_UNROLL for (std::size_t i = 0; i < 4; ++i) v[i].store_unaligned(to + i * to_stride);
+    S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i)
+        v[i].store_unaligned(to + i * to_stride);
 }
 #endif
 

@@ -12,7 +12,7 @@ template <class Arch>
 struct word_shift_engine : word_engine<Arch, std::uint32_t> {
     using word = simd::lanes<std::uint32_t, Arch>;
 
-    [[nodiscard]] static S3_INLINE word step(const word& p, const word& x, const word& w) noexcept {
+    static S3_INLINE word step(const word& p, const word& x, const word& w) noexcept {
         const auto constant = [](std::uint32_t c) {
             return simd::broadcast<std::uint32_t, Arch>(c);
         };
@@ -34,7 +34,7 @@ struct word_shift_add {
     static constexpr std::size_t stream_columns = 1;
 
     template <int Step>
-    [[nodiscard]] static S3_INLINE word decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
+    static S3_INLINE word decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         const auto constant = [](std::uint32_t c) {
             return simd::broadcast<std::uint32_t, Arch>(c);
         };
