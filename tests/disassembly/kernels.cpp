@@ -1,13 +1,13 @@
 // The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
 // S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
 
-#include <s3/kernel/shift_add/byte_table.hpp>
-#include <s3/kernel/shift_add/depthwise.hpp>
-#include <s3/kernel/shift_add/nibble.hpp>
-#include <s3/kernel/shift_add/pair.hpp>
-#include <s3/kernel/shift_add/table.hpp>
-#include <s3/kernel/shift_add/words.hpp>
-#include <s3/kernel/tile.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
+#include <s3/kernel/shift_add_bytes_shuffle.hpp>
+#include <s3/kernel/shift_add_bytes_table.hpp>
+#include <s3/kernel/shift_add_int16_permute.hpp>
+#include <s3/kernel/shift_add_table.hpp>
+#include <s3/kernel/shift_add_words_depthwise.hpp>
+#include <s3/kernel/shift_add_words_panels.hpp>
 
 #include <cstring>
 

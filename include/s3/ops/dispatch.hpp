@@ -2,14 +2,14 @@
 // The one place where a kernel is chosen: format × activation type × architecture × family. A new
 // kernel is a line in `kernel_id`, one in `visit_kernel` and its rule in `choose`.
 
-#include <s3/kernel/dot/bytes.hpp>
-#include <s3/kernel/dot/words.hpp>
-#include <s3/kernel/shift_add/byte_table.hpp>
-#include <s3/kernel/shift_add/nibble.hpp>
-#include <s3/kernel/shift_add/pair.hpp>
-#include <s3/kernel/shift_add/table.hpp>
-#include <s3/kernel/shift_add/words.hpp>
-#include <s3/kernel/tile.hpp>
+#include <s3/kernel/dot_bytes_panels.hpp>
+#include <s3/kernel/dot_words_panels.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
+#include <s3/kernel/shift_add_bytes_shuffle.hpp>
+#include <s3/kernel/shift_add_bytes_table.hpp>
+#include <s3/kernel/shift_add_int16_permute.hpp>
+#include <s3/kernel/shift_add_table.hpp>
+#include <s3/kernel/shift_add_words_panels.hpp>
 
 #include <type_traits>
 

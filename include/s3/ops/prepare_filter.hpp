@@ -4,11 +4,11 @@
 // few channels, or Winograd for 3 × 3 filters whose activations are promised to have at most 6
 // bits.
 
-#include <s3/kernel/depthwise.hpp>
-#include <s3/kernel/depthwise_bytes.hpp>
-#include <s3/kernel/shift_add/depthwise.hpp>
-#include <s3/kernel/window.hpp>
-#include <s3/kernel/winograd.hpp>
+#include <s3/kernel/dot_bytes_depthwise.hpp>
+#include <s3/kernel/dot_bytes_direct.hpp>
+#include <s3/kernel/dot_bytes_winograd.hpp>
+#include <s3/kernel/dot_words_depthwise.hpp>
+#include <s3/kernel/shift_add_words_depthwise.hpp>
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/store_pixels.hpp>
 

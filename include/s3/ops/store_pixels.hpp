@@ -2,7 +2,7 @@
 // Whole NHWC pixels are contiguous, so that several with few channels are finished as if they were
 // one with many: its channels repeat, and fill whole vectors.
 
-#include <s3/kernel/pixels.hpp>
+#include <s3/kernel/parts/pixels.hpp>
 #include <s3/ops/store.hpp>
 
 namespace s3::kernel {

@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 
-#include <s3/kernel/shift_add/byte_table.hpp>
+#include <s3/kernel/shift_add_bytes_table.hpp>
 
 using namespace s3;
 

@@ -3,7 +3,7 @@
 // against plain sums.
 
 #include <s3/core/buffer.hpp>
-#include <s3/kernel/tile.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
 
 #include <doctest/doctest.h>
 

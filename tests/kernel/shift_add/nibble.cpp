@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 
-#include <s3/kernel/shift_add/nibble.hpp>
+#include <s3/kernel/shift_add_bytes_shuffle.hpp>
 
 using namespace s3;
 

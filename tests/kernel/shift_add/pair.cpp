@@ -3,7 +3,7 @@
 
 #include "check.hpp"
 
-#include <s3/kernel/shift_add/pair.hpp>
+#include <s3/kernel/shift_add_int16_permute.hpp>
 
 using namespace s3;
 

@@ -2,7 +2,7 @@
 
 #include "check.hpp"
 
-#include <s3/kernel/shift_add/table.hpp>
+#include <s3/kernel/shift_add_table.hpp>
 
 using namespace s3;
 

@@ -9,8 +9,8 @@
 //
 // Weights: [block of R panels][component][step of 4 channels][R] vectors, 16 bytes for 9 weights.
 
-#include <s3/kernel/dot/bytes.hpp>
-#include <s3/kernel/register_tile.hpp>
+#include <s3/kernel/dot_bytes_panels.hpp>
+#include <s3/kernel/parts/register_tile.hpp>
 #include <s3/pack/pack.hpp>
 
 namespace s3::kernel {

@@ -6,7 +6,7 @@
 // Where the machine has no four-way dot product, tiny weights are an advantage of their own: a pair
 // of products is at most 2·255·max|w|, so `widen_every` of them add up in 16 bits.
 
-#include <s3/kernel/planes.hpp>
+#include <s3/kernel/parts/planes.hpp>
 #include <s3/simd/bytes.hpp>
 
 #include <algorithm>

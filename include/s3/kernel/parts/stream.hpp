@@ -3,7 +3,7 @@
 // in registers, accumulate, store. Weights are read once and in order, so that sequential reading
 // sets the pace.
 
-#include <s3/kernel/planes.hpp>
+#include <s3/kernel/parts/planes.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -4,7 +4,7 @@
 // multiplication anywhere. A decoded weight is an instruction word:
 //   bits 0…4 the shift, bit 30 "not zero", bit 31 "negative".
 
-#include <s3/kernel/dot/words.hpp>
+#include <s3/kernel/dot_words_panels.hpp>
 
 namespace s3::kernel {
 

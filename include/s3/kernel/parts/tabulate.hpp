@@ -17,9 +17,9 @@
 // Layout: where activations are centred the int32 constant that undoes it, per row; then, per block
 // of `groups` groups and row, 64-bit words with a field for each group, the number of its entry.
 
-#include <s3/kernel/shift_add/digits.hpp>
-#include <s3/kernel/shift_add/transpose.hpp>
-#include <s3/kernel/tile.hpp>
+#include <s3/kernel/parts/group_index.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
+#include <s3/kernel/parts/transpose.hpp>
 
 #include <algorithm>
 #include <limits>

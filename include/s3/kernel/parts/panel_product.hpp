@@ -14,9 +14,9 @@
 // on see it in the same segments. `sink` takes finished sums: see ops/store.hpp. The caller proves
 // that no sum overflows. Nothing is read outside the panels and the staged columns.
 
-#include <s3/kernel/decoder.hpp>
-#include <s3/kernel/register_tile.hpp>
-#include <s3/kernel/stream.hpp>
+#include <s3/kernel/parts/decoder.hpp>
+#include <s3/kernel/parts/register_tile.hpp>
+#include <s3/kernel/parts/stream.hpp>
 
 #include <algorithm>
 #include <array>

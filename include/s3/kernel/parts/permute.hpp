@@ -15,8 +15,8 @@
 // Layout: per row the int32 constant that undoes the centring of activations at 128; then
 // [segment][panel][block][vector of the block][vector of rows].
 
-#include <s3/kernel/shift_add/digits.hpp>
-#include <s3/kernel/tile.hpp>
+#include <s3/kernel/parts/group_index.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
 
 #include <algorithm>
 #include <limits>

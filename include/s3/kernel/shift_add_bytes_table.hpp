@@ -8,7 +8,7 @@
 // Staged activations are bytes of which the low four bits count, so that int8 activations of four
 // bits may be staged as x ^ 8.
 
-#include <s3/kernel/shift_add/tabulate.hpp>
+#include <s3/kernel/parts/tabulate.hpp>
 
 namespace s3::kernel {
 

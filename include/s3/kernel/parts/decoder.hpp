@@ -3,7 +3,7 @@
 // are decoded and stored: that costs next to nothing under many multiply-adds, and spares a pass of
 // its own, which would be bound by its stores.
 
-#include <s3/kernel/planes.hpp>
+#include <s3/kernel/parts/planes.hpp>
 
 #include <cstddef>
 

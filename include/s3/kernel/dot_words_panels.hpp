@@ -3,7 +3,7 @@
 // float) value, one column to a step. Integers multiply modulo 2^32, so sums that fit int32 are
 // exact.
 
-#include <s3/kernel/planes.hpp>
+#include <s3/kernel/parts/planes.hpp>
 #include <s3/simd/floats.hpp>
 
 #include <limits>
