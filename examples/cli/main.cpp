@@ -12,7 +12,7 @@
 #include "results.hpp"
 #include "tables.hpp"
 
-#include <s3/net/export.hpp>
+#include <s3/export/cpp_header.hpp>
 #include <s3/net/program.hpp>
 
 #include <CLI/CLI.hpp>
@@ -53,7 +53,8 @@ struct options {
 };
 
 [[nodiscard]] std::string description_text(const options& o) {
-    if (auto text = net::built_in(o.network, o.classes, o.size, o.channels); !text.empty())
+    if (auto text = s3::importing::built_in(o.network, o.classes, o.size, o.channels);
+        !text.empty())
         return text;
     const auto bytes = read_bytes(o.network);
     return {bytes.begin(), bytes.end()};
@@ -72,7 +73,7 @@ void import_model(const options& o) {
     if (o.samples.empty())
         fail("--samples", "calibration without data is refused: give some images");
     std::string where = o.network;
-    const auto parsed = net::parse(text, where);
+    const auto parsed = s3::importing::parse(text, where);
     if (!parsed)
         fail(o.network, where);
     const auto file = checked(s3::mapped_file::open(o.checkpoint), o.checkpoint);
@@ -81,7 +82,7 @@ void import_model(const options& o) {
     if (o.count != 0)
         samples.keep(o.count);
     where.clear();
-    const auto imported = net::import_network(
+    const auto imported = s3::importing::import_network(
         tensors, *parsed,
         {samples.bytes, o.bits,
          [](std::size_t done, std::size_t all) { show_progress("calibrating", done, all); },
@@ -221,7 +222,8 @@ void bench(const options& o) {
 
 void export_model(const options& o) {
     const auto loaded = checked(s3::model_file::load(o.model), o.model);
-    const auto text = checked(net::export_header(loaded.model, {o.name, o.constants}), o.model);
+    const auto text =
+        checked(s3::exporting::cpp_header(loaded.model, {o.name, o.constants}), o.model);
     check(s3::safetensors::save(o.out, std::as_bytes(std::span(text))), o.out);
 }
 
@@ -246,7 +248,7 @@ int main(int argc, char** argv) {
     importing
         ->add_option("--network", o.network,
                      "resnet8, resnet18, resnet20, resnet50, resnet56, or a file with a "
-                     "description (see s3/net/description.hpp)")
+                     "description (see s3/import/description.hpp)")
         ->required();
     importing->add_option("--checkpoint", o.checkpoint,
                           "State dict as safetensors (see export_checkpoint.py)");

@@ -5,7 +5,7 @@
 #include "network.hpp"
 #include "results.hpp"
 
-#include <s3/io/import.hpp>
+#include <s3/import/network.hpp>
 #include <s3/net/program.hpp>
 
 #include <list>
@@ -15,7 +15,7 @@
 
 namespace fashion {
 
-/// `network` in the words of s3/net/description.hpp, by the names of its modules.
+/// `network` in the words of s3/import/description.hpp, by the names of its modules.
 [[nodiscard]] inline std::string description() {
     std::ostringstream text;
     const auto conv = [&](const std::string& name, std::size_t norm, const layer_shape& layer) {
@@ -54,13 +54,14 @@ private:
 };
 
 /// `samples`: pixels that the ranges of activations are measured on.
-[[nodiscard]] inline s3::net::imported_network to_integers(const network<shift_conv>& net,
-                                                           const torch::Tensor& samples, int bits) {
+[[nodiscard]] inline s3::importing::imported_network
+to_integers(const network<shift_conv>& net, const torch::Tensor& samples, int bits) {
     const state_dict state(net);
     std::string where;
-    const auto described = support::checked(s3::net::parse(description(), where), where);
-    return support::checked(s3::net::import_network(state.contents(), described,
-                                                    {span_of<std::uint8_t>(samples), bits}, where),
+    const auto described = support::checked(s3::importing::parse(description(), where), where);
+    return support::checked(s3::importing::import_network(state.contents(), described,
+                                                          {span_of<std::uint8_t>(samples), bits},
+                                                          where),
                             where);
 }
 

@@ -25,7 +25,7 @@ struct integer_results {
 struct results {
     history fp32, s3;
     std::vector<integer_results> integers; ///< the first is the network that is kept
-    std::vector<s3::net::layer_report> layers;
+    std::vector<s3::importing::layer_report> layers;
     std::size_t weight_bytes = 0;
     float_speed fp32_speed;
     double seconds = 0;

@@ -3,7 +3,7 @@
 
 #include "page.hpp"
 
-#include <s3/io/import.hpp>
+#include <s3/import/network.hpp>
 
 namespace support {
 
@@ -12,7 +12,7 @@ inline constexpr const char* import_note =
     "rounded activations against float ones on the samples.\n";
 
 /// A row per layer. Real weight = scale · value, real activation = step · (value − zero point).
-[[nodiscard]] inline table import_table(const std::vector<s3::net::layer_report>& layers) {
+[[nodiscard]] inline table import_table(const std::vector<s3::importing::layer_report>& layers) {
     table rows{{"layer", "format", "method", "weights", "zeros", "scale", "weight error", "bits",
                 "step", "activation error"}};
     for (const auto& r : layers) {

@@ -4,7 +4,7 @@
 //
 //   write <header>
 
-#include <s3/net/export.hpp>
+#include <s3/export/cpp_header.hpp>
 #include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
 
@@ -118,8 +118,8 @@ int main(int argc, char** argv) {
         std::puts("net::run and net::reference::run do not give the same outputs");
         return 1;
     }
-    const auto packed = net::export_header(m, {.name = "packed"});
-    const auto constants = net::export_header(m, {.name = "constants", .most_constants = 600});
+    const auto packed = exporting::cpp_header(m, {.name = "packed"});
+    const auto constants = exporting::cpp_header(m, {.name = "constants", .most_constants = 600});
     std::FILE* to = argc == 2 ? std::fopen(argv[1], "w") : nullptr;
     if (!packed || !constants || to == nullptr)
         return 1;

@@ -1,7 +1,7 @@
 #pragma once
-// Running an exported network (io/export.hpp) on a machine that has nothing: no file, no heap, no
-// exceptions, no operating system. A freestanding C++20 compiler and float32 arithmetic (in
-// software will do) are enough. Weights stay packed in read-only memory; one row at a time is
+// Running an exported network (export/cpp_header.hpp) on a machine that has nothing: no file, no
+// heap, no exceptions, no operating system. A freestanding C++20 compiler and float32 arithmetic
+// (in software will do) are enough. Weights stay packed in read-only memory; one row at a time is
 // unpacked into the caller's scratch. Outputs are those of net/program.hpp, bit for bit.
 //
 // Images are bytes, NHWC, batch 1. Plain scalar loops: the exporter has proved every size and sum.
@@ -116,8 +116,8 @@ constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const windo
     }
 }
 
-/// The same with weights as template constants, [out channel][height·width·channel], of one group:
-/// no multiplication, and no memory for weights. `c.stream` and `c.groups` are unused.
+/// A convolution of one group with weights as template constants, [out channel][height·width·
+/// channel]: no multiplication, and no memory for weights.
 template <constant_matrix W, class Y>
 constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shape& in,
                       const image_shape& out, const std::uint8_t* x, Y* y,

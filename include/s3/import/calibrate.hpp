@@ -5,12 +5,12 @@
 // shares of that range; the best is taken, so the largest activations may saturate. Errors: samples
 // beyond the input's bits, activations that are not finite.
 
-#include <s3/io/import/fuse.hpp>
+#include <s3/import/fuse.hpp>
 
 #include <array>
 #include <functional>
 
-namespace s3::net::detail {
+namespace s3::importing::detail {
 
 /// real = step·(q − zero_point), q of so many bits.
 struct quantizer {
@@ -125,4 +125,4 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     return found;
 }
 
-} // namespace s3::net::detail
+} // namespace s3::importing::detail

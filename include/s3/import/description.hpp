@@ -30,7 +30,7 @@
 #include <string_view>
 #include <vector>
 
-namespace s3::net {
+namespace s3::importing {
 
 enum class step_kind : unsigned char {
     conv,
@@ -373,4 +373,4 @@ inline result<description> parse(std::string_view text, std::string& where) {
     return d + "globalmean\nlinear fc " + text(in) + " " + text(classes) + "\n";
 }
 
-} // namespace s3::net
+} // namespace s3::importing

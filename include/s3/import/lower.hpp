@@ -11,12 +11,12 @@
 // An input with a mean and deviation per channel stays bytes: both go into the first convolution's
 // offset and weights. Errors: rows whose sums could overflow int32, by their real Σ|w|.
 
-#include <s3/io/import/calibrate.hpp>
-#include <s3/io/import/read.hpp>
+#include <s3/import/calibrate.hpp>
+#include <s3/import/state_dict.hpp>
 
 #include <limits>
 
-namespace s3::net {
+namespace s3::importing {
 
 /// One layer of the result, for people.
 struct layer_report {
@@ -54,12 +54,12 @@ public:
         for (std::size_t i = 0; i < n_.layers.size(); ++i) {
             const fused_layer& f = n_.layers[i];
             const step& s = d_.steps[f.first];
-            layer l;
+            net::layer l;
             layer_report r;
-            if (f.output == output_kind::real) {
+            if (f.output == net::output_kind::real) {
                 l.operation = lower_float(i, r);
             } else if (is_convolution(s.kind)) {
-                convolution c;
+                net::convolution c;
                 if (auto done = lower(i, c, r); !done)
                     return done.error();
                 l.operation = std::move(c);
@@ -74,7 +74,7 @@ public:
             r.name = l.name;
             r.bits = value(i + 1).bits;
             r.step = value(i + 1).step;
-            r.activation_error = f.output == output_kind::bytes ? q_[i + 1].error : 0;
+            r.activation_error = f.output == net::output_kind::bytes ? q_[i + 1].error : 0;
             out_.report.push_back(std::move(r));
             out_.model.layers.push_back(std::move(l));
         }
@@ -82,19 +82,19 @@ public:
     }
 
 private:
-    [[nodiscard]] value_info& value(std::size_t v) { return out_.model.values[v]; }
+    [[nodiscard]] net::value_info& value(std::size_t v) { return out_.model.values[v]; }
     /// The model's value that a layer reads.
     [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
         return n_.value_of[n_.shapes.source[f.first]];
     }
     [[nodiscard]] error refuse(const fused_layer& f, const std::string& why, const error& e) {
-        return net::refuse(d_.steps[f.first], why, e, where_);
+        return importing::refuse(d_.steps[f.first], why, e, where_);
     }
 
     template <class Operation>
     void set_limits(std::size_t i, Operation& o) {
         const fused_layer& f = n_.layers[i];
-        const value_info& out = value(i + 1);
+        const net::value_info& out = value(i + 1);
         o.low = f.limit ? out.zero_point : 0;
         o.high = out.top();
         if (f.limit == step_kind::relu6)
@@ -102,8 +102,8 @@ private:
                               out.zero_point + static_cast<int>(std::lround(6 / double{out.step})));
     }
 
-    [[nodiscard]] addition add(std::size_t i, layer_report& r) {
-        addition a;
+    [[nodiscard]] net::addition add(std::size_t i, layer_report& r) {
+        net::addition a;
         a.a = input_of(n_.layers[i]);
         a.b = n_.value_of[d_.steps[n_.layers[i].first].other];
         a.a_scale = value(a.a).step / value(i + 1).step;
@@ -113,20 +113,20 @@ private:
         return a;
     }
 
-    [[nodiscard]] pooling pool(std::size_t i, layer_report& r) {
+    [[nodiscard]] net::pooling pool(std::size_t i, layer_report& r) {
         const step& s = d_.steps[n_.layers[i].first];
-        pooling p;
+        net::pooling p;
         p.input = input_of(n_.layers[i]);
-        const value_info &in = value(p.input), &out = value(i + 1);
-        p.kind = s.kind == step_kind::max_pool ? pooling_kind::max : pooling_kind::mean;
+        const net::value_info &in = value(p.input), &out = value(i + 1);
+        p.kind = s.kind == step_kind::max_pool ? net::pooling_kind::max : net::pooling_kind::mean;
         const bool global = s.kind == step_kind::global_mean;
         p.window = global ? extent(in.height, in.width) : s.kernel;
         p.stride = global ? extent(1) : s.stride;
         p.padding = s.padding;
         const double area = static_cast<double>(p.window.height * p.window.width);
-        if (p.kind == pooling_kind::mean)
+        if (p.kind == net::pooling_kind::mean)
             p.scale = static_cast<float>(double{in.step} / (double{out.step} * area));
-        r.format = p.kind == pooling_kind::max ? "max pooling" : "mean pooling";
+        r.format = p.kind == net::pooling_kind::max ? "max pooling" : "mean pooling";
         return p;
     }
 
@@ -164,13 +164,13 @@ private:
         r.weight_error = w.error;
     }
 
-    [[nodiscard]] float_linear lower_float(std::size_t i, layer_report& r) {
+    [[nodiscard]] net::float_linear lower_float(std::size_t i, layer_report& r) {
         const fused_layer& f = n_.layers[i];
         report_weights(f, r);
         r.least_scale = r.largest_scale = 1;
         value(i + 1).step = 1;
         value(i + 1).zero_point = 0;
-        float_linear l{input_of(f), w_.real[f.first].filter};
+        net::float_linear l{input_of(f), w_.real[f.first].filter};
         for (std::size_t m = 0; m < value(i + 1).channels; ++m)
             l.bias.push_back(static_cast<float>(affine_of(f, m).offset));
         if (l.input == 0 && !d_.deviation.empty())
@@ -179,18 +179,18 @@ private:
         return l;
     }
 
-    status lower(std::size_t i, convolution& c, layer_report& r) {
+    status lower(std::size_t i, net::convolution& c, layer_report& r) {
         const fused_layer& f = n_.layers[i];
         const step& s = d_.steps[f.first];
         imported_weights& w = w_.packed[f.first];
         c.input = input_of(f);
-        const value_info& in = value(c.input);
-        value_info& out = value(i + 1);
+        const net::value_info& in = value(c.input);
+        net::value_info& out = value(i + 1);
         c.options = {s.stride, s.padding, s.dilation, s.groups, in.zero_point};
-        c.raw = f.output == output_kind::sums;
+        c.raw = f.output == net::output_kind::sums;
         if (f.residual) {
             const std::size_t v = n_.value_of[*f.residual];
-            c.residual = residual_input{v, value(v).step / out.step};
+            c.residual = net::residual_input{v, value(v).step / out.step};
         }
         report_weights(f, r);
         r.least_scale = std::numeric_limits<float>::max();
@@ -252,4 +252,4 @@ private:
 
 } // namespace detail
 
-} // namespace s3::net
+} // namespace s3::importing

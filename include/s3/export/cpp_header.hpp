@@ -1,7 +1,8 @@
 #pragma once
 // A network as one C++ header: weights as packed arrays in read-only memory, or, for small layers,
-// as template constants that become straight-line additions. What comes out needs net/embedded.hpp
-// alone, no heap, file, exception or operating system, and gives the same outputs as program.hpp.
+// as template constants that become straight-line additions. What comes out needs
+// export/embedded.hpp alone, no heap, file, exception or operating system, and gives the same
+// outputs as program.hpp.
 //
 //   namespace NAME { void run(const std::uint8_t* input, output_type* output, arena_type& arena); }
 
@@ -12,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace s3::net {
+namespace s3::exporting {
 
 struct export_options {
     std::string_view name = "network"; ///< of the namespace: a C++ identifier
@@ -25,7 +26,8 @@ namespace detail {
 /// Writes the header line by line.
 class exporter {
 public:
-    exporter(const model& m, const export_options& o) : model_(m), options_(o), plan_(plan(m)) {}
+    exporter(const net::model& m, const export_options& o)
+        : model_(m), options_(o), plan_(net::plan(m)) {}
 
     /// The whole header.
     [[nodiscard]] std::string text() {
@@ -35,7 +37,7 @@ public:
         const std::string name(options_.name);
         return "#pragma once\n"
                "// Written by s3 from a model file: change that instead.\n\n"
-               "#include <s3/net/embedded.hpp>\n\n"
+               "#include <s3/export/embedded.hpp>\n\n"
                "namespace " +
                name + " {\n\n" + sizes() + "namespace data {\n\n" + data_ +
                "} // namespace data\n\n"
@@ -48,21 +50,21 @@ public:
 
 private:
     [[nodiscard]] std::string sizes() const {
-        const output_kind kind = output_of(model_);
+        const net::output_kind kind = net::output_of(model_);
         return constant("input_size", model_.input().size()) +
                constant("output_size", model_.output().size()) +
                constant("arena_bytes", plan_.bytes + row_bytes_) +
                "inline constexpr float output_scale = " + real(model_.output_scale) +
                "; ///< of an output's real number\n"
                "using output_type = " +
-               (kind == output_kind::sums    ? "std::int32_t"
-                : kind == output_kind::bytes ? "std::uint8_t"
-                                             : "float") +
+               (kind == net::output_kind::sums    ? "std::int32_t"
+                : kind == net::output_kind::bytes ? "std::uint8_t"
+                                                  : "float") +
                ";\n\nstruct arena_type {\n    alignas(4) std::uint8_t bytes[arena_bytes == 0 ? 1 : "
                "arena_bytes];\n};\n\n";
     }
 
-    void write(std::size_t i, const convolution& c) {
+    void write(std::size_t i, const net::convolution& c) {
         const auto& out = model_.values[i + 1];
         const std::string id = std::to_string(i);
         if (!c.raw)
@@ -77,7 +79,7 @@ private:
         std::visit([&](const auto& filter) { write(i, c, filter, finish); }, c.filter);
     }
     template <weight_format F>
-    void write(std::size_t i, const convolution& c, const packed_filter<F>& filter,
+    void write(std::size_t i, const net::convolution& c, const packed_filter<F>& filter,
                const std::string& finish) {
         const std::string id = std::to_string(i), kind = format_type<F>();
         const auto& f = filter.shape;
@@ -112,27 +114,27 @@ private:
                         ">*>(memory + " + std::to_string(plan_.bytes) + ")" + end + ");");
         }
     }
-    void write(std::size_t i, const pooling& p) {
+    void write(std::size_t i, const net::pooling& p) {
         const std::string window = list({p.window.height, p.window.width, p.stride.height,
                                          p.stride.width, p.padding.height, p.padding.width});
         const auto& out = model_.values[i + 1];
         const std::string start =
             window + ", " + shape(p.input) + ", " + shape(i + 1) + ", " + value(p.input) + ", ";
-        if (p.kind == pooling_kind::max)
+        if (p.kind == net::pooling_kind::max)
             line(i, "s3::embedded::max_pool(" + start + result(i) + ");");
         else
             line(i, "s3::embedded::mean_pool(" + start +
                         std::to_string(model_.values[p.input].zero_point) + ", " + real(p.scale) +
                         ",\n        " + range(out, 0, out.top()) + ", " + result(i) + ");");
     }
-    void write(std::size_t i, const addition& a) {
+    void write(std::size_t i, const net::addition& a) {
         const auto& out = model_.values[i + 1];
         line(i, "s3::embedded::add(" + std::to_string(out.size()) + ", " +
                     residual(a.a, a.a_scale) + ", " + residual(a.b, a.b_scale) + ",\n        " +
                     range(out, a.low, a.high) + ", " + result(i) + ");");
     }
 
-    void write(std::size_t i, const float_linear& l) {
+    void write(std::size_t i, const net::float_linear& l) {
         const auto& in = model_.values[l.input];
         const std::string id = std::to_string(i);
         data_ += array("float", "weights_" + id, l.weights, real);
@@ -165,7 +167,7 @@ private:
         return "{" + value(v) + ", " + real(scale) + ", " +
                std::to_string(model_.values[v].zero_point) + "}";
     }
-    [[nodiscard]] static std::string range(const value_info& v, int low, int high) {
+    [[nodiscard]] static std::string range(const net::value_info& v, int low, int high) {
         return "{" + std::to_string(v.zero_point) + ", " + std::to_string(low) + ", " +
                std::to_string(high) + "}";
     }
@@ -208,9 +210,9 @@ private:
                items(values, as_text) + "};\n\n";
     }
 
-    const model& model_;
+    const net::model& model_;
     const export_options& options_;
-    memory_plan plan_;
+    net::memory_plan plan_;
     std::size_t row_bytes_ = 0;
     std::string data_, body_;
 };
@@ -228,10 +230,10 @@ private:
 
 /// The text of the header. Precondition: the model is sound (check.hpp). Errors: a name that is no
 /// identifier.
-inline result<std::string> export_header(const model& m, const export_options& options = {}) {
+inline result<std::string> cpp_header(const net::model& m, const export_options& options = {}) {
     if (!detail::is_identifier(options.name))
         return error(errc::bad_option, "options.name");
     return detail::exporter(m, options).text();
 }
 
-} // namespace s3::net
+} // namespace s3::exporting

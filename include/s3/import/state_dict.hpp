@@ -1,18 +1,18 @@
 #pragma once
 // All weights of a described network out of its state dict: convolutions and linear layers by
-// io/import_weights.hpp, batch norms as y = factor·x + offset per channel.
+// import/weights.hpp, batch norms as y = factor·x + offset per channel.
 //
 // Errors name the line and the tensor: those of import_weights; norms that are missing, of another
 // shape or type, not finite; tensors that no line uses (but for num_batches_tracked).
 
-#include <s3/io/import/fuse.hpp>
-#include <s3/io/import_weights.hpp>
+#include <s3/import/fuse.hpp>
+#include <s3/import/weights.hpp>
 
 #include <array>
 #include <set>
 #include <string>
 
-namespace s3::net::detail {
+namespace s3::importing::detail {
 
 /// Each has one entry per step; those of steps without weights are empty.
 struct network_weights {
@@ -64,9 +64,11 @@ inline result<network_weights> read_weights(const safetensors::contents& file, c
         if (!is_convolution(s.kind))
             continue;
         const bool reads_input = n.shapes.source[l.first] == 0;
-        weight_options o{
-            s.format, reads_input || &l == &n.layers.back(), l.output == output_kind::sums, {}};
-        if (reads_input && l.output != output_kind::real)
+        weight_options o{s.format,
+                         reads_input || &l == &n.layers.back(),
+                         l.output == net::output_kind::sums,
+                         {}};
+        if (reads_input && l.output != net::output_kind::real)
             o.divide = d.deviation;
         auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);
         if (!packed)
@@ -91,4 +93,4 @@ inline result<network_weights> read_weights(const safetensors::contents& file, c
     return w;
 }
 
-} // namespace s3::net::detail
+} // namespace s3::importing::detail

@@ -1,7 +1,7 @@
 #pragma once
 // A trained PyTorch network → an exact integer network.
 //
-//   state dict (safetensors) + description (net/description.hpp) + sample images → net::model
+//   state dict (safetensors) + description (import/description.hpp) + sample images → net::model
 //
 // Four stages, a header each: lines become layers (fuse), tensors become weights (read),
 // activations get a step and zero point (calibrate), all of it becomes an integer model (lower).
@@ -10,13 +10,13 @@
 // Errors: those of the stages and of net::check; no samples. `where` then says which line or layer
 // and what is wrong.
 
-#include <s3/io/import/calibrate.hpp>
-#include <s3/io/import/fuse.hpp>
-#include <s3/io/import/lower.hpp>
-#include <s3/io/import/read.hpp>
+#include <s3/import/calibrate.hpp>
+#include <s3/import/fuse.hpp>
+#include <s3/import/lower.hpp>
+#include <s3/import/state_dict.hpp>
 #include <s3/net/check.hpp>
 
-namespace s3::net {
+namespace s3::importing {
 
 struct import_options {
     /// uint8, NHWC, as the network will get them; a few hundred small or a dozen large images.
@@ -56,7 +56,7 @@ inline result<imported_network> import_network(const safetensors::contents& file
             .run();
     if (!imported)
         return imported.error();
-    if (auto s = check(imported->model); !s) {
+    if (auto s = net::check(imported->model); !s) {
         const auto layer = static_cast<std::size_t>(s.error().index);
         if (layer < imported->report.size())
             where = imported->report[layer].name + ": " + s.error().message();
@@ -65,4 +65,4 @@ inline result<imported_network> import_network(const safetensors::contents& file
     return imported;
 }
 
-} // namespace s3::net
+} // namespace s3::importing

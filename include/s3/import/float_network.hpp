@@ -2,12 +2,12 @@
 // A described network with its real weights, computed in float, one image at a time: what an
 // importer calibrates activations on and measures errors against. Plain loops, NHWC.
 
-#include <s3/net/description.hpp>
+#include <s3/import/description.hpp>
 
 #include <algorithm>
 #include <span>
 
-namespace s3::net {
+namespace s3::importing {
 
 /// Shapes that follow from a description. Values as in `step`.
 struct network_shapes {
@@ -27,8 +27,8 @@ inline result<network_shapes> infer(const description& d, std::string& where) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     for (const step& t : d.steps) {
         const auto refuse = [&](const std::string& why) {
-            return net::refuse(t, why, error(errc::shape_mismatch, "description").at(t.line),
-                               where);
+            return importing::refuse(t, why, error(errc::shape_mismatch, "description").at(t.line),
+                                     where);
         };
         const bool flat = t.from > 0 && d.steps[t.from - 1].kind == step_kind::flatten;
         if (flat && t.kind != step_kind::linear)
@@ -215,4 +215,4 @@ private:
     std::vector<std::vector<float>> values_;
 };
 
-} // namespace s3::net
+} // namespace s3::importing

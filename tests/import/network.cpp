@@ -1,7 +1,7 @@
 // An imported network computes what the float network says, to a rounding; what cannot be imported
 // is refused by name. Expectations are computed here, directly, from the checkpoint's numbers.
 
-#include <s3/io/import.hpp>
+#include <s3/import/network.hpp>
 #include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
 
@@ -76,18 +76,18 @@ doctest::Approx near(double value) {
 }
 
 struct outcome {
-    result<net::imported_network> network;
+    result<importing::imported_network> network;
     std::string where;
 };
-outcome try_import(const checkpoint& c, const std::string& text, net::import_options o) {
+outcome try_import(const checkpoint& c, const std::string& text, importing::import_options o) {
     std::string where;
-    const auto d = net::parse(text, where);
+    const auto d = importing::parse(text, where);
     REQUIRE_MESSAGE(d, where);
-    auto imported = net::import_network(c.file, *d, o, where);
+    auto imported = importing::import_network(c.file, *d, o, where);
     return {std::move(imported), where};
 }
-net::imported_network import_it(const checkpoint& c, const std::string& text,
-                                net::import_options o) {
+importing::imported_network import_it(const checkpoint& c, const std::string& text,
+                                      importing::import_options o) {
     auto done = try_import(c, text, o);
     REQUIRE_MESSAGE(done.network, done.where);
     return *std::move(done.network);
@@ -315,7 +315,7 @@ TEST_CASE("import: the report's numbers are those of a direct computation") {
     };
     const auto exact = imported("shift3");
     const auto w = f.c["c.weight"];
-    const net::layer_report& r = exact.report[0];
+    const importing::layer_report& r = exact.report[0];
     CHECK(r.name == "c");
     CHECK(r.format == "shift3");
     CHECK(r.method == "kept exactly");
@@ -329,7 +329,7 @@ TEST_CASE("import: the report's numbers are those of a direct computation") {
 
     f.c.put("c.weight", {f.out, f.in, 1, 1}, reals_at_random(w.size(), f.random));
     const auto given = f.c["c.weight"];
-    const net::layer_report rounded = imported("int8").report[0];
+    const importing::layer_report rounded = imported("int8").report[0];
     std::size_t zeros = 0;
     double least = 1e30, largest = 0;
     double wrong = 0, all = 0;

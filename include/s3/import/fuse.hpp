@@ -6,12 +6,12 @@
 // earlier. Errors: a batch norm or ReLU without such a layer before it, a last line that gives no
 // layer's value, a float layer that is not the last.
 
-#include <s3/net/float_network.hpp>
+#include <s3/import/float_network.hpp>
 #include <s3/net/model.hpp>
 
 #include <optional>
 
-namespace s3::net::detail {
+namespace s3::importing::detail {
 
 [[nodiscard]] inline bool is_convolution(step_kind k) {
     return k == step_kind::conv || k == step_kind::linear;
@@ -25,7 +25,7 @@ struct fused_layer {
     std::optional<std::size_t> norm = {};     ///< a step
     std::optional<std::size_t> residual = {}; ///< a value of the description
     std::optional<step_kind> limit = {};      ///< relu or relu6
-    output_kind output = output_kind::bytes;
+    net::output_kind output = net::output_kind::bytes;
 };
 
 struct fused_network {
@@ -100,13 +100,14 @@ inline result<fused_network> fuse(const description& d, int bits, std::string& w
     fused_layer& last = n.layers.back();
     const step& s = d.steps[last.first];
     if (last.first == last.last && is_convolution(s.kind))
-        last.output = s.kind == step_kind::linear && s.format == "float" ? output_kind::real
-                                                                         : output_kind::sums;
+        last.output = s.kind == step_kind::linear && s.format == "float" ? net::output_kind::real
+                                                                         : net::output_kind::sums;
     for (std::size_t i = 0; i < d.steps.size(); ++i)
-        if (d.steps[i].format == "float" && (i != last.first || last.output != output_kind::real))
+        if (d.steps[i].format == "float" &&
+            (i != last.first || last.output != net::output_kind::real))
             return refuse(d.steps[i], "only a 'linear' that is the last line may be float",
                           error(errc::unsupported, "format"), where);
     return n;
 }
 
-} // namespace s3::net::detail
+} // namespace s3::importing::detail

@@ -12,18 +12,18 @@
 // Latents are realized first, always; `format` float leaves it at real numbers. Errors: tensors
 // that are missing, of another shape or type, not finite; weights outside the format.
 
+#include <s3/import/description.hpp>
 #include <s3/io/safetensors.hpp>
-#include <s3/net/description.hpp>
 #include <s3/net/model.hpp>
 #include <s3/pack/quantize.hpp>
 #include <s3/train/reparam.hpp>
 
 #include <optional>
 
-namespace s3::net {
+namespace s3::importing {
 
 struct imported_weights {
-    any_filter filter;        ///< of no meaning where `format` is float
+    net::any_filter filter;   ///< of no meaning where `format` is float
     std::vector<float> real;  ///< [out][height][width][in], before rounding
     std::vector<double> bias; ///< empty, or per output channel
     const char* method = "";
@@ -122,8 +122,8 @@ private:
     /// Calls f with the format of this name.
     template <std::size_t Index = 0, class Function>
     static status with_format(std::string_view name, Function&& f) {
-        if constexpr (Index < std::variant_size_v<any_filter>) {
-            using format = typename std::variant_alternative_t<Index, any_filter>::format;
+        if constexpr (Index < std::variant_size_v<net::any_filter>) {
+            using format = typename std::variant_alternative_t<Index, net::any_filter>::format;
             return name == format::name ? f(format{}) : with_format<Index + 1>(name, f);
         } else {
             return error(errc::bad_option, "format (unknown)");
@@ -389,4 +389,4 @@ inline result<imported_weights> import_weights(const safetensors::contents& file
     return detail::weight_importer(file, name, shape, o).run();
 }
 
-} // namespace s3::net
+} // namespace s3::importing
