@@ -34,7 +34,7 @@ TEST_CASE("a matrix fits exactly if its last element does") {
                     REQUIRE(bool(s) == (size >= needed));
                     if (!s) {
                         REQUIRE(s.error().code == errc::buffer_too_small);
-                        REQUIRE(s.error().limit == static_cast<double>(needed));
+                        REQUIRE(s.error().bound == static_cast<double>(needed));
                         REQUIRE(std::string(s.error().argument) == "x");
                     }
                 }
@@ -45,7 +45,7 @@ TEST_CASE("a stride below the number of columns is refused") {
     const status s = matrix_view<int>(memory, 2, 4, 3).check("y");
     REQUIRE_FALSE(s);
     CHECK(s.error().code == errc::bad_option);
-    CHECK(s.error().message() == "y: option is out of range (got 3, limit 4)");
+    CHECK(s.error().message() == "y: option is out of range (got 3, needs 4)");
 }
 
 TEST_CASE("shapes whose size overflows do not fit any buffer") {

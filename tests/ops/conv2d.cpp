@@ -172,7 +172,7 @@ TEST_CASE("images that do not fit are refused by name, and nothing is written") 
     CHECK(f.refused(f.in, out(2, 5, 6, 3)) == "y.channels");
     const status s = conv2d(f.w, f.in, f.out, {}, f.scratch.span().first(f.scratch.size() - 1));
     CHECK(f.named(s) == "scratch");
-    CHECK(s.error().limit == static_cast<double>(f.scratch.size()));
+    CHECK(s.error().bound == static_cast<double>(f.scratch.size()));
     REQUIRE(conv2d(f.w, f.in, f.out, {}, f.scratch.span()));
     CHECK(f.y[0] == 8);
     CHECK(f.y[7 * 4] == 18);

@@ -246,7 +246,7 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
                     const auto short_by_one = prepare_into(packed, g, memory.first(*needed - 1));
                     REQUIRE_FALSE(short_by_one);
                     CHECK(short_by_one.error().code == errc::buffer_too_small);
-                    CHECK(short_by_one.error().limit == static_cast<double>(*needed));
+                    CHECK(short_by_one.error().bound == static_cast<double>(*needed));
                     const auto w = prepare_into(packed, g, memory);
                     REQUIRE(w);
 
@@ -303,7 +303,7 @@ TEST_CASE("shapes that do not fit are refused by name, and nothing is written") 
     CHECK(small == ints(n * m - 1, 77));
     const status s = matmul(f.w, x, y, {}, f.scratch.span().first(f.scratch.size() - 1));
     CHECK(f.named(s) == "scratch");
-    CHECK(s.error().limit == static_cast<double>(f.scratch.size()));
+    CHECK(s.error().bound == static_cast<double>(f.scratch.size()));
     REQUIRE(matmul(f.w, x, y, {}, f.scratch.span()));
     CHECK(f.y == ints(n * m, 42));
 }

@@ -46,13 +46,13 @@ inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::
     if (kernel == 0 || kernel > limit)
         return error(errc::bad_option, "filter.shape").got(kernel);
     if (stride == 0 || stride > limit)
-        return error(errc::bad_option, "stride").got(stride).needs(limit);
+        return error(errc::bad_option, "stride").got(stride).limit(stride == 0 ? 1 : limit);
     if (dilation == 0 || dilation > limit)
-        return error(errc::bad_option, "dilation").got(dilation).needs(limit);
+        return error(errc::bad_option, "dilation").got(dilation).limit(dilation == 0 ? 1 : limit);
     if (padding > limit)
-        return error(errc::bad_option, "padding").got(padding).needs(limit);
+        return error(errc::bad_option, "padding").got(padding).limit(limit);
     if (in > limit)
-        return error(errc::bad_option, argument).got(in).needs(limit);
+        return error(errc::bad_option, argument).got(in).limit(limit);
     const std::size_t reach = saturating_mul(dilation, kernel - 1);
     if (reach >= in + 2 * padding)
         return error(errc::shape_mismatch, argument).got(in + 2 * padding).needs(reach + 1);

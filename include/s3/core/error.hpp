@@ -5,6 +5,8 @@
 
 #include <s3/config.hpp>
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -21,10 +23,10 @@ enum class errc : std::uint8_t {
     ok,
     not_in_format,  ///< a weight that the format cannot hold; index and value say which
     not_finite,     ///< NaN or infinity; index says where
-    shape_mismatch, ///< sizes that do not fit together; value is what came, limit what is needed
+    shape_mismatch, ///< sizes that do not fit together; value is what came, bound what is needed
     bad_option,     ///< a stride, padding, group count, … outside its range
-    depth_exceeded, ///< Σ|w|·max|x| could overflow the accumulator; value and limit are the sums
-    buffer_too_small, ///< an output or scratch span; value is its size, limit the size needed
+    depth_exceeded, ///< Σ|w|·max|x| could overflow the accumulator; value and bound are the sums
+    buffer_too_small, ///< an output or scratch span; value is its size, bound the size needed
     reserved_code,    ///< the code of "minus zero", which is never written
     truncated,        ///< a file or buffer that ends early
     foreign,          ///< not one of our files, or another format than the one asked for
@@ -65,25 +67,34 @@ enum class errc : std::uint8_t {
     return "unknown error";
 }
 
+/// What the second number of an error is.
+enum class bound_kind : std::uint8_t {
+    none,
+    needs, ///< the size that would do: exactly, or of a buffer at least
+    limit, ///< the end of the allowed range on the side where the value left it
+};
+
 /// What went wrong, and with which argument. `argument` points to static storage. `index`, `value`
-/// and `limit` are set where they mean something (`index` ≥ 0, `has_value`, `has_limit`).
+/// and `bound` are set where they mean something (`index` ≥ 0, `has_value`, `bounded_by`).
 struct error {
     errc code = errc::ok;
     const char* argument = "";
     std::int64_t index = -1;
     double value = 0;
-    double limit = 0;
+    double bound = 0;
     bool has_value = false;
-    bool has_limit = false;
+    bound_kind bounded_by = bound_kind::none;
 
     constexpr error() = default;
     constexpr error(errc c, const char* arg) noexcept : code(c), argument(arg) {}
 
+    /// The same error at an element of the argument.
     [[nodiscard]] constexpr error at(std::size_t i) const noexcept {
         error e = *this;
         e.index = static_cast<std::int64_t>(i);
         return e;
     }
+    /// The same error with the value or size that came.
     template <class T>
     [[nodiscard]] constexpr error got(T v) const noexcept {
         error e = *this;
@@ -91,49 +102,87 @@ struct error {
         e.has_value = true;
         return e;
     }
+    /// The same error with the size that would have done.
     template <class T>
     [[nodiscard]] constexpr error needs(T v) const noexcept {
-        error e = *this;
-        e.limit = static_cast<double>(v);
-        e.has_limit = true;
-        return e;
+        return bounded(static_cast<double>(v), bound_kind::needs);
+    }
+    /// The same error with the end of the range that the value left.
+    template <class T>
+    [[nodiscard]] constexpr error limit(T v) const noexcept {
+        return bounded(static_cast<double>(v), bound_kind::limit);
     }
 
-    /// One line for a person, e.g. "weights[7]: value is not in the weight format (got 3, limit
-    /// 4)".
+    /// One line for a person: "x.columns: shape does not fit (got 3, needs 4)", or
+    /// "weights[7]: value is not in the weight format (got 3, limit 4)".
     [[nodiscard]] std::string message() const {
         std::string text = argument;
         if (index >= 0)
             text.append("[").append(std::to_string(index)).append("]");
         text += ": ";
         text += to_string(code);
+        const bool bounded = bounded_by != bound_kind::none;
         char number[48];
         if (has_value) {
-            std::snprintf(number, sizeof number, " (got %.10g%s", value, has_limit ? "" : ")");
+            std::snprintf(number, sizeof number, " (got %.10g%s", value, bounded ? ", " : ")");
             text += number;
         }
-        if (has_limit) {
-            std::snprintf(number, sizeof number, "%slimit %.10g)", has_value ? ", " : " (", limit);
+        if (bounded) {
+            text += has_value ? "" : " (";
+            text += bounded_by == bound_kind::needs ? "needs" : "limit";
+            std::snprintf(number, sizeof number, " %.10g)", bound);
             text += number;
         }
         return text;
+    }
+
+private:
+    [[nodiscard]] constexpr error bounded(double b, bound_kind kind) const noexcept {
+        error e = *this;
+        e.bound = b;
+        e.bounded_by = kind;
+        return e;
+    }
+};
+
+/// An error that a person can only place with more words than an argument's name: a line of a file,
+/// a layer's name. Only readers of files and networks give it: unlike `error` it allocates.
+struct described_error : error {
+    std::string description; ///< takes the place of the error's own message, unless empty
+
+    described_error() = default;
+    described_error(const error& e) : error(e) {}
+    described_error(const error& e, std::string text) : error(e), description(std::move(text)) {}
+
+    [[nodiscard]] std::string message() const {
+        return description.empty() ? error::message() : description;
+    }
+    /// The same error, its message behind a place: in("line 3 (conv1)") → "line 3 (conv1): …".
+    [[nodiscard]] described_error in(const std::string& place) const {
+        return {*this, place + ": " + message()};
     }
 };
 
 #if S3_HAS_EXCEPTIONS
 /// Thrown by `result::value()` alone.
 struct bad_result : std::runtime_error {
-    explicit bad_result(const error& e) : std::runtime_error(e.message()), what_failed(e) {}
+    bad_result(const error& e, const std::string& message)
+        : std::runtime_error(message), what_failed(e) {}
     error what_failed;
 };
 #endif
 
 /// Either a T or an error. Test it (`if (r)`), then use `*r` and `r->`, or `r.error()`.
-template <class T>
+template <class T, class E = error>
 class [[nodiscard]] result {
 public:
+    using value_type = T;
+
     result(T value) : value_(std::move(value)) {}
-    result(const s3::error& e) : error_(e) { S3_ASSERT(e.code != errc::ok); }
+    result(E e) : error_(std::move(e)) { S3_ASSERT(error_.code != errc::ok); }
+    result(const s3::error& e) requires(!std::same_as<E, s3::error>) : error_(e) {
+        S3_ASSERT(e.code != errc::ok);
+    }
 
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
     [[nodiscard]] explicit operator bool() const noexcept { return value_.has_value(); }
@@ -145,7 +194,21 @@ public:
     [[nodiscard]] const T* operator->() const noexcept { return S3_ASSERT(value_), &*value_; }
 
     /// The reason of failure; `code` is `errc::ok` if there is none.
-    [[nodiscard]] const s3::error& error() const noexcept { return error_; }
+    [[nodiscard]] const E& error() const noexcept { return error_; }
+
+    /// next(*this), itself a result, or the error of this one.
+    template <class Next>
+    auto and_then(Next&& next) const& -> decltype(next(std::declval<const T&>())) {
+        if (!value_)
+            return error_;
+        return next(*value_);
+    }
+    template <class Next>
+    auto and_then(Next&& next) && -> decltype(next(std::declval<T&&>())) {
+        if (!value_)
+            return error_;
+        return next(std::move(*value_));
+    }
 
 #if S3_HAS_EXCEPTIONS
     [[nodiscard]] T& value() & {
@@ -163,35 +226,50 @@ private:
 #if S3_HAS_EXCEPTIONS
     void check() const {
         if (!value_)
-            throw bad_result(error_);
+            throw bad_result(error_, error_.message());
     }
 #endif
     std::optional<T> value_;
-    s3::error error_;
+    E error_;
 };
 
 /// Success or an error, for calls that write into the caller's buffers.
-template <>
-class result<void> {
+template <class E>
+class [[nodiscard]] result<void, E> {
 public:
+    using value_type = void;
+
     result() = default;
-    result(const s3::error& e) : error_(e) {}
+    result(E e) : error_(std::move(e)) {}
+    result(const s3::error& e) requires(!std::same_as<E, s3::error>) : error_(e) {}
 
     [[nodiscard]] bool has_value() const noexcept { return error_.code == errc::ok; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
-    [[nodiscard]] const s3::error& error() const noexcept { return error_; }
+    [[nodiscard]] const E& error() const noexcept { return error_; }
+
+    /// next(), itself a result, or the error of this one.
+    template <class Next>
+    auto and_then(Next&& next) const -> decltype(next()) {
+        if (!has_value())
+            return error_;
+        return next();
+    }
 
 #if S3_HAS_EXCEPTIONS
     void value() const {
         if (!has_value())
-            throw bad_result(error_);
+            throw bad_result(error_, error_.message());
     }
 #endif
 
 private:
-    s3::error error_;
+    E error_;
 };
 
 using status = result<void>;
+
+template <class T>
+using described_result = result<T, described_error>;
+using described_status = described_result<void>;
 
 } // namespace s3

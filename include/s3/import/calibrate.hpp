@@ -93,7 +93,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     for (const std::uint8_t q : samples)
         if (q > found[0].top()) {
             where = "a sample is larger than the input's bits allow";
-            return error(errc::bad_option, "samples").got(q).needs(found[0].top());
+            return error(errc::bad_option, "samples").got(q).limit(found[0].top());
         }
     float_network net(d, n.shapes, weights);
     std::vector<observed_range> ranges(n.layers.size());

@@ -39,7 +39,7 @@ inline result<imported_network> import_network(const safetensors::contents& file
         return error(errc::bad_option, "samples").got(o.samples.size()).needs(size);
     }
     if (o.bits < 2 || o.bits > 8)
-        return error(errc::bad_option, "bits").got(o.bits).needs(8);
+        return error(errc::bad_option, "bits").got(o.bits).limit(8);
     if (d.scale <= 0)
         return error(errc::bad_option, "description.scale");
     const auto fused = detail::fuse(d, o.bits, where);

@@ -168,7 +168,7 @@ inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number
         return error(errc::truncated, "safetensors.data_offsets")
             .at(number)
             .got(range[1])
-            .needs(data.size());
+            .limit(data.size());
     t.data = data.subspan(range[0], range[1] - range[0]);
     if (t.bytes() != t.data.size())
         return error(errc::shape_mismatch, "safetensors.shape")
@@ -221,7 +221,7 @@ inline result<contents> read(std::span<const std::byte> bytes) {
             .needs(detail::prefix_bytes);
     const auto length = little_endian::load(bytes.data(), detail::prefix_bytes);
     if (length > max_header_bytes)
-        return error(errc::foreign, "safetensors.length").got(length).needs(max_header_bytes);
+        return error(errc::foreign, "safetensors.length").got(length).limit(max_header_bytes);
     const auto rest = bytes.subspan(detail::prefix_bytes);
     if (length > rest.size())
         return error(errc::truncated, "safetensors.header").got(rest.size()).needs(length);
@@ -286,7 +286,7 @@ inline result<std::vector<std::byte>> write(const contents& file) {
     if (text.size() > max_header_bytes)
         return error(errc::bad_option, "safetensors.header")
             .got(text.size())
-            .needs(max_header_bytes);
+            .limit(max_header_bytes);
 
     std::vector<std::byte> bytes(detail::prefix_bytes);
     bytes.reserve(detail::prefix_bytes + text.size() + end);

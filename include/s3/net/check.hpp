@@ -19,13 +19,13 @@ namespace detail {
 inline status check_value(const value_info& v) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (v.size() == 0 || v.size() > limit)
-        return error(errc::bad_option, "value.size").got(v.size()).needs(limit);
+        return error(errc::bad_option, "value.size").got(v.size()).limit(limit);
     if (v.bits < 1 || v.bits > 8)
-        return error(errc::bad_option, "value.bits").got(v.bits).needs(8);
+        return error(errc::bad_option, "value.bits").got(v.bits).limit(8);
     if (!std::isfinite(v.step) || !(v.step > 0))
         return error(errc::bad_option, "value.step").got(v.step);
     if (v.zero_point < 0 || v.zero_point > v.top())
-        return error(errc::bad_option, "value.zero_point").got(v.zero_point).needs(v.top());
+        return error(errc::bad_option, "value.zero_point").got(v.zero_point).limit(v.top());
     return {};
 }
 
@@ -47,9 +47,9 @@ inline status check_channels(std::size_t got, std::size_t wanted) {
 
 inline status check_limits(std::int32_t low, std::int32_t high, const value_info& out) {
     if (low < 0 || low > high)
-        return error(errc::bad_option, "low").got(low).needs(high);
+        return error(errc::bad_option, "low").got(low).limit(high);
     if (high > out.top())
-        return error(errc::bad_option, "high").got(high).needs(out.top());
+        return error(errc::bad_option, "high").got(high).limit(out.top());
     return {};
 }
 inline status check_scale(float scale, const char* argument) {
@@ -59,7 +59,7 @@ inline status check_scale(float scale, const char* argument) {
 }
 inline status check_input(std::size_t value, std::size_t layer, const char* argument) {
     if (value > layer)
-        return error(errc::bad_option, argument).got(value).needs(layer);
+        return error(errc::bad_option, argument).got(value).limit(layer);
     return {};
 }
 /// The first failure of some statuses, all of which are cheap.
@@ -79,7 +79,7 @@ inline status check_depth(std::span<const std::int64_t> abs_sums,
         if (room < 0 || abs_sums[m] > room / largest)
             return error(errc::depth_exceeded, "weights.row")
                 .got(abs_sums[m])
-                .needs(room / largest);
+                .limit(room / largest);
     }
     return {};
 }
@@ -95,7 +95,7 @@ inline status check_layer(const model& m, std::size_t i, const convolution& l) {
     if (rows != f.out_channels || columns != f.columns())
         return error(errc::shape_mismatch, "filter.shape").got(columns).needs(f.columns());
     if (o.groups == 0 || o.groups > f.out_channels || f.out_channels % o.groups != 0)
-        return error(errc::bad_option, "groups").got(o.groups).needs(f.out_channels);
+        return error(errc::bad_option, "groups").got(o.groups).limit(f.out_channels);
     if (in.channels != saturating_mul(f.in_channels, o.groups))
         return error(errc::shape_mismatch, "filter.in_channels")
             .got(saturating_mul(f.in_channels, o.groups))
@@ -148,9 +148,9 @@ inline status check_layer(const model& m, std::size_t i, const pooling& l) {
     const value_info &in = m.values[l.input], &out = m.values[i + 1];
     // So every window has a pixel inside the image.
     if (l.padding.height >= l.window.height)
-        return error(errc::bad_option, "padding").got(l.padding.height).needs(l.window.height);
+        return error(errc::bad_option, "padding").got(l.padding.height).limit(l.window.height);
     if (l.padding.width >= l.window.width)
-        return error(errc::bad_option, "padding").got(l.padding.width).needs(l.window.width);
+        return error(errc::bad_option, "padding").got(l.padding.width).limit(l.window.width);
     const auto size = output_extent(in.height, in.width, {1, l.window.height, l.window.width, 1},
                                     {.stride = l.stride, .padding = l.padding});
     if (!size)
@@ -167,14 +167,14 @@ inline status check_layer(const model& m, std::size_t i, const pooling& l) {
                 .got(out.zero_point)
                 .needs(in.zero_point);
         if (out.bits < in.bits)
-            return error(errc::bad_option, "value.bits").got(out.bits).needs(in.bits);
+            return error(errc::bad_option, "value.bits").got(out.bits).limit(in.bits);
         return {};
     }
     constexpr std::size_t limit = std::size_t{1} << 23;
     if (saturating_mul(l.window.height, l.window.width) > limit)
         return error(errc::depth_exceeded, "window")
             .got(saturating_mul(l.window.height, l.window.width))
-            .needs(limit);
+            .limit(limit);
     return check_scale(l.scale, "scale");
 }
 

@@ -280,7 +280,7 @@ struct runner {
 inline status check_activations(std::span<const std::uint8_t> x, int top) {
     for (std::size_t i = 0; top < 255 && i < x.size(); ++i)
         if (x[i] > top)
-            return error(errc::bad_option, "input").at(i).got(x[i]).needs(top);
+            return error(errc::bad_option, "input").at(i).got(x[i]).limit(top);
     return {};
 }
 

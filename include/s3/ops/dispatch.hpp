@@ -132,7 +132,7 @@ template <weight_format F, activation X, architecture Arch>
 template <weight_format F, activation X, architecture Arch>
 result<kernel_id> choose(std::size_t rows, const geometry& g) {
     if (g.activation_bits < 1 || g.activation_bits > 8)
-        return error(errc::bad_option, "geometry.activation_bits").got(g.activation_bits).needs(8);
+        return error(errc::bad_option, "geometry.activation_bits").got(g.activation_bits).limit(8);
     if (g.kernels == family::shift_add && !F::is_shift)
         return error(errc::unsupported, "geometry.kernels");
     const bool by_shifts =

@@ -102,20 +102,20 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
         return error(errc::unsupported, "epilogue.scale");
     for (std::size_t i = 0; i < e.shift.size(); ++i)
         if (e.shift[i] > 31)
-            return error(errc::bad_option, "epilogue.shift").at(i).needs(31);
+            return error(errc::bad_option, "epilogue.shift").at(i).limit(31);
     if (std::abs(std::int64_t{e.zero_point}) > 32768)
-        return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).needs(32768);
+        return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).limit(32768);
     if (std::abs(std::int64_t{e.residual_zero_point}) > 32768)
         return error(errc::bad_option, "epilogue.residual_zero_point")
             .got(e.residual_zero_point)
-            .needs(32768);
+            .limit(32768);
     if constexpr (narrow) {
         constexpr std::int32_t least = std::numeric_limits<Y>::min();
         constexpr std::int32_t most = std::numeric_limits<Y>::max();
         if (e.low > e.high || e.low > most)
-            return error(errc::bad_option, "epilogue.low").got(e.low).needs(std::min(e.high, most));
+            return error(errc::bad_option, "epilogue.low").got(e.low).limit(std::min(e.high, most));
         if (e.high < least)
-            return error(errc::bad_option, "epilogue.high").got(e.high).needs(least);
+            return error(errc::bad_option, "epilogue.high").got(e.high).limit(least);
     }
     if (e.residual.data != nullptr) {
         if (!narrow)

@@ -88,7 +88,7 @@ status check_depth(const packed_matrix<F>& packed, const geometry& g) {
                 return error(errc::depth_exceeded, "weights.row")
                     .at(m)
                     .got(packed.abs_sums()[m])
-                    .needs(std::numeric_limits<std::int32_t>::max() /
+                    .limit(std::numeric_limits<std::int32_t>::max() /
                            (max_abs_activation<X> >> (8 - g.activation_bits)));
     return {};
 }

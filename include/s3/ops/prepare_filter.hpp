@@ -193,7 +193,7 @@ result<prepared_filter<F, X, Arch>> prepare(const packed_filter<F>& filter,
     const filter_shape& shape = filter.shape;
     if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
         shape.out_channels % options.groups != 0)
-        return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
+        return error(errc::bad_option, "groups").got(options.groups).limit(shape.out_channels);
     if (const auto id = detail::choose<F, X, Arch>(shape.out_channels, g); !id)
         return id.error();
     if constexpr (std::integral<X>) {
@@ -201,7 +201,7 @@ result<prepared_filter<F, X, Arch>> prepare(const packed_filter<F>& filter,
         const int least = std::numeric_limits<X>::min() / (1 << (8 - g.activation_bits));
         const int most = std::numeric_limits<X>::max() >> (8 - g.activation_bits);
         if (options.padding_value < least || options.padding_value > most)
-            return error(errc::bad_option, "padding_value").got(options.padding_value).needs(most);
+            return error(errc::bad_option, "padding_value").got(options.padding_value).limit(most);
     }
     if (auto s = detail::check_depth<X>(filter.matrix, g); !s)
         return s.error();

@@ -81,7 +81,7 @@ inline result<header> read(std::span<const std::byte> record) {
     h.bits = static_cast<int>(little_endian::load(p + 4, 1));
     const auto flags = little_endian::load(p + 5, 1);
     if (flags > 3)
-        return error(errc::foreign, "record.flags").got(flags).needs(3);
+        return error(errc::foreign, "record.flags").got(flags).limit(3);
     h.has_zero = (flags & 1) != 0;
     h.is_shift = (flags & 2) != 0;
     h.exponent_offset = static_cast<std::int16_t>(little_endian::load(p + 6, 2));

@@ -131,7 +131,7 @@ private:
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
                 .got(options.exponent_offset)
-                .needs(126);
+                .limit(126);
         packed_matrix m;
         m.rows_ = rows;
         m.columns_ = columns;
@@ -204,7 +204,7 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
                            value == static_cast<double>(static_cast<int>(value));
         const int code = whole ? F::code_of(static_cast<int>(value)) : -1;
         if (code < 0)
-            return error(errc::not_in_format, "weights").at(i).got(real).needs(F::max_value);
+            return error(errc::not_in_format, "weights").at(i).got(real).limit(F::max_value);
         layout::put<F::bits>(packed->stream_.data(), i, static_cast<unsigned>(code));
         packed->add(i / columns, F::value(static_cast<unsigned>(code)));
     }
