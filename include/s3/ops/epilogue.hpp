@@ -14,7 +14,6 @@
 #include <s3/core/bounds.hpp>
 #include <s3/core/requantize.hpp>
 #include <s3/core/view.hpp>
-#include <s3/simd/lanes.hpp>
 
 #include <algorithm>
 #include <cmath>
