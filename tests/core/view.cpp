@@ -8,16 +8,22 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace s3;
 
 namespace {
 constexpr std::size_t huge = std::numeric_limits<std::size_t>::max();
-static_assert(saturating_mul(huge, 0) == 0 && saturating_mul(0, huge) == 0);
-static_assert(saturating_mul(huge, 1) == huge && saturating_mul(huge, 2) == huge);
-static_assert(saturating_mul(std::size_t{1} << 32, std::size_t{1} << 32) == huge);
-static_assert(saturating_mul(std::size_t{1} << 31, std::size_t{1} << 32) == std::size_t{1} << 63);
+
+// A view that may write is also one that may only read, never the other way round.
+static_assert(std::is_convertible_v<matrix_view<int>, matrix_view<const int>>);
+static_assert(!std::is_convertible_v<matrix_view<const int>, matrix_view<int>>);
+static_assert(std::is_convertible_v<image_view<int>, image_view<const int>>);
+static_assert(!std::is_convertible_v<image_view<const int>, image_view<int>>);
+
+// Arithmetic on a null pointer would be no constant expression.
+static_assert(matrix_view<int>({}, 3, 0, 5).row(2) == nullptr);
 } // namespace
 
 TEST_CASE("a matrix fits exactly if its last element does") {
@@ -105,4 +111,29 @@ TEST_CASE("an image needs all its elements, and each has a place of its own") {
     CHECK(image_view<int>{memory, 2, 3, 4, 5}.index(0, 0, 0, 1) == 1);
     CHECK(image_view<int>{memory, 2, 3, 4, 5, image_order::nchw}.index(0, 0, 0, 1) == 12);
     CHECK(image_view<int>{memory, 2, 3, 4, 5, image_order::nchw}.index(0, 1, 0, 0) == 4);
+}
+
+TEST_CASE("what was written through a view is read through its conversion") {
+    std::vector<int> memory(2 * 3 * 4 * 5, 7);
+    const matrix_view<int> m(memory, 3, 4, 7);
+    const matrix_view<const int> read = m;
+    CHECK(read.row(2) == m.row(2));
+    CHECK(read.rows == 3);
+    CHECK(read.columns == 4);
+    CHECK(read.stride == 7);
+    const image_view<int> image{memory, 2, 3, 4, 5, image_order::nchw};
+    const image_view<const int> seen = image;
+    CHECK(seen.data.data() == memory.data());
+    CHECK(seen.size() == 120);
+    CHECK(seen.index(1, 2, 3, 4) == image.index(1, 2, 3, 4));
+}
+
+TEST_CASE("any contiguous range gives a view of its elements") {
+    std::vector<int> vector(24);
+    const std::array<float, 24> array{};
+    static_assert(std::is_same_v<decltype(matrix_view(vector, 4, 6)), matrix_view<int>>);
+    static_assert(std::is_same_v<decltype(matrix_view(array, 3, 4, 8)), matrix_view<const float>>);
+    static_assert(std::is_same_v<decltype(image_view{vector, 1u, 2u, 3u, 4u}), image_view<int>>);
+    CHECK(matrix_view(vector, 4, 6).row(1) == vector.data() + 6);
+    CHECK(image_view{array, 1u, 2u, 3u, 4u}.data.data() == array.data());
 }

@@ -2,18 +2,14 @@
 // Views: the host's memory with its shape. Nothing is owned and nothing beyond the shape is read.
 
 #include <s3/core/error.hpp>
+#include <s3/core/saturating.hpp>
 
 #include <cstddef>
-#include <limits>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 namespace s3 {
-
-/// a·b, or SIZE_MAX where that does not fit, which no buffer can satisfy.
-[[nodiscard]] constexpr std::size_t saturating_mul(std::size_t a, std::size_t b) noexcept {
-    constexpr std::size_t top = std::numeric_limits<std::size_t>::max();
-    return b != 0 && a > top / b ? top : a * b;
-}
 
 /// `rows` vectors of `columns` contiguous elements each, `stride` elements from one to the next.
 template <class T>
@@ -29,8 +25,14 @@ struct matrix_view {
     constexpr matrix_view(std::span<T> d, std::size_t r, std::size_t c, std::size_t s) noexcept
         : data(d), rows(r), columns(c), stride(s) {}
 
+    /// The same elements, to be read alone.
+    constexpr operator matrix_view<const T>() const noexcept requires(!std::is_const_v<T>) {
+        return {data, rows, columns, stride};
+    }
+
+    /// Rows without elements all begin where the data does, which may be nowhere: null.
     [[nodiscard]] constexpr T* row(std::size_t r) const noexcept {
-        return data.data() + r * stride;
+        return columns == 0 ? data.data() : data.data() + r * stride;
     }
 
     /// An error unless the buffer holds the shape.
@@ -39,15 +41,16 @@ struct matrix_view {
             return error(errc::bad_option, argument).got(stride).needs(columns);
         if (rows == 0 || columns == 0)
             return {};
-        const std::size_t before_last = saturating_mul(rows - 1, stride);
-        const std::size_t needed = before_last > std::numeric_limits<std::size_t>::max() - columns
-                                       ? before_last
-                                       : before_last + columns;
+        const std::size_t needed = saturating_add(saturating_mul(rows - 1, stride), columns);
         if (data.size() < needed)
             return error(errc::buffer_too_small, argument).got(data.size()).needs(needed);
         return {};
     }
 };
+
+template <class Range, class... Sizes>
+matrix_view(Range&&, Sizes...)
+    -> matrix_view<typename decltype(std::span(std::declval<Range>()))::element_type>;
 
 /// Order of the elements of an image batch in memory.
 enum class image_order : unsigned char { nhwc, nchw };
@@ -61,6 +64,11 @@ struct image_view {
     std::size_t width = 0;
     std::size_t channels = 0;
     image_order order = image_order::nhwc;
+
+    /// The same elements, to be read alone: what one layer wrote is what the next one reads.
+    constexpr operator image_view<const T>() const noexcept requires(!std::is_const_v<T>) {
+        return {data, batch, height, width, channels, order};
+    }
 
     [[nodiscard]] constexpr std::size_t size() const noexcept {
         return saturating_mul(saturating_mul(batch, height), saturating_mul(width, channels));
@@ -77,5 +85,9 @@ struct image_view {
         return {};
     }
 };
+
+template <class Range, class... Sizes>
+image_view(Range&&, Sizes...)
+    -> image_view<typename decltype(std::span(std::declval<Range>()))::element_type>;
 
 } // namespace s3

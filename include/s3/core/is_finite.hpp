@@ -1,0 +1,19 @@
+#pragma once
+// Whether a number is neither NaN nor infinite, by its bits. std::isfinite is no check where the
+// host compiles with -ffast-math: compilers then assume that every number is finite.
+
+#include <bit>
+#include <cstdint>
+
+namespace s3 {
+
+[[nodiscard]] constexpr bool is_finite(float v) noexcept {
+    constexpr std::uint32_t exponent = 0x7f800000u;
+    return (std::bit_cast<std::uint32_t>(v) & exponent) != exponent;
+}
+[[nodiscard]] constexpr bool is_finite(double v) noexcept {
+    constexpr std::uint64_t exponent = std::uint64_t{0x7ff} << 52;
+    return (std::bit_cast<std::uint64_t>(v) & exponent) != exponent;
+}
+
+} // namespace s3
