@@ -13,7 +13,7 @@
 #include <s3/core/view.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/core/buffer.hpp>
-#include <s3/core/constant.hpp>
+#include <s3/core/constant_matrix.hpp>
 
 #include <s3/pack/layout.hpp>
 #include <s3/pack/pack.hpp>

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cstdint>
 #include <random>
 #include <vector>
 
@@ -11,7 +13,38 @@ namespace {
 constexpr std::size_t column_counts[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100};
 
 constexpr s3::constant_matrix tiny = s3::constant<2, 3>({0, 1, -2, 4, -1, 0});
-static_assert(s3::apply<tiny>(std::array<int, 3>{1, 2, 3}) == std::array<int, 2>{-4, 2});
+static_assert(s3::apply<tiny>(std::array<std::int16_t, 3>{1, 2, 3}) == std::array<int, 2>{-4, 2});
+
+// A matrix is refused where a row's Σ|w|·max|x| could exceed int32, or a weight is no shift.
+template <s3::constant_matrix W, class X>
+concept one_column = requires(std::array<X, W.columns> x) {
+    s3::apply<W>(x);
+};
+template <s3::constant_matrix W, class X>
+concept many_columns = requires(s3::matrix_view<const X> x, s3::matrix_view<std::int32_t> y) {
+    s3::apply<W>(x, y);
+    s3::stencil<W>(x, y);
+};
+template <std::size_t K>
+constexpr s3::constant_matrix<1, K> row_of(std::int32_t weight) {
+    s3::constant_matrix<1, K> w;
+    for (auto& v : w.values)
+        v = weight;
+    return w;
+}
+// 2^15·255·257 = 2147450880 is the largest such sum; with one weight more it does not fit.
+static_assert(one_column<row_of<257>(32768), std::uint8_t>);
+static_assert(many_columns<row_of<257>(32768), std::uint8_t>);
+static_assert(!one_column<row_of<258>(32768), std::uint8_t>);
+static_assert(!many_columns<row_of<258>(32768), std::uint8_t>);
+static_assert(!one_column<row_of<300>(-32768), std::uint8_t>);
+static_assert(!many_columns<row_of<300>(-32768), std::uint8_t>);
+// −128 has a larger magnitude than 127: 2^15·128·512 = 2^31 is one too much.
+static_assert(one_column<row_of<511>(32768), std::int8_t>);
+static_assert(!one_column<row_of<512>(32768), std::int8_t>);
+static_assert(!one_column<tiny, std::int32_t>);
+static_assert(!one_column<row_of<2>(3), std::uint8_t>);
+static_assert(!many_columns<row_of<2>(3), std::uint8_t>);
 
 template <std::size_t M, std::size_t K>
 constexpr s3::constant_matrix<M, K> made(std::uint32_t seed, int top) {

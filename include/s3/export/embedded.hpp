@@ -7,7 +7,7 @@
 // Images are bytes, NHWC, batch 1. Plain scalar loops: the exporter has proved every size and sum.
 
 #include <s3/core/bitstream.hpp>
-#include <s3/core/constant.hpp>
+#include <s3/core/constant_matrix.hpp>
 #include <s3/core/format.hpp>
 #include <s3/core/requantize.hpp>
 

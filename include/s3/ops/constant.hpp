@@ -1,5 +1,6 @@
 #pragma once
-// Many columns at once through a matrix of template constants (core/constant.hpp), on vectors:
+// Many columns at once through a matrix of template constants (core/constant_matrix.hpp), on
+// vectors:
 //
 //   apply<W>(x, y)       planar: x is [K][P], y is [M][P]
 //   stencil<W>(x, y)     one channel: y[i][j] = Σ W(a, b)·x[i + a][j + b], for every full window
@@ -9,7 +10,7 @@
 // not fit.
 
 #include <s3/core/bounds.hpp>
-#include <s3/core/constant.hpp>
+#include <s3/core/constant_matrix.hpp>
 #include <s3/core/view.hpp>
 #include <s3/simd/widen.hpp>
 
@@ -158,13 +159,13 @@ void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::s
 }
 
 template <class Y, constant_matrix W, class X>
-concept constant_output = std::same_as<Y, std::int32_t> ||
-    (std::same_as<Y, std::int16_t>&& fits_int16<W, X>);
+concept constant_output = integer_activation<X> &&
+    (std::same_as<Y, std::int32_t> || (std::same_as<Y, std::int16_t> && fits_int16<W, X>));
 
 } // namespace detail
 
 /// y[M][P] = W·x[K][P]: a row of x is one channel of all pixels. int16 outputs where they fit.
-template <constant_matrix W, architecture Arch = arch::native, integer_activation X,
+template <constant_matrix W, architecture Arch = arch::native, constant_operand<W> X,
           detail::constant_output<W, X> Y>
 status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
     if (auto s = x.check("x"); !s)
@@ -198,7 +199,8 @@ status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
 }
 
 /// Correlates one channel x[H][W] with a constant window; y is [H − rows + 1][W − columns + 1].
-template <constant_matrix Window, architecture Arch = arch::native, integer_activation X,
+template <constant_matrix Window, architecture Arch = arch::native,
+          constant_operand<detail::as_product<Window, 1>> X,
           detail::constant_output<detail::as_product<Window, 1>, X> Y>
 status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
     if (auto s = x.check("x"); !s)

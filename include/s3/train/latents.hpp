@@ -11,7 +11,7 @@
 
 #include <s3/core/error.hpp>
 #include <s3/core/format.hpp>
-#include <s3/train/lanes.hpp>
+#include <s3/train/vectorized_loop.hpp>
 
 #include <array>
 #include <concepts>
@@ -116,7 +116,7 @@ status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
     const auto all = fields(p);
     for (std::size_t i = first; i < p.size(); ++i)
         for (std::size_t k = 0; k < all.size(); ++k)
-            if (!detail::lanes::finite(all[k][i]))
+            if (!is_finite(all[k][i]))
                 return error(errc::not_finite, field_name<F>(k)).at(i);
     return {};
 }

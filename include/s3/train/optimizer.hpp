@@ -136,10 +136,10 @@ status step(const Optimizer& optimizer, const latents<F>& p,
     };
     const std::size_t end = detail::lanes::for_each_while<Arch>(size, pass);
     for (std::size_t i = end; i < size; ++i) {
-        if (!detail::lanes::finite(grad_weights[i]))
+        if (!is_finite(grad_weights[i]))
             return error(errc::not_finite, "grad_weights").at(i);
         for (std::size_t k = 0; k < lane::count; ++k)
-            if (!detail::lanes::finite(read_at[k][i]))
+            if (!is_finite(read_at[k][i]))
                 return error(errc::not_finite, field_name<F>(k)).at(i);
     }
     return {};

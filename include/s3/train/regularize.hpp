@@ -8,8 +8,8 @@
 // A user who wants a given share of zeros sets α before each step from the share that there is:
 // `strength_for_share`. Plain weight decay does neither: it never carries a latent across zero.
 
-#include <s3/train/lanes.hpp>
 #include <s3/train/latents.hpp>
+#include <s3/train/vectorized_loop.hpp>
 
 #include <span>
 

@@ -6,7 +6,7 @@
 //   clipped   g where |x| ≤ limit, else 0       (Hubara et al. 2016)
 //   ewgs      g·(1 + δ·sign(g)·(x − q))         (Lee et al. 2021, element-wise gradient scaling)
 
-#include <s3/train/lanes.hpp>
+#include <s3/train/vectorized_loop.hpp>
 
 namespace s3::straight_through {
 

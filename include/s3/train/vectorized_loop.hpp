@@ -3,6 +3,7 @@
 // is a SIMD batch for the bulk of a span and plain float for its tail, or for all of it where there
 // is no SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
 
+#include <s3/core/is_finite.hpp>
 #include <s3/simd/arch.hpp>
 
 #include <array>
@@ -47,10 +48,6 @@ S3_INLINE void store(float* p, const V& v) noexcept {
     return std::bit_cast<std::uint32_t>(v) & 0x7fffffffu;
 }
 inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
-/// Neither NaN nor infinite. Reads the bits, so that it works under -ffast-math too.
-[[nodiscard]] S3_INLINE bool finite(float v) noexcept {
-    return magnitude_bits(v) < infinity_bits;
-}
 
 #if S3_HAS_SIMD
 #if defined(__GNUC__) && !defined(__clang__)
@@ -92,7 +89,7 @@ template <class V, std::size_t N>
     if constexpr (std::is_same_v<V, float>) {
         bool good = true;
         for (const float v : x)
-            good &= finite(v);
+            good &= is_finite(v);
         return good;
     } else {
         // 0·x is NaN where x is not finite: one operation for each x, where comparisons take three.

@@ -6,7 +6,8 @@
 //   constexpr s3::constant_matrix W = s3::constant<2, 3>({0, 1, -2,  4, -1, 0});
 //   apply<W>(x)          x[K] → std::array<int32, M>, usable at compile time
 //
-// A row is summed plane by plane: all weights ±2^s of the largest s, doubled, then the next.
+// A matrix whose sums could overflow int32 for the type of x is refused at compile time. A row is
+// summed plane by plane: all weights ±2^s of the largest s, doubled, then the next.
 
 #include <s3/config.hpp>
 #include <s3/core/weight.hpp>
@@ -15,6 +16,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -39,19 +41,46 @@ struct constant_matrix {
 };
 
 namespace detail {
+
+/// Whether a weight is 0 or ±2^s, s ≤ 15.
+[[nodiscard]] constexpr bool is_shift(std::int32_t weight) noexcept {
+    return weight >= -32768 && weight <= 32768 && to_triple(weight).value() == weight;
+}
 /// Not constexpr: reaching it in `constant` makes the compiler name it.
 inline void weight_is_not_zero_or_a_signed_power_of_two() {}
+
+/// max |x| of a type.
+template <std::integral X>
+inline constexpr std::int64_t largest_magnitude = std::int64_t{std::numeric_limits<X>::max()} +
+                                                  (std::is_signed_v<X> ? 1 : 0);
+
 } // namespace detail
+
+/// Whether W·x is exact in int32 for every x of type X: all weights are 0 or ±2^s, and no row's
+/// Σ|w|·max|x| exceeds int32's largest value. Partial sums are no larger. Always false for X that
+/// are as wide as the sums: convert what is known to be small to int16.
+template <constant_matrix W, std::integral X>
+requires(sizeof(X) <= 4) inline constexpr bool product_fits_int32 = [] {
+    for (const std::int32_t w : W.values)
+        if (!detail::is_shift(w))
+            return false;
+    for (std::size_t m = 0; m < W.rows; ++m)
+        if (W.abs_sum(m) > std::numeric_limits<std::int32_t>::max() / detail::largest_magnitude<X>)
+            return false;
+    return true;
+}();
+
+template <class X, constant_matrix W>
+concept constant_operand = std::integral<X> && product_fits_int32<W, X>;
 
 /// Checks at compile time that every weight is 0 or ±2^s, s ≤ 15.
 template <std::size_t M, std::size_t K>
 [[nodiscard]] consteval constant_matrix<M, K> constant(const std::int32_t (&weights)[M * K]) {
     constant_matrix<M, K> w;
     for (std::size_t i = 0; i < M * K; ++i) {
-        const std::int32_t v = weights[i];
-        if (v < -32768 || v > 32768 || to_triple(v).value() != v)
+        if (!detail::is_shift(weights[i]))
             detail::weight_is_not_zero_or_a_signed_power_of_two();
-        w.values[i] = v;
+        w.values[i] = weights[i];
     }
     return w;
 }
@@ -108,7 +137,7 @@ S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
 } // namespace detail
 
 /// y = W·x for one column.
-template <constant_matrix W, std::integral X>
+template <constant_matrix W, constant_operand<W> X>
 [[nodiscard]] constexpr std::array<std::int32_t, W.rows>
 apply(const std::array<X, W.columns>& x) noexcept {
     std::array<std::int32_t, W.rows> y{};
