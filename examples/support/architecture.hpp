@@ -4,7 +4,7 @@
 // products an image. The four inner convolutions hold 99% of the weights; they are the shift
 // layers.
 
-#include <s3/core/format.hpp>
+#include <s3/format/list.hpp>
 
 #include <array>
 #include <cstddef>

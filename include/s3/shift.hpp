@@ -7,13 +7,18 @@
 #include <s3/config.hpp>
 
 #include <s3/core/error.hpp>
-#include <s3/core/weight.hpp>
-#include <s3/core/format.hpp>
-#include <s3/core/bounds.hpp>
 #include <s3/core/view.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/core/buffer.hpp>
 #include <s3/core/constant_matrix.hpp>
+
+#include <s3/format/activation.hpp>
+#include <s3/format/triple.hpp>
+#include <s3/format/weight_format.hpp>
+#include <s3/format/shift.hpp>
+#include <s3/format/integer.hpp>
+#include <s3/format/list.hpp>
+#include <s3/format/bounds.hpp>
 
 #include <s3/pack/layout.hpp>
 #include <s3/pack/pack.hpp>

@@ -42,8 +42,7 @@ template <class F>
 double error_at(std::span<const float> row, int p, nearest rounding) {
     double sum = 0;
     for (const float w : row) {
-        const double d =
-            w - std::ldexp(double(nearest_value<F>(std::ldexp(double{w}, -p), rounding)), p);
+        const double d = w - std::ldexp(double(F::round(std::ldexp(double{w}, -p), rounding)), p);
         sum += d * d;
     }
     return sum;
@@ -87,7 +86,7 @@ TEST_CASE("nearest in value: no value of the format is nearer") {
         CAPTURE(std::string(F::name));
         for (const double m : magnitudes())
             for (const double real : {m, -m}) {
-                const int v = nearest_value<F>(real);
+                const int v = F::round(real);
                 REQUIRE(F::code_of(v) >= 0);
                 REQUIRE_MESSAGE(std::fabs(real - v) <= least_distance<F>(real), real << " → " << v);
             }
@@ -98,12 +97,12 @@ TEST_CASE("ties between two powers go away from zero") {
     shift_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (int s = 0; s + 1 < F::exponents; ++s) {
-            CHECK(nearest_value<F>(1.5 * (1 << s)) == 2 << s);
-            CHECK(nearest_value<F>(-1.5 * (1 << s)) == -(2 << s));
+            CHECK(F::round(1.5 * (1 << s)) == 2 << s);
+            CHECK(F::round(-1.5 * (1 << s)) == -(2 << s));
         }
         if (F::has_zero) {
-            CHECK(nearest_value<F>(0.5) == 1);
-            CHECK(nearest_value<F>(std::nextafter(0.5, 0.0)) == 0);
+            CHECK(F::round(0.5) == 1);
+            CHECK(F::round(std::nextafter(0.5, 0.0)) == 0);
         }
     });
 }
@@ -117,21 +116,21 @@ TEST_CASE("nearest in log2: no exponent of the format is nearer") {
             if (std::fabs(std::log2(m) - s) > 0.4999999 && std::fabs(std::log2(m) - s) < 0.5000001)
                 continue;
             const int expected = s < 0 ? 0 : 1 << s;
-            REQUIRE(nearest_value<F>(m, nearest::log2) == expected);
-            REQUIRE(nearest_value<F>(-m, nearest::log2) == -expected);
+            REQUIRE(F::round(m, nearest::log2) == expected);
+            REQUIRE(F::round(-m, nearest::log2) == -expected);
         }
     });
 }
 
 TEST_CASE("zero goes to zero, or to the smallest value of its sign") {
     for (const nearest rounding : {nearest::value, nearest::log2}) {
-        CHECK(nearest_value<shift3>(0.0, rounding) == 0);
-        CHECK(nearest_value<shift3>(-0.0, rounding) == 0);
-        CHECK(nearest_value<dense3>(0.0, rounding) == 1);
-        CHECK(std::abs(nearest_value<dense3>(-0.0, rounding)) == 1);
-        CHECK(nearest_value<int8_weights>(-0.4, rounding) == 0);
-        CHECK(nearest_value<int8_weights>(-1000, rounding) == -128);
-        CHECK(nearest_value<int8_weights>(1000, rounding) == 127);
+        CHECK(shift3::round(0.0, rounding) == 0);
+        CHECK(shift3::round(-0.0, rounding) == 0);
+        CHECK(dense3::round(0.0, rounding) == 1);
+        CHECK(std::abs(dense3::round(-0.0, rounding)) == 1);
+        CHECK(int8_weights::round(-0.4, rounding) == 0);
+        CHECK(int8_weights::round(-1000, rounding) == -128);
+        CHECK(int8_weights::round(1000, rounding) == 127);
     }
 }
 
@@ -149,9 +148,9 @@ TEST_CASE("the shared exponent has the least squared error of all") {
                     const double least = least_error<F>(w, rounding);
                     CHECK(error_at<F>(w, q->exponent_offset(), rounding) <= least * (1 + 1e-9));
                     for (std::size_t i = 0; i < w.size(); ++i)
-                        REQUIRE(q->value(i / 20, i % 20) ==
-                                nearest_value<F>(std::ldexp(double{w[i]}, -q->exponent_offset()),
-                                                 rounding));
+                        REQUIRE(
+                            q->value(i / 20, i % 20) ==
+                            F::round(std::ldexp(double{w[i]}, -q->exponent_offset()), rounding));
                 }
     });
 }
@@ -173,8 +172,7 @@ TEST_CASE("each row's scale has the least squared error of all") {
                 CHECK(q->scale()[m] == std::ldexp(1.0f, p));
                 CHECK(error_at<F>(row, p, rounding) <= least_error<F>(row, rounding) * (1 + 1e-9));
                 for (std::size_t k = 0; k < 25; ++k)
-                    REQUIRE(q->value(m, k) ==
-                            nearest_value<F>(std::ldexp(double{row[k]}, -p), rounding));
+                    REQUIRE(q->value(m, k) == F::round(std::ldexp(double{row[k]}, -p), rounding));
             }
         }
     });

@@ -1,7 +1,7 @@
 #pragma once
 // The types that tests run over: formats, activations, architectures of this build.
 
-#include <s3/core/format.hpp>
+#include <s3/format/list.hpp>
 
 #include <cstdint>
 
@@ -19,8 +19,7 @@ struct type_list {
 using zero_formats = type_list<shift2, shift3, shift4, shift5>;
 using dense_formats = type_list<dense2, dense3, dense4, dense5>;
 using shift_formats = type_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5>;
-using all_formats =
-    type_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5, int8_weights>;
+using s3::all_formats;
 using integer_activations = type_list<std::int8_t, std::uint8_t>;
 
 } // namespace s3::test

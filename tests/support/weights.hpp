@@ -1,7 +1,7 @@
 #pragma once
 // Weights that a format can hold.
 
-#include <s3/core/format.hpp>
+#include <s3/format/weight_format.hpp>
 
 #include "random.hpp"
 

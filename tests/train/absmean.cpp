@@ -1,6 +1,6 @@
 #include <s3/train/absmean.hpp>
 
-#include <s3/core/format.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/train/init.hpp>
 
 #include <doctest/doctest.h>

@@ -10,7 +10,7 @@
 // summed plane by plane: all weights ±2^s of the largest s, doubled, then the next.
 
 #include <s3/config.hpp>
-#include <s3/core/weight.hpp>
+#include <s3/format/triple.hpp>
 
 #include <array>
 #include <concepts>

@@ -8,8 +8,9 @@
 
 #include <s3/core/bitstream.hpp>
 #include <s3/core/constant_matrix.hpp>
-#include <s3/core/format.hpp>
 #include <s3/core/requantize.hpp>
+#include <s3/format/integer.hpp>
+#include <s3/format/shift.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -13,7 +13,7 @@
 // NAME is the prefix of the layer's tensors and names its value (of relu and pooling: the value
 // alone). A line takes the value of the line before, or `from=NAME`; `input` names the image. Sizes
 // may be HxW. `bits=B` sets the bits of the activations that come out. `format` is auto, int8, or
-// of core/format.hpp (real weights are rounded to it), or deepshift2 … deepshift5 (rounded in
+// of format/list.hpp (real weights are rounded to it), or deepshift2 … deepshift5 (rounded in
 // log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input
 // is (scale·pixel − mean)/std. `#` starts a comment.
 //

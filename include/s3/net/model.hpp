@@ -16,6 +16,7 @@
 // numbers are output_scale·y where the last layer is `raw` (y its int32 sums), else those of its
 // value. net/check.hpp says what a network must keep to.
 
+#include <s3/format/list.hpp>
 #include <s3/ops/epilogue.hpp>
 #include <s3/pack/pack.hpp>
 

@@ -9,9 +9,9 @@
 // of them. Lanes are int16 where each row's Σ|w|·max|x| fits, else int32. Errors: shapes that do
 // not fit.
 
-#include <s3/core/bounds.hpp>
 #include <s3/core/constant_matrix.hpp>
 #include <s3/core/view.hpp>
+#include <s3/format/bounds.hpp>
 #include <s3/simd/widen.hpp>
 
 #include <algorithm>

@@ -11,7 +11,6 @@
 // int32 output takes the bias alone; float output is float(v) · scale[m].
 // For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
 
-#include <s3/core/bounds.hpp>
 #include <s3/core/requantize.hpp>
 #include <s3/core/view.hpp>
 

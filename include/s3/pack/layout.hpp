@@ -13,14 +13,14 @@
 //       28     4  filter width   (0 for a matrix)
 //       32     8  number of scales: 0, 1 (per tensor) or rows (per output channel)
 //       40   4·n  scales, IEEE-754 binary32
-//        …     …  the bitstream: weight i, counted row-major, has its code (core/format.hpp) in the
+//        …     …  the bitstream: weight i, counted row-major, has its code (format/) in the
 //                 bits [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. One tail per tensor:
 //                 the unused bits of the last byte are zero.
 
 #include <s3/core/bitstream.hpp>
-#include <s3/core/format.hpp>
 #include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
+#include <s3/format/weight_format.hpp>
 
 #include <bit>
 #include <cstddef>

@@ -8,9 +8,9 @@
 // Errors: a weight outside the format (index and value), NaN or infinity, sizes that do not fit.
 // Where `scale` is given, it is recorded beside the weights and not applied to them.
 
-#include <s3/core/bounds.hpp>
 #include <s3/core/buffer.hpp>
 #include <s3/core/conv.hpp>
+#include <s3/format/bounds.hpp>
 #include <s3/pack/layout.hpp>
 
 #include <algorithm>

@@ -14,38 +14,12 @@
 
 namespace s3 {
 
-enum class nearest : unsigned char { value, log2 };
 enum class scale_per : unsigned char { tensor, row };
 
 struct quantize_options {
     nearest rounding = nearest::value;
     scale_per granularity = scale_per::tensor;
 };
-
-/// The value of the format that `rounding` picks for `real` (finite) at unit scale.
-template <weight_format F>
-[[nodiscard]] inline int nearest_value(double real, nearest rounding = nearest::value) noexcept {
-    const double magnitude = std::fabs(real);
-    const int sign = std::signbit(real) ? -1 : 1;
-    if constexpr (!F::is_shift) {
-        const double limit = sign < 0 ? -double{F::min_value} : double{F::max_value};
-        return sign * static_cast<int>(std::min(std::nearbyint(magnitude), limit));
-    } else {
-        int exponent = -1;
-        if (magnitude > 0) {
-            const double fraction = std::frexp(magnitude, &exponent); // in [½, 1)
-            constexpr double root_half = 0.70710678118654752;
-            // Below one the neighbours are 0 and 1, not two powers.
-            const double middle = rounding == nearest::log2 ? root_half
-                                  : exponent == 0           ? 0.5
-                                                            : 0.75;
-            exponent -= fraction < middle ? 1 : 0;
-        }
-        if (exponent < 0 && F::has_zero)
-            return 0;
-        return sign * (1 << std::clamp(exponent, 0, F::exponents - 1));
-    }
-}
 
 namespace detail {
 
@@ -55,7 +29,7 @@ template <weight_format F, std::floating_point T>
     double sum = 0;
     for (const T w : row) {
         const double scaled = std::ldexp(static_cast<double>(w), -p);
-        const double d = scaled - nearest_value<F>(scaled, rounding);
+        const double d = scaled - F::round(scaled, rounding);
         sum += d * d;
     }
     return std::ldexp(sum, 2 * p);
@@ -112,7 +86,7 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
         for (std::size_t c = 0; c < columns; ++c) {
             const double unit = std::ldexp(static_cast<double>(row[c]), -p);
             (*nearest)[r * columns + c] =
-                std::ldexp(double(nearest_value<F>(unit, options.rounding)), shared);
+                std::ldexp(double(F::round(unit, options.rounding)), shared);
         }
     }
     return pack<F, double>(nearest->span(), rows, columns, {shared, scale->span()});

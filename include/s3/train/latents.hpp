@@ -10,7 +10,7 @@
 // `Float` is const float for latents that are only read. Gradients have the same shape and type.
 
 #include <s3/core/error.hpp>
-#include <s3/core/format.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/train/vectorized_loop.hpp>
 
 #include <array>

@@ -4,7 +4,7 @@
 
 #include <s3/config.hpp>
 #include <s3/core/bitstream.hpp>
-#include <s3/core/format.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/pack/layout.hpp>
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 // Overflow proofs. A sum of K products w·x fits an accumulator if K times the extreme products do;
 // where K is too large for that, a row's real Σ|w| (recorded by `pack`) gives a sharper proof.
 
-#include <s3/core/format.hpp>
+#include <s3/format/activation.hpp>
+#include <s3/format/weight_format.hpp>
 
 #include <algorithm>
 #include <cstdint>

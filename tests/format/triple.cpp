@@ -1,6 +1,6 @@
 // Triples: value = sign · sparse · 2^shift, both ways.
 
-#include <s3/core/weight.hpp>
+#include <s3/format/triple.hpp>
 
 #include <doctest/doctest.h>
 

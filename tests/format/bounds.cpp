@@ -1,7 +1,7 @@
 // Overflow proofs: at the bound every sum fits the accumulator, one product later some sum does
 // not.
 
-#include <s3/core/bounds.hpp>
+#include <s3/format/bounds.hpp>
 
 #include "../support/random.hpp"
 #include "../support/types.hpp"

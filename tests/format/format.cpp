@@ -1,7 +1,8 @@
 // Codebooks: codes and values are in one-to-one correspondence, and the value sets are the ones
 // that the papers write down.
 
-#include <s3/core/format.hpp>
+#include <s3/format/activation.hpp>
+#include <s3/format/list.hpp>
 
 #include "../support/types.hpp"
 #include "../support/weights.hpp"

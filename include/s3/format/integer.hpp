@@ -1,0 +1,54 @@
+#pragma once
+// Integer formats: plain two's complement integers of some bits, −2^(Bits−1) … 2^(Bits−1) − 1.
+// The `dot` kernels alone serve them. `int8_weights` is what first and last layers usually have.
+
+#include <s3/format/weight_format.hpp>
+
+namespace s3 {
+
+template <int Bits>
+requires(Bits >= 2 && Bits <= 8) struct integer_format {
+    static constexpr int bits = Bits;
+    static constexpr int codes = 1 << Bits;
+    static constexpr bool has_zero = true;
+    static constexpr bool is_shift = false;
+    static constexpr bool trains = false;
+    static constexpr decode decoding = decode::twos_complement;
+    static constexpr int max_value = codes / 2 - 1;
+    static constexpr int min_value = -codes / 2;
+
+private:
+    static constexpr char name_text[] = {'i', 'n', 't', '0' + Bits, 0};
+    static constexpr char cpp_text[] = {'s', '3', ':', ':', 'i', 'n', 't', 'e', 'g', 'e', 'r', '_',
+                                        'f', 'o', 'r', 'm', 'a', 't', '<', '0' + Bits, '>', 0};
+
+public:
+    static constexpr const char* name = name_text;
+    static constexpr const char* cpp_name = cpp_text;
+
+    [[nodiscard]] static constexpr bool valid(unsigned code) noexcept {
+        return code < unsigned{codes};
+    }
+    [[nodiscard]] static constexpr int value(unsigned code) noexcept {
+        return static_cast<int>(code) - (code > unsigned{max_value} ? codes : 0);
+    }
+    [[nodiscard]] static constexpr int code_of(int v) noexcept {
+        return v < min_value || v > max_value ? -1 : v & (codes - 1);
+    }
+    /// To nearest, halves to even. Integers have no exponents, so that both rules are this one.
+    [[nodiscard]] static constexpr int round(double real, nearest = {}) noexcept {
+        if (real >= max_value)
+            return max_value;
+        if (real <= min_value)
+            return min_value;
+        const int whole = static_cast<int>(real); // towards zero
+        const double rest = real < 0 ? whole - real : real - whole;
+        const bool away = rest > 0.5 || (rest == 0.5 && whole % 2 != 0);
+        return whole + (away ? real < 0 ? -1 : 1 : 0);
+    }
+};
+
+using int4_weights = integer_format<4>; ///< −8 … 7
+using int8_weights = integer_format<8>; ///< −128 … 127
+
+} // namespace s3
