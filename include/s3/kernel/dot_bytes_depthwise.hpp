@@ -9,6 +9,7 @@
 //
 // Weights: [block of 64 channels][column of the filter][group of 4 rows][channel], 4 bytes each.
 
+#include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>

@@ -8,6 +8,7 @@
 // Weights: int8, decoded beforehand since there are few, [block of R panels][row of the filter]
 // [step of 4 bytes][R] vectors, zero where a run is rounded up to whole steps.
 
+#include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>

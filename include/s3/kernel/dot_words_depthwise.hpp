@@ -4,6 +4,8 @@
 // there are only height·width of them per channel. The loops are plain and their trip count is a
 // constant, so that compilers turn them into vectors.
 
+#include <s3/format/activation.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/pack/pack.hpp>
 
 #include <cstdint>

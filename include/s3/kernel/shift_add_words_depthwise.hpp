@@ -6,6 +6,8 @@
 //
 // Weights: [vector of channels][tap][lane], shifts and signs apart.
 
+#include <s3/format/activation.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/lane_shift.hpp>

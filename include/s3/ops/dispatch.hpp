@@ -2,6 +2,8 @@
 // The one place where a kernel is chosen: format × activation type × architecture × family. A new
 // kernel is a line in `kernel_id`, one in `visit_kernel` and its rule in `choose`.
 
+#include <s3/format/activation.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/dot_words_panels.hpp>
 #include <s3/kernel/parts/panel_product.hpp>

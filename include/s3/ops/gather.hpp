@@ -2,6 +2,7 @@
 // The columns of a convolution's matrix product: each output pixel's window, copied in the order of
 // the filter's taps, or pointed at where the image lies as a kernel would stage it.
 
+#include <s3/format/activation.hpp>
 #include <s3/ops/pixel_order.hpp>
 #include <s3/ops/run.hpp>
 

@@ -11,6 +11,7 @@
 #include <s3/core/buffer.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/format/bounds.hpp>
+#include <s3/format/list.hpp>
 #include <s3/pack/layout.hpp>
 
 #include <algorithm>
