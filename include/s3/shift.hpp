@@ -15,8 +15,10 @@
 #include <s3/format/activation.hpp>
 #include <s3/format/triple.hpp>
 #include <s3/format/weight_format.hpp>
+#include <s3/format/identity.hpp>
 #include <s3/format/shift.hpp>
 #include <s3/format/integer.hpp>
+#include <s3/format/codebook.hpp>
 #include <s3/format/list.hpp>
 #include <s3/format/bounds.hpp>
 

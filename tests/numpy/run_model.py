@@ -47,8 +47,8 @@ def read_filter(record):
     magic, version, bits, flags, _, rows, columns, height, width, scales = struct.unpack_from(
         "<3sBBBhQQIIQ", raw
     )
-    assert magic == b"S3W" and version == 1
-    stream = np.frombuffer(raw[40 + 4 * scales :], np.uint8)
+    assert magic == b"S3W" and version == 2
+    stream = np.frombuffer(raw[64 + 4 * scales :], np.uint8)
     all_bits = np.unpackbits(stream, bitorder="little")[: rows * columns * bits]
     codes = all_bits.reshape(-1, bits).astype(np.int64) @ (1 << np.arange(bits))
     values = codebook(bits, flags & 1, flags & 2)[codes]

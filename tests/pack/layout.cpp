@@ -73,13 +73,17 @@ TEST_CASE("a stream has one tail and saturates where its size does not fit") {
     CHECK(layout::stream_bytes(huge, 2) == huge / 4 + 1);
 }
 
-TEST_CASE("a header is these forty bytes") {
-    const layout::header h{3, true, true, -3, 0x0102, 0x030405, 5, 6, 1};
-    constexpr unsigned char expected[] = {'S', '3', 'W', 1, 3, 3, 0xfd, 0xff, //
-                                          2,   1,   0,   0, 0, 0, 0,    0,    // rows
-                                          5,   4,   3,   0, 0, 0, 0,    0,    // columns
-                                          5,   0,   0,   0, 6, 0, 0,    0,    // height, width
-                                          1,   0,   0,   0, 0, 0, 0,    0};
+TEST_CASE("a header is these 64 bytes") {
+    const layout::header h{3, true, true, -3, 0x0102, 0x030405, 5, 6, 1, identity_of<shift3>};
+    constexpr unsigned char expected[] = {
+        'S',  '3',  'W',  2,    3,    3,    0xfd, 0xff, //
+        2,    1,    0,    0,    0,    0,    0,    0,    // rows
+        5,    4,    3,    0,    0,    0,    0,    0,    // columns
+        5,    0,    0,    0,    6,    0,    0,    0,    // height, width
+        1,    0,    0,    0,    0,    0,    0,    0,    // scales
+        's',  'h',  'i',  'f',  't',  '3',  0,    0,    // name
+        0,    0,    0,    0,    0,    0,    0,    0,    //
+        0x8c, 0x2a, 0x79, 0xf1, 0x45, 0x7f, 0x1e, 0xbd};
     const auto bytes = written(h);
     for (std::size_t i = 0; i < layout::header_bytes; ++i)
         CHECK(std::to_integer<unsigned>(bytes[i]) == expected[i]);
@@ -98,6 +102,9 @@ TEST_CASE("reading is the inverse of writing") {
         h.height = static_cast<std::uint32_t>(r());
         h.width = static_cast<std::uint32_t>(r());
         h.scales = r.below(2) == 1 ? h.rows : r.below(2);
+        for (char& c : h.format.name)
+            c = static_cast<char>(r.below(128));
+        h.format.codebook = r();
         const auto bytes = written(h);
         const auto read = layout::read(bytes);
         REQUIRE(read);
@@ -110,6 +117,8 @@ TEST_CASE("reading is the inverse of writing") {
         CHECK(read->height == h.height);
         CHECK(read->width == h.width);
         CHECK(read->scales == h.scales);
+        CHECK(read->format == h.format);
+        CHECK(read->version == 2);
     }
 }
 
@@ -123,7 +132,8 @@ TEST_CASE("what is not a header of this version is refused by name") {
     };
     CHECK(refused(good, 0, 's') == "record.magic");
     CHECK(refused(good, 2, 'X') == "record.magic");
-    CHECK(refused(good, 3, 2) == "record.version");
+    CHECK(refused(good, 3, 0) == "record.version");
+    CHECK(refused(good, 3, 3) == "record.version");
     CHECK(refused(good, 5, 4) == "record.flags");
     CHECK(refused(good, 32, 3) == "record.scales");
     for (std::size_t size = 0; size < layout::header_bytes; ++size) {

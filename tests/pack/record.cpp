@@ -3,6 +3,8 @@
 
 #include <s3/pack/record.hpp>
 
+#include "../support/foreign.hpp"
+#include "../support/record_v1.hpp"
 #include "../support/types.hpp"
 #include "../support/weights.hpp"
 
@@ -68,7 +70,7 @@ TEST_CASE("a matrix survives its record, for every format, shape and kind of sca
                 for (const std::size_t scales : {std::size_t{0}, std::size_t{1}, rows}) {
                     const record bytes = sample_matrix<F>(rows, columns, scales);
                     CHECK(bytes.size() ==
-                          40 + 4 * scales + (rows * columns * std::size_t{F::bits} + 7) / 8);
+                          64 + 4 * scales + (rows * columns * std::size_t{F::bits} + 7) / 8);
                     const auto m = deserialize<F>(bytes);
                     REQUIRE(m);
                     CHECK(m->rows() == rows);
@@ -94,17 +96,74 @@ TEST_CASE("a filter survives its record") {
 TEST_CASE("a record is these bytes") {
     const std::vector<float> w{0.125f, -0.5f}, scale{0.5f};
     const auto p = pack<shift3>(w, 1, 2, {.exponent_offset = -3, .scale = scale});
-    const unsigned char expected[] = {'S', '3', 'W', 1,    3, 3, 0xfd, 0xff, // header
-                                      1,   0,   0,   0,    0, 0, 0,    0,    // rows
-                                      2,   0,   0,   0,    0, 0, 0,    0,    // columns
-                                      0,   0,   0,   0,    0, 0, 0,    0,    // no filter
-                                      1,   0,   0,   0,    0, 0, 0,    0,    // one scale
-                                      0,   0,   0,   0x3f,                   // 0.5f
-                                      0x39};                                 // codes 1 and 7
+    const unsigned char expected[] = {
+        'S',  '3',  'W',  2,    3,    3,    0xfd, 0xff, // header
+        1,    0,    0,    0,    0,    0,    0,    0,    // rows
+        2,    0,    0,    0,    0,    0,    0,    0,    // columns
+        0,    0,    0,    0,    0,    0,    0,    0,    // no filter
+        1,    0,    0,    0,    0,    0,    0,    0,    // one scale
+        's',  'h',  'i',  'f',  't',  '3',  0,    0,    // the format's name
+        0,    0,    0,    0,    0,    0,    0,    0,    //
+        0x8c, 0x2a, 0x79, 0xf1, 0x45, 0x7f, 0x1e, 0xbd, // its codebook
+        0,    0,    0,    0x3f,                         // 0.5f
+        0x39};                                          // codes 1 and 7
     const record bytes = serialize(*p);
     REQUIRE(bytes.size() == sizeof expected);
     for (std::size_t i = 0; i < bytes.size(); ++i)
         CHECK(std::to_integer<unsigned>(bytes[i]) == expected[i]);
+}
+
+TEST_CASE("records of version 1 are read as they were written") {
+    // [3][2] weights of shift3 with an offset of −3, and the scale of each row.
+    constexpr unsigned char old[] = {'S',  '3',  'W', 1,    3, 3, 0xfd, 0xff, // header
+                                     3,    0,    0,   0,    0, 0, 0,    0,    // rows
+                                     2,    0,    0,   0,    0, 0, 0,    0,    // columns
+                                     0,    0,    0,   0,    0, 0, 0,    0,    // no filter
+                                     3,    0,    0,   0,    0, 0, 0,    0,    // three scales
+                                     0,    0,    0,   0x3f, 0, 0, 0x80, 0x3f, // 0.5f, 1.0f
+                                     0,    0,    0,   0x40,                   // 2.0f
+                                     0x39, 0xd4, 0x01};
+    const auto bytes = std::as_bytes(std::span(old));
+    const auto m = deserialize<shift3>(bytes);
+    REQUIRE(m);
+    CHECK(m->exponent_offset() == -3);
+    std::vector<int> values;
+    for (std::size_t r = 0; r < 3; ++r)
+        for (std::size_t c = 0; c < 2; ++c)
+            values.push_back(m->value(r, c));
+    CHECK(values == std::vector<int>{1, -4, 0, 2, -1, 4});
+    CHECK(std::vector<float>(m->scale().begin(), m->scale().end()) ==
+          std::vector<float>{0.5f, 1.0f, 2.0f});
+    const record now = serialize(*m);
+    CHECK(test::as_version_1(now) == record(bytes.begin(), bytes.end()));
+    CHECK(deserialize<shift4>(bytes).error().code == errc::foreign);
+    CHECK(deserialize<dense3>(bytes).error().code == errc::foreign);
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+        CHECK_FALSE(deserialize<shift3>(bytes.first(size)));
+}
+
+TEST_CASE("version 1 is read for every format that it had, and for no other") {
+    all_formats::each([]<class F>() {
+        CAPTURE(std::string(F::name));
+        const record now = sample_matrix<F>(5, 7, 5);
+        const auto m = deserialize<F>(test::as_version_1(now));
+        REQUIRE(m);
+        CHECK(serialize(*m) == now);
+        const record filter = sample_filter<F>();
+        CHECK(serialize(*deserialize_filter<F>(test::as_version_1(filter))) == filter);
+    });
+    CHECK(refused<test::foreign_int4>(test::as_version_1(sample_matrix<test::foreign_int4>(2, 2))));
+}
+
+TEST_CASE("formats of the same width and kind are not confused") {
+    // Nibbles and the codebook differ in nothing but name and values from their neighbours here.
+    const record nibbles = sample_matrix<test::foreign_int4>(4, 4);
+    CHECK(deserialize<test::foreign_int4>(nibbles));
+    CHECK(deserialize<integer_format<4>>(nibbles).error().code == errc::foreign);
+    const record three = sample_matrix<test::thirds>(4, 4);
+    CHECK(deserialize<test::thirds>(three));
+    CHECK(deserialize<integer_format<3>>(three).error().code == errc::foreign);
+    CHECK(deserialize<test::other_thirds>(three).error().code == errc::foreign);
 }
 
 TEST_CASE("every truncation is refused, and so is a byte too many") {
@@ -187,6 +246,8 @@ TEST_CASE(
     CHECK(with(stream, 0x04).index == 0);
     CHECK(std::string(with(stream + 1, 0x80).argument) == "stream.tail");
     CHECK(with(7, 0x7f).code == errc::bad_option);
+    CHECK(with(40, 'z').code == errc::foreign);
+    CHECK(with(56, 0).code == errc::foreign);
     record infinite = good;
     infinite[layout::header_bytes + 2] = std::byte{0x80};
     infinite[layout::header_bytes + 3] = std::byte{0x7f};
@@ -197,7 +258,8 @@ TEST_CASE("sizes that overflow are refused before anything is allocated") {
     const auto with = [](std::uint64_t rows, std::uint64_t columns, std::uint32_t height,
                          std::uint32_t width, std::uint64_t scales) {
         record bytes(layout::header_bytes + 16);
-        layout::write({4, true, true, 0, rows, columns, height, width, scales}, bytes.data());
+        layout::write({4, true, true, 0, rows, columns, height, width, scales, identity_of<shift4>},
+                      bytes.data());
         return refused<shift4>(bytes);
     };
     constexpr std::uint64_t huge = ~std::uint64_t{0};

@@ -19,8 +19,9 @@ requires(Bits >= 2 && Bits <= 8) struct integer_format {
 
 private:
     static constexpr char name_text[] = {'i', 'n', 't', '0' + Bits, 0};
-    static constexpr char cpp_text[] = {'s', '3', ':', ':', 'i', 'n', 't', 'e', 'g', 'e', 'r', '_',
-                                        'f', 'o', 'r', 'm', 'a', 't', '<', '0' + Bits, '>', 0};
+    static constexpr char cpp_text[] = {'s', '3', ':', ':',        'i', 'n', 't', 'e',
+                                        'g', 'e', 'r', '_',        'f', 'o', 'r', 'm',
+                                        'a', 't', '<', '0' + Bits, '>', 0};
 
 public:
     static constexpr const char* name = name_text;

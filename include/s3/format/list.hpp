@@ -3,7 +3,8 @@
 // stands here can be used everywhere. Programs that need few formats name a list of their own.
 //
 //   all_formats::each([]<weight_format F>() { … })          in order
-//   all_formats::visit("shift3", []<weight_format F>() { … })  the one of that name, if there is one
+//   all_formats::visit("shift3", []<weight_format F>() { … })  the one of that name, if there is
+//   one
 
 #include <s3/format/integer.hpp>
 #include <s3/format/shift.hpp>
@@ -35,7 +36,7 @@ struct format_list {
     }
 };
 
-using all_formats = format_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5,
-                                int8_weights>;
+using all_formats =
+    format_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5, int8_weights>;
 
 } // namespace s3

@@ -17,8 +17,8 @@
 //   name                   in files and messages: 1 … 16 characters
 //   cpp_name               the type's name in generated C++
 //
-// The concept checks the codebook code by code, so that a kernel which relies on `decoding` computes
-// no wrong sum: a type that misstates its own codebook is not a weight format.
+// The concept checks the codebook code by code, so that a kernel which relies on `decoding`
+// computes no wrong sum: a type that misstates its own codebook is not a weight format.
 
 #include <concepts>
 #include <cstddef>
@@ -107,7 +107,8 @@ concept weight_format = requires(unsigned code, int value, double real) {
     { F::value(code) } -> std::same_as<int>;
     { F::code_of(value) } -> std::same_as<int>;
     { F::round(real, nearest::value) } -> std::same_as<int>;
-} && detail::consistent_codebook<F>();
+}
+&&detail::consistent_codebook<F>();
 
 /// Formats whose weights are sign · sparse · 2^shift.
 template <class F>

@@ -179,15 +179,14 @@ result<net::any_filter> read_filter(std::span<const std::byte> record, const lay
     if constexpr (Index < std::variant_size_v<net::any_filter>) {
         using filter = std::variant_alternative_t<Index, net::any_filter>;
         using format = typename filter::format;
-        if (h.bits != format::bits || h.has_zero != format::has_zero ||
-            h.is_shift != format::is_shift)
+        if (!layout::holds<format>(h))
             return read_filter<Index + 1>(record, h, memory);
         auto read = deserialize_filter<format>(record, memory);
         if (!read)
             return read.error();
         return net::any_filter(*std::move(read));
     } else {
-        return error(errc::unsupported, "record.bits").got(h.bits);
+        return error(errc::unsupported, "record.format").got(h.bits);
     }
 }
 

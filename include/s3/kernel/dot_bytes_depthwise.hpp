@@ -20,7 +20,7 @@ namespace s3::kernel {
 
 template <weight_format F, activation X, class Arch>
 inline constexpr bool has_depthwise_bytes =
-    simd::has_bytes<Arch>&& std::integral<X>&& F::max_value <= 127;
+    simd::has_bytes<Arch>&& std::integral<X>&& fits_bytes<F>;
 
 template <weight_format F, activation X, class Arch>
 requires has_depthwise_bytes<F, X, Arch>

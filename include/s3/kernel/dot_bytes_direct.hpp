@@ -17,7 +17,7 @@
 namespace s3::kernel {
 
 template <weight_format F, activation X, class Arch>
-inline constexpr bool has_window = simd::has_bytes<Arch>&& std::integral<X>&& F::max_value <= 127;
+inline constexpr bool has_window = simd::has_bytes<Arch>&& std::integral<X>&& fits_bytes<F>;
 
 /// Where the windows of adjacent output pixels lie: run r of pixel c is the `steps` steps from
 /// runs[r] + c·distance on.

@@ -6,6 +6,7 @@
 // Where the machine has no four-way dot product, tiny weights are an advantage of their own: a pair
 // of products is at most 2·255·max|w|, so `widen_every` of them add up in 16 bits.
 
+#include <s3/kernel/parts/decode.hpp>
 #include <s3/kernel/parts/planes.hpp>
 #include <s3/simd/bytes.hpp>
 
@@ -61,7 +62,8 @@ struct byte_engine {
 };
 
 template <weight_format F, class Arch>
-requires simd::has_bytes<Arch> &&(F::max_value <= 127 && F::min_value >= -128) struct byte_dot {
+requires simd::has_bytes<Arch> && fits_bytes<F>
+struct byte_dot {
     static constexpr int magnitude = std::max(F::max_value, -F::min_value);
     using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * magnitude)>;
     using layout = planes<F::bits, 8>;

@@ -3,33 +3,13 @@
 // float) value, one column to a step. Integers multiply modulo 2^32, so sums that fit int32 are
 // exact.
 
+#include <s3/kernel/parts/decode.hpp>
 #include <s3/kernel/parts/planes.hpp>
 #include <s3/simd/floats.hpp>
 
 #include <limits>
 
 namespace s3::kernel {
-
-/// Lanes of the integer value of the code in bits [Pos, Pos + Bits).
-template <weight_format F, class Arch, int Pos>
-S3_INLINE simd::lanes<std::uint32_t, Arch>
-decode_word(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
-    using u32 = simd::lanes<std::uint32_t, Arch>;
-    const auto constant = [](std::uint32_t c) { return simd::broadcast<std::uint32_t, Arch>(c); };
-    const u32 code = (Pos == 0 ? v : v >> Pos) & constant((1u << F::bits) - 1);
-    if constexpr (!F::is_shift) {
-        const u32 sign = constant(1u << (F::bits - 1));
-        return (code ^ sign) - sign;
-    } else {
-        const u32 magnitude_code = code & constant((1u << (F::bits - 1)) - 1);
-        const u32 negative = constant(0) - (code >> (F::bits - 1));
-        u32 magnitude = constant(1) << magnitude_code;
-        // With zero, code m is 2^(m−1): halving 2^m turns the code 0 into 0 as it should.
-        if constexpr (F::has_zero)
-            magnitude = magnitude >> 1;
-        return (magnitude ^ negative) - negative;
-    }
-}
 
 /// Accumulation in lanes of T.
 template <class Arch, class T>

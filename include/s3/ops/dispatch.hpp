@@ -38,7 +38,8 @@ struct dot_kernel<F, float, Arch> {
     using type = kernel::tile<kernel::word_dot<F, Arch, float>>;
 };
 template <weight_format F, integer_activation X, architecture Arch>
-requires simd::has_bytes<Arch> &&(F::max_value <= 127) struct dot_kernel<F, X, Arch> {
+requires simd::has_bytes<Arch> && kernel::fits_bytes<F>
+struct dot_kernel<F, X, Arch> {
     using type = kernel::tile<kernel::byte_dot<F, Arch>>;
 };
 

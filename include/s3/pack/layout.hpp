@@ -1,26 +1,41 @@
 #pragma once
-// The one format on disk, the same bytes on every machine. A *record* holds one packed tensor:
+// The one format on disk, the same bytes on every machine. A *record* holds one packed tensor. All
+// integers are little-endian; version 2, which is written, is
 //
-//   offset  size  content (all integers little-endian)
-//        0     3  "S3W"
-//        3     1  version of this layout: 1
-//        4     1  bits per weight
-//        5     1  flags: 1 = the format has a zero, 2 = shift weights (else plain integers)
-//        6     2  exponent offset p (signed): real weight = value · 2^p · scale
-//        8     8  rows (output channels)
-//       16     8  columns (weights per row)
-//       24     4  filter height  (0 for a matrix; a filter's columns run height, width, channel)
-//       28     4  filter width   (0 for a matrix)
-//       32     8  number of scales: 0, 1 (per tensor) or rows (per output channel)
-//       40   4·n  scales, IEEE-754 binary32
-//        …     …  the bitstream: weight i, counted row-major, has its code (format/) in the
-//                 bits [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. One tail per tensor:
-//                 the unused bits of the last byte are zero.
+//        0      1      2      3      4      5      6      7
+//     +------+------+------+------+------+------+-------------+
+//   0 |  'S'    '3'    'W' |   2  | bits | flags| exponent    |  flags: 1 = the format has a zero,
+//     +--------------------+------+------+------+-------------+         2 = it is a shift format
+//   8 | rows (output channels)                                |  exponent: signed offset p,
+//     +-------------------------------------------------------+     real weight = value · 2^p ·
+//     scale
+//  16 | columns (weights per row)                             |
+//     +---------------------------+---------------------------+
+//  24 | filter height             | filter width              |  0 and 0 for a matrix; a filter's
+//     +---------------------------+---------------------------+  columns run height, width, channel
+//  32 | number of scales: 0, 1 (per tensor) or rows           |
+//     +-------------------------------------------------------+
+//  40 | name of the format, padded with zeros                 |  both of format/identity.hpp:
+//  48 |                                                       |  formats cannot be confused
+//     +-------------------------------------------------------+
+//  56 | hash of the format's codebook                         |
+//     +-------------------------------------------------------+
+//  64 | scales, IEEE-754 binary32 …                           |
+//     +-------------------------------------------------------+
+//   … | bitstream …                                           |
+//     +-------------------------------------------------------+
+//
+// Weight i of the bitstream, counted row-major, has its code (format/) in the bits
+// [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. There is one tail per tensor: the unused
+// bits of the last byte are zero.
+//
+// Version 1, which is still read, has a 1 in byte 3 and no bytes 40 … 63. Its bits and flags name
+// one of the formats that existed then: shift2 … shift5, dense2 … dense5 and int8.
 
 #include <s3/core/bitstream.hpp>
 #include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
-#include <s3/format/weight_format.hpp>
+#include <s3/format/identity.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -29,8 +44,13 @@
 
 namespace s3::layout {
 
-inline constexpr unsigned version = 1;
-inline constexpr std::size_t header_bytes = 40;
+inline constexpr unsigned version = 2; ///< that is written
+inline constexpr std::size_t header_bytes = 64;
+
+/// Bytes of the header of some version, 1 or 2.
+[[nodiscard]] constexpr std::size_t header_bytes_of(unsigned some_version) noexcept {
+    return some_version == 1 ? 40 : header_bytes;
+}
 
 /// Bytes of the bitstream of `count` weights; SIZE_MAX where that does not fit.
 [[nodiscard]] constexpr std::size_t stream_bytes(std::size_t count, int bits) noexcept {
@@ -49,7 +69,19 @@ struct header {
     std::uint32_t height = 0;
     std::uint32_t width = 0;
     std::uint64_t scales = 0;
+    format_identity format = {};        ///< of no meaning in version 1
+    unsigned version = layout::version; ///< that was read
 };
+
+/// Whether the weights behind a header are of format F.
+template <weight_format F>
+[[nodiscard]] constexpr bool holds(const header& h) noexcept {
+    if (h.bits != F::bits || h.has_zero != F::has_zero || h.is_shift != F::is_shift)
+        return false;
+    // In version 1, integers of 8 bits were the only format without shifts.
+    constexpr bool old = F::is_shift || (F::bits == 8 && F::decoding == decode::twos_complement);
+    return h.version == 1 ? old : h.format == identity_of<F>;
+}
 
 /// Writes `header_bytes` bytes.
 constexpr void write(const header& h, std::byte* to) noexcept {
@@ -65,19 +97,28 @@ constexpr void write(const header& h, std::byte* to) noexcept {
     little_endian::store(to + 24, h.height, 4);
     little_endian::store(to + 28, h.width, 4);
     little_endian::store(to + 32, h.scales, 8);
+    for (std::size_t i = 0; i < h.format.name.size(); ++i)
+        to[40 + i] = static_cast<std::byte>(h.format.name[i]);
+    little_endian::store(to + 56, h.format.codebook, 8);
 }
 
-/// The header of a record, if it is one of ours, of this version and consistent in itself.
+/// The header of a record, if it is one of ours, of a known version and consistent in itself.
 inline result<header> read(std::span<const std::byte> record) {
-    if (record.size() < header_bytes)
-        return error(errc::truncated, "record").got(record.size()).needs(header_bytes);
+    const auto truncated = [&record](std::size_t needed) {
+        return error(errc::truncated, "record").got(record.size()).needs(needed);
+    };
+    if (record.size() < header_bytes_of(1))
+        return truncated(header_bytes);
     const std::byte* p = record.data();
     if (little_endian::load(p, 3) != little_endian::load(std::as_bytes(std::span("S3W")).data(), 3))
         return error(errc::foreign, "record.magic");
-    const auto ver = little_endian::load(p + 3, 1);
-    if (ver != version)
-        return error(errc::foreign, "record.version").got(ver).needs(version);
+    const auto found = static_cast<unsigned>(little_endian::load(p + 3, 1));
+    if (found < 1 || found > version)
+        return error(errc::foreign, "record.version").got(found).limit(version);
+    if (record.size() < header_bytes_of(found))
+        return truncated(header_bytes_of(found));
     header h;
+    h.version = found;
     h.bits = static_cast<int>(little_endian::load(p + 4, 1));
     const auto flags = little_endian::load(p + 5, 1);
     if (flags > 3)
@@ -90,6 +131,9 @@ inline result<header> read(std::span<const std::byte> record) {
     h.height = static_cast<std::uint32_t>(little_endian::load(p + 24, 4));
     h.width = static_cast<std::uint32_t>(little_endian::load(p + 28, 4));
     h.scales = little_endian::load(p + 32, 8);
+    for (std::size_t i = 0; found != 1 && i < h.format.name.size(); ++i)
+        h.format.name[i] = static_cast<char>(p[40 + i]);
+    h.format.codebook = found == 1 ? 0 : little_endian::load(p + 56, 8);
     if (h.scales > 1 && h.scales != h.rows)
         return error(errc::shape_mismatch, "record.scales").got(h.scales).needs(h.rows);
     return h;

@@ -20,7 +20,7 @@ template <weight_format F>
     std::vector<std::byte> record(layout::header_bytes + 4 * m.scale().size() + stream.size());
     layout::write({F::bits, F::has_zero, F::is_shift, m.exponent_offset(), m.rows(), m.columns(),
                    static_cast<std::uint32_t>(height), static_cast<std::uint32_t>(width),
-                   m.scale().size()},
+                   m.scale().size(), identity_of<F>},
                   record.data());
     std::byte* p = record.data() + layout::header_bytes;
     for (const float s : m.scale()) {
@@ -38,11 +38,10 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
     if (!read)
         return read.error();
     h = *read;
-    if (h.bits != F::bits)
-        return error(errc::foreign, "record.bits").got(h.bits).needs(F::bits);
-    if (h.has_zero != F::has_zero || h.is_shift != F::is_shift)
-        return error(errc::foreign, "record.flags");
-    const std::size_t rest = record.size() - layout::header_bytes;
+    if (!layout::holds<F>(h))
+        return error(errc::foreign, "record.format").got(h.bits).needs(F::bits);
+    const std::size_t header = layout::header_bytes_of(h.version);
+    const std::size_t rest = record.size() - header;
     if (h.scales > rest / 4)
         return error(errc::truncated, "record.scale").got(rest);
     const auto scale_count = static_cast<std::size_t>(h.scales);
@@ -51,7 +50,7 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
     auto scale = buffer<float>::make(scale_count);
     if (!scale)
         return scale.error();
-    const std::byte* p = record.data() + layout::header_bytes;
+    const std::byte* p = record.data() + header;
     for (std::size_t i = 0; i < scale_count; ++i)
         (*scale)[i] =
             std::bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));

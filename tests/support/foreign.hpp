@@ -1,0 +1,57 @@
+#pragma once
+// Weight formats that the library does not know: what a user may define.
+
+#include <s3/format/codebook.hpp>
+#include <s3/format/integer.hpp>
+
+namespace s3::test {
+
+/// Two's complement nibbles, written from nothing.
+struct foreign_int4 {
+    static constexpr int bits = 4;
+    static constexpr int codes = 16;
+    static constexpr bool has_zero = true;
+    static constexpr bool is_shift = false;
+    static constexpr bool trains = false;
+    static constexpr decode decoding = decode::twos_complement;
+    static constexpr int min_value = -8;
+    static constexpr int max_value = 7;
+    static constexpr const char* name = "nibbles";
+    static constexpr const char* cpp_name = "test::foreign_int4";
+
+    static constexpr bool valid(unsigned code) { return code < 16; }
+    static constexpr int value(unsigned code) {
+        return static_cast<int>(code) - (code < 8 ? 0 : 16);
+    }
+    static constexpr int code_of(int v) { return v < -8 || v > 7 ? -1 : v & 15; }
+    static constexpr int round(double real, nearest) {
+        const int whole = static_cast<int>(real < -8 ? -8 : real > 7 ? 7 : real);
+        return whole + (real - whole > 0.5 && whole < 7) - (whole - real > 0.5 && whole > -8);
+    }
+};
+
+/// Three bits, one code reserved.
+struct thirds : codebook<0, 1, 2, 3, -1, -2, -3> {
+    static constexpr const char* name = "thirds";
+    static constexpr const char* cpp_name = "test::thirds";
+};
+
+/// The name of the last with another codebook.
+struct other_thirds : codebook<0, 1, 2, 4, -1, -2, -4> {
+    static constexpr const char* name = "thirds";
+    static constexpr const char* cpp_name = "test::other_thirds";
+};
+
+/// Four bits in no order, without zero, larger below zero than above.
+struct scattered : codebook<5, -7, 1, 100, -128, 13, -1, 2, -3, 88, -64, 31, -30, 7, -9, 3> {
+    static constexpr const char* name = "scattered";
+    static constexpr const char* cpp_name = "test::scattered";
+};
+
+/// Five bits: more than a byte look-up of 16 entries can tell apart.
+using foreign_int5 = integer_format<5>;
+
+static_assert(weight_format<foreign_int4> && weight_format<foreign_int5>);
+static_assert(weight_format<thirds> && weight_format<scattered>);
+
+} // namespace s3::test
