@@ -120,11 +120,11 @@ struct winograd {
                     const std::size_t tile = m / block_rows * components + i;
                     for (std::size_t t = 0; t < count; ++t)
                         columns[t] = v + i * patch_stride(f.channels) + t * step;
-                    register_tile<engine, panels>::run(
+                    run_register_tiles<engine, panels>(
                         reinterpret_cast<const std::int32_t*>(f.weights.data() +
                                                               tile * width * block_rows),
-                        width / 4, {columns, 0, width / 4}, 0, f.initial.data() + tile * block_rows,
-                        0, sums + i * sum_stride, count);
+                        width / 4, {columns, 0, width / 4}, f.initial.data() + tile * block_rows,
+                        sums + i * sum_stride, count);
                 }
                 const std::size_t rows = std::min(block_rows, f.rows - m);
                 at = start;

@@ -62,4 +62,34 @@ private:
     }
 };
 
+/// Packed weights of one panel, decoded in registers as they are read from memory. `Busy`: whether
+/// more is computed per byte than memory takes to deliver it.
+template <class Unit, bool Busy>
+struct packed {
+    using engine = typename Unit::engine;
+    using layout = typename Unit::layout;
+    using arch = typename engine::arch;
+    static constexpr std::size_t steps = layout::steps;
+    static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
+    // How many bytes ahead weights are fetched, and into which cache, as measured: into the first
+    // level where little is computed per byte; else memory has more time, and activations and sums
+    // need the first level for themselves.
+    static constexpr std::size_t prefetch = Busy ? 8192 : 5120;
+    static constexpr int locality = Busy ? 2 : 3;
+
+    const std::uint8_t* from;
+
+    template <int Step>
+    S3_INLINE void load(typename engine::weights (&w)[1]) noexcept {
+        if constexpr (Step == 0) {
+            S3_UNROLL_FOR(std::size_t line = 0; line < block_bytes; line += 64)
+                __builtin_prefetch(from + prefetch + line, 0, locality);
+        }
+        w[0] = Unit::template decode<Step>(
+            layout::template vector<layout::vector_of(Step), arch>(from));
+    }
+    S3_INLINE void advance() noexcept { from += block_bytes; }
+    S3_INLINE void skip(std::size_t count) noexcept { from += count / steps * block_bytes; }
+};
+
 } // namespace s3::kernel

@@ -123,7 +123,7 @@ struct tile {
                 b.x.steps /= segments;
                 source.point(n, count, reinterpret_cast<const staged**>(x), outside);
                 if (source.ignores_padding())
-                    b.x.nothing = outside;
+                    b.x.zeros = outside;
             } else {
                 source(n, count, x, stride);
                 for (std::size_t c = 0; c < count; ++c)
@@ -189,7 +189,10 @@ private:
         for (std::size_t c = 0; c < count; c += to[cuts++].count)
             to[cuts] = {c, std::min(source.alike(n + c), count - c)};
         const std::span all(to, cuts);
-        std::iter_swap(all.begin(), std::ranges::max_element(all, {}, &stretch::count));
+        std::iter_swap(all.begin(), std::max_element(all.begin(), all.end(),
+                                                     [](const stretch& a, const stretch& b) {
+                                                         return a.count < b.count;
+                                                     }));
         return all;
     }
 
@@ -227,6 +230,7 @@ private:
             const std::size_t begin = b * layout::steps;
             const std::size_t steps =
                 blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
+            const auto here_x = x.x.from_step(begin);
             decoder<Unit, R> packed{w.data + here, bytes, next - here, m.decoded};
             // The first columns decode a tile on their way, where that goes by whole blocks.
             const bool missing = m.holds != panel;
@@ -254,10 +258,10 @@ private:
                     if constexpr (decoding_columns<R> != 0)
                         if (decodes)
                             product::template exactly<decoding_columns<R>>(
-                                packed, steps, x.x.from(c), begin, from, from_at, out, to_at);
+                                packed, steps, here_x.from_column(c), {from, from_at, out, to_at});
                     if (!decodes)
-                        product::template run<>(m.decoded, steps, x.x.from(c), begin, from, from_at,
-                                                out, to_at, some);
+                        product::template run<>(m.decoded, steps, here_x.from_column(c),
+                                                {from, from_at, out, to_at}, some);
                     decodes = false;
                     if (last && !straight)
                         sink(x.at + c, some, row, valid, to, height);

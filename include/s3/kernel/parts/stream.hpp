@@ -3,11 +3,9 @@
 // in registers, accumulate, store. Weights are read once and in order, so that sequential reading
 // sets the pace.
 
-#include <s3/kernel/parts/planes.hpp>
-
-#include <algorithm>
-#include <cstddef>
-#include <limits>
+#include <s3/kernel/parts/accumulate.hpp>
+#include <s3/kernel/parts/activations.hpp>
+#include <s3/kernel/parts/decoder.hpp>
 
 namespace s3::kernel {
 
@@ -63,57 +61,22 @@ private:
 
     /// One panel against C columns.
     template <std::size_t C>
-    static S3_NOINLINE void exactly(const panel_view<sum>& w, std::size_t panel,
-                                    const staged* S3_RESTRICT x, std::size_t stride,
-                                    sum* S3_RESTRICT sums) {
+    static S3_NOINLINE void exactly(const panel_view<sum>& w, std::size_t panel, const staged* x,
+                                    std::size_t stride, sum* sums) {
         // Several chains of sums for few columns: one would wait for each instruction's result.
         constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
-        constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
-        // How far ahead weights are fetched, and into which cache, as measured: into the first
-        // level where little is computed per byte; else memory has more time, and the columns and
-        // sums need the first level for themselves.
-        constexpr bool busy = 2 * C >= layout::bits;
-        constexpr std::size_t prefetch = busy ? 8192 : 5120;
-        constexpr int locality = busy ? 2 : 3;
-        constexpr bool widens = engine::widen_every < std::numeric_limits<std::size_t>::max();
-        constexpr std::size_t segment = widens ? engine::widen_every * chains / layout::steps
-                                               : std::numeric_limits<std::size_t>::max();
-        const std::uint8_t* data =
-            w.data + panel * layout::panel_bytes(w.columns, arch::vector_bytes);
-        std::size_t blocks = layout::blocks(w.columns);
-        auto* out = reinterpret_cast<lane*>(sums);
-        const auto start =
-            simd::load<lane, arch>(reinterpret_cast<const lane*>(w.initial + panel * lanes));
-        typename engine::sums total[C];
-        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
-            total[c] = start;
-        while (blocks > 0) {
-            typename engine::partial p[chains][C];
-            S3_UNROLL_FOR(std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
-                    p[i][c] = typename engine::partial(0);
-            const std::size_t now = std::min(blocks, segment);
-            for (std::size_t b = 0; b < now; ++b, data += block_bytes, x += block_columns) {
-                S3_UNROLL_FOR(std::size_t line = 0; line < block_bytes; line += 64)
-                    __builtin_prefetch(data + prefetch + line, 0, locality);
-                const auto planes = layout::template load<arch>(data);
-                simd::unrolled<layout::steps>([&](auto step) S3_INLINE_LAMBDA {
-                    const auto v = Unit::template decode<step>(planes.v[layout::vector_of(step)]);
-                    S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
-                        auto& chain = p[step % chains][c];
-                        chain = engine::step(
-                            chain,
-                            engine::broadcast(x + c * stride + step * layout::columns_per_step), v);
-                    }
-                });
-            }
-            S3_UNROLL_FOR(std::size_t i = 0; i < chains; ++i)
-                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
-                    total[c] = total[c] + engine::widen(p[i][c]);
-            blocks -= now;
-        }
-        S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
-            simd::store<arch>(out + c * lanes, total[c]);
+        const std::size_t steps = layout::blocks(w.columns) * layout::steps;
+        const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);
+        const spaced_columns<staged> columns{&x, std::max<std::size_t>(steps, 1), stride};
+        accumulate<tile_for<engine, 1, C, chains>>(
+            packed<Unit, 2 * C >= layout::bits>{
+                w.data + panel * layout::panel_bytes(w.columns, arch::vector_bytes)},
+            typename spaced_columns<staged>::template source<engine, C>(columns), steps,
+            [&](std::size_t, std::size_t)
+                S3_INLINE_LAMBDA { return simd::load<lane, arch>(initial); },
+            [&](std::size_t c, const typename engine::sums(&total)[1]) S3_INLINE_LAMBDA {
+                simd::store<arch>(reinterpret_cast<lane*>(sums) + c * lanes, total[0]);
+            });
     }
 };
 
