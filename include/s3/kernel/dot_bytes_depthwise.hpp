@@ -14,7 +14,6 @@
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/interleave.hpp>
-#include <s3/simd/registers.hpp>
 
 namespace s3::kernel {
 
@@ -143,7 +142,7 @@ private:
     /// Whether registers hold two vectors of channels, and the sink takes them from there.
     template <class Sink>
     static constexpr bool finishes =
-        simd::registers<Arch> >= 32 && !engine::narrow && requires(const Sink& s) {
+        simd::register_count<Arch> >= 32 && !engine::narrow && requires(const Sink& s) {
         s.template finisher<Arch, 2>(0, nullptr, nullptr);
     };
 

@@ -12,7 +12,7 @@
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>
-#include <s3/simd/registers.hpp>
+#include <s3/simd/arch.hpp>
 
 namespace s3::kernel {
 
@@ -110,9 +110,9 @@ struct window {
     static constexpr std::size_t lanes = simd::width32<Arch>;
     /// Pixels of a tile, two panels by which registers hold, and of small ones; widths are often
     /// multiples of 7 or of 8.
-    static constexpr std::size_t columns = simd::registers<Arch> >= 32 ? 14 : 6;
-    static constexpr std::size_t few = simd::registers<Arch> >= 32 ? 8 : 3;
-    static constexpr std::size_t fewest = simd::registers<Arch> >= 32 ? 4 : 3;
+    static constexpr std::size_t columns = simd::register_count<Arch> >= 32 ? 14 : 6;
+    static constexpr std::size_t few = simd::register_count<Arch> >= 32 ? 8 : 3;
+    static constexpr std::size_t fewest = simd::register_count<Arch> >= 32 ? 4 : 3;
     /// Output pixels whose band is staged together.
     static constexpr std::size_t band = 112;
 

@@ -70,7 +70,7 @@ struct byte_dot {
 
     static constexpr const char* name = "dot";
     static constexpr int zero_point = 128; ///< of staged int8 activations
-    static constexpr std::size_t stream_columns = Arch::vector_bytes == 64 ? 8 : 4;
+    static constexpr std::size_t stream_columns = simd::register_count<Arch> >= 32 ? 8 : 4;
 
     template <int Step>
     static S3_INLINE typename engine::weights

@@ -36,17 +36,13 @@ void max_pool(const image_view<const std::uint8_t>& x, const extent& window, con
               const conv_options& o, std::size_t begin, std::size_t end, std::uint8_t* y) {
     using bytes = simd::lanes<std::uint8_t, Arch>;
     constexpr std::size_t width = std::is_same_v<Arch, arch::scalar> ? 1 : Arch::vector_bytes;
-    const auto largest = [](const bytes& a, const bytes& b) {
-        using std::max;
-        return bytes(max(a, b));
-    };
     for (std::size_t n = begin; n < end; ++n) {
         std::uint8_t* to = y + n * x.channels;
         std::size_t c = 0;
         for (; c + width <= x.channels; c += width) {
-            auto best = simd::broadcast<std::uint8_t, Arch>(0);
+            bytes best = simd::broadcast<std::uint8_t, Arch>(0);
             detail::each_inside(x, window, out, o, n, [&](const std::uint8_t* from) {
-                best = largest(best, simd::load<std::uint8_t, Arch>(from + c));
+                best = simd::max(best, simd::load<std::uint8_t, Arch>(from + c));
             });
             simd::store<Arch>(to + c, best);
         }

@@ -21,8 +21,6 @@ template <class Arch>
 inline constexpr bool has_nibble =
     simd::has_bytes<Arch>&& std::endian::native == std::endian::little;
 
-#if defined(__SSE4_1__) || defined(__aarch64__)
-
 template <shift_weight_format F, class Arch>
 requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
     using arch = Arch;
@@ -155,21 +153,9 @@ private:
     using high_sum = std::conditional_t<wide, byte_sum, wrapped_sum>;
 
     static S3_INLINE bytes look_up(const std::uint8_t* table, const bytes& index) noexcept {
-        const bytes entries = simd::load<std::uint8_t, Arch>(table);
-#if defined(__aarch64__)
-        return vqtbl1q_u8(uint8x16_t(entries), uint8x16_t(index));
-#else
-        return simd::detail::shuffle(simd::raw<Arch>(entries), simd::raw<Arch>(index));
-#endif
+        return simd::look_up16<Arch>(simd::load<std::uint8_t, Arch>(table), index);
     }
 };
-
-#else
-
-template <shift_weight_format F, class Arch>
-struct nibble_unit;
-
-#endif
 
 template <shift_weight_format F, class Arch>
 using nibble = permuted<nibble_unit<F, Arch>>;

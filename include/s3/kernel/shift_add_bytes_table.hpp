@@ -12,8 +12,6 @@
 
 namespace s3::kernel {
 
-#if S3_HAS_SIMD
-
 template <shift_weight_format F, class Arch, std::size_t Group = Arch::vector_bytes<64 ? 4 : 3>
 requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
          std::endian::native == std::endian::little) struct byte_table_unit {
@@ -139,7 +137,5 @@ private:
 template <shift_weight_format F, class Arch,
           std::size_t Group = Arch::vector_bytes<64 ? 4 : 3> using byte_table =
               tabulated<byte_table_unit<F, Arch, Group>>;
-
-#endif
 
 } // namespace s3::kernel

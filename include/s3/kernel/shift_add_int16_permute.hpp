@@ -12,28 +12,21 @@
 // 4 bits of the three, from the first up, give two more, so that none is wasted.
 
 #include <s3/kernel/parts/permute.hpp>
-
-#if defined(__AVX512BW__)
-#include <immintrin.h>
-#endif
+#include <s3/simd/lane_shift.hpp>
+#include <s3/simd/permute.hpp>
+#include <s3/simd/widen.hpp>
 
 namespace s3::kernel {
 
-/// Whether `pair` exists for this machine.
-#if defined(__AVX512BW__)
+/// Whether `pair` exists for this machine: its tables have 32 entries of 16 bits to a vector.
 template <class Arch>
-inline constexpr bool has_pair = arch::has<Arch, arch::avx512>;
-#else
-template <class Arch>
-inline constexpr bool has_pair = false;
-#endif
-
-#if defined(__AVX512BW__)
+inline constexpr bool has_pair = simd::has_permute16<Arch>&& Arch::vector_bytes == 64;
 
 template <shift_weight_format F, class Arch>
 requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     using arch = Arch;
     using format = F;
+    using words = simd::lanes<std::uint16_t, Arch>;
 
     static constexpr const char* name = "shift_add/pair";
     static constexpr int center = 128;
@@ -53,7 +46,7 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     static constexpr std::size_t fields = 3 * per_vector + (small ? 0 : 2); ///< of a block
     static constexpr std::size_t block_weights = fields * group;
     static constexpr std::size_t block_vectors = 3;
-    static constexpr std::size_t vector_bytes = 64;
+    static constexpr std::size_t vector_bytes = Arch::vector_bytes;
     static constexpr std::size_t block_bytes = block_vectors * vector_bytes; ///< of 32 rows
     /// Blocks whose sums fit int16, and whose tables stay in the first-level cache.
     static constexpr std::size_t segment_blocks =
@@ -80,7 +73,7 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     /// sign reversed.
     static S3_NOINLINE void build(const std::uint8_t* S3_RESTRICT x, std::size_t count,
                                   std::byte* S3_RESTRICT to) {
-        auto* tables = reinterpret_cast<std::int16_t*>(to);
+        auto* tables = reinterpret_cast<std::uint16_t*>(to);
         std::uint32_t
             twice[segment_blocks * block_weights]; // a 32-bit broadcast needs no permutation
         for (std::size_t i = 0; i < count * block_weights; ++i) {
@@ -88,19 +81,19 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
             twice[i] = centred | std::uint32_t{centred} << 16;
         }
         const auto at = [&](std::size_t i) {
-            return _mm512_set1_epi32(static_cast<int>(twice[i]));
+            return simd::as<std::uint16_t>(simd::broadcast<std::uint32_t, Arch>(twice[i]));
         };
-        const __m512i zero = _mm512_setzero_si512();
+        const words zero = zeros();
         for (std::size_t i = 0; i < count * block_weights; i += group, tables += table_size) {
-            __m512i sum = terms<0>.add(zero, at(i));
+            words sum = terms<0>.add(zero, at(i));
             if constexpr (group == 3)
                 sum = terms<1>.add(sum, at(i + 1));
             if constexpr (small) {
-                _mm512_store_si512(tables, terms<group - 1>.add(sum, at(i + group - 1)));
+                simd::store<Arch>(tables, terms<group - 1>.add(sum, at(i + group - 1)));
             } else {
-                const __m512i last = terms<group - 1>.add(zero, at(i + group - 1));
-                _mm512_store_si512(tables, _mm512_add_epi16(sum, last));
-                _mm512_store_si512(tables + lanes, _mm512_sub_epi16(sum, last));
+                const words last = terms<group - 1>.add(zero, at(i + group - 1));
+                simd::store<Arch>(tables, words(sum + last));
+                simd::store<Arch>(tables + lanes, words(sum - last));
             }
         }
     }
@@ -110,47 +103,53 @@ requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
     static S3_NOINLINE void add_rows(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
                                      const std::byte* S3_RESTRICT columns_tables,
                                      std::int32_t* S3_RESTRICT sums) {
-        const auto* tables = reinterpret_cast<const std::int16_t*>(columns_tables);
+        const auto* tables = reinterpret_cast<const std::uint16_t*>(columns_tables);
         constexpr std::size_t prefetch = 8192;
-        constexpr int choose = 0xca; // of vpternlogd: first ? second : third
-        __m512i partial[C][R], index[R];
+        words partial[C][R], index[R];
         S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
-                partial[c][r] = _mm512_setzero_si512();
+                partial[c][r] = zeros();
         for (; blocks > 0; --blocks, data += R * block_bytes, tables += fields * table_size) {
             S3_UNROLL_FOR(std::size_t line = 0; line < R * block_bytes; line += 64)
                 __builtin_prefetch(data + prefetch + line);
             S3_UNROLL_FOR(std::size_t v = 0; v < 3; ++v) {
                 S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
-                    index[r] = _mm512_loadu_si512(data + (v * R + r) * 64);
+                    index[r] = load(data + (v * R + r) * vector_bytes);
                 look_up_all<per_vector>(partial, index, tables + v * per_vector * table_size);
             }
             if constexpr (small)
                 continue;
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
-                const std::uint8_t* v = data + r * 64;
-                const __m512i bits0 = _mm512_srli_epi16(_mm512_loadu_si512(v), 12);
-                const __m512i bits4 = _mm512_srli_epi16(_mm512_loadu_si512(v + R * 64), 8);
-                const __m512i bits8 = _mm512_srli_epi16(_mm512_loadu_si512(v + 2 * R * 64), 4);
-                index[r] =
-                    _mm512_ternarylogic_epi32(_mm512_set1_epi16(0x00f0), bits4, bits0, choose);
-                index[r] =
-                    _mm512_ternarylogic_epi32(_mm512_set1_epi16(0x0f00), bits8, index[r], choose);
+                const std::uint8_t* v = data + r * vector_bytes;
+                constexpr std::size_t next = R * vector_bytes;
+                const words bits0 = load(v) >> 12, bits4 = load(v + next) >> 8,
+                            bits8 = load(v + 2 * next) >> 4;
+                index[r] = simd::select_bits<Arch>(all(0x00f0), bits4, bits0);
+                index[r] = simd::select_bits<Arch>(all(0x0f00), bits8, index[r]);
             }
             look_up_all<2>(partial, index, tables + 6 * table_size);
         }
         S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
                 std::int32_t* to = sums + c * panel_vectors * lanes + r * lanes;
-                const __m512i low = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(partial[c][r]));
-                const __m512i high =
-                    _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(partial[c][r], 1));
-                _mm512_storeu_si512(to, _mm512_add_epi32(_mm512_loadu_si512(to), low));
-                _mm512_storeu_si512(to + 16, _mm512_add_epi32(_mm512_loadu_si512(to + 16), high));
+                const auto sum = simd::as<std::int16_t>(partial[c][r]);
+                add(to, simd::widen_low<Arch>(sum));
+                add(to + lanes / 2, simd::widen_high<Arch>(sum));
             }
     }
 
 private:
+    static S3_INLINE words all(std::uint16_t value) noexcept {
+        return simd::broadcast<std::uint16_t, Arch>(value);
+    }
+    static S3_INLINE words zeros() noexcept { return all(0); }
+    static S3_INLINE words load(const std::uint8_t* p) noexcept {
+        return simd::as<std::uint16_t>(simd::load<std::uint8_t, Arch>(p));
+    }
+    static S3_INLINE void add(std::int32_t* to, const simd::lanes<std::int32_t, Arch>& v) noexcept {
+        simd::store<Arch>(to, simd::load<std::int32_t, Arch>(to) + v);
+    }
+
     /// What the group's weight number I contributes to the first 32 entries of a table.
     template <std::size_t I>
     struct term {
@@ -165,11 +164,11 @@ private:
                 negative |= unsigned{t.sparse != 0 && t.sign < 0} << entry;
             }
         }
-        S3_INLINE __m512i add(__m512i sum, __m512i x) const noexcept {
+        S3_INLINE words add(const words& sum, words x) const noexcept {
             if constexpr (F::exponents > 1)
-                x = _mm512_sllv_epi16(x, _mm512_load_si512(shift));
-            sum = _mm512_mask_add_epi16(sum, present & ~negative, sum, x);
-            return negative == 0 ? sum : _mm512_mask_sub_epi16(sum, negative, sum, x);
+                x = simd::lane_shift16<Arch>(x, simd::load<std::uint16_t, Arch>(shift));
+            const words more = simd::add_where<Arch>(present & ~negative, sum, x);
+            return negative == 0 ? more : simd::subtract_where<Arch>(negative, more, x);
         }
     };
     template <std::size_t I>
@@ -177,42 +176,35 @@ private:
 
     /// partial[c][r] += the entry of column c's table that index[r] names.
     template <std::size_t R, std::size_t C>
-    static S3_INLINE void look_up(__m512i (&partial)[C][R], const __m512i (&index)[R],
-                                  const std::int16_t* table) {
+    static S3_INLINE void look_up(words (&partial)[C][R], const words (&index)[R],
+                                  const std::uint16_t* table) {
         S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
-            const std::int16_t* t = table + c * column_tables;
-            __m512i low = _mm512_load_si512(t), high = low;
+            const std::uint16_t* t = table + c * column_tables;
+            words low = simd::load<std::uint16_t, Arch>(t), high = low;
             if constexpr (!small)
-                high = _mm512_load_si512(t + lanes);
-            asm volatile("" : "+v"(low), "+v"(high)); // one load for all rows
+                high = simd::load<std::uint16_t, Arch>(t + lanes);
+            simd::pin(low, high); // one load for all rows
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
-                const __m512i entry = small ? _mm512_permutexvar_epi16(index[r], low)
-                                            : _mm512_permutex2var_epi16(low, index[r], high);
-                partial[c][r] = _mm512_add_epi16(partial[c][r], entry);
+                const words entry = small ? simd::permute16<Arch>(low, index[r])
+                                          : simd::permute16<Arch>(low, high, index[r]);
+                partial[c][r] = partial[c][r] + entry;
                 // Regrouping the additions would need more registers than there are.
-                asm volatile("" : "+v"(partial[c][r]));
+                simd::pin(partial[c][r]);
             }
         }
     }
     /// The same for `Count` fields of the index, one after the other.
     template <std::size_t Count, std::size_t R, std::size_t C>
-    static S3_INLINE void look_up_all(__m512i (&partial)[C][R], __m512i (&index)[R],
-                                      const std::int16_t* table) {
+    static S3_INLINE void look_up_all(words (&partial)[C][R], words (&index)[R],
+                                      const std::uint16_t* table) {
         look_up(partial, index, table);
         S3_UNROLL_FOR(std::size_t f = 1; f < Count; ++f) {
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
-                index[r] = _mm512_srli_epi16(index[r], field_bits);
+                index[r] = index[r] >> field_bits;
             look_up(partial, index, table + f * table_size);
         }
     }
 };
-
-#else
-
-template <shift_weight_format F, class Arch>
-struct pair_unit;
-
-#endif
 
 template <shift_weight_format F, class Arch>
 using pair = permuted<pair_unit<F, Arch>>;

@@ -11,6 +11,7 @@
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/lane_shift.hpp>
+#include <s3/simd/widen.hpp>
 
 #include <array>
 
@@ -131,8 +132,11 @@ private:
             const auto g = simd::load<std::uint32_t, Arch>(sign);
             S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
                 total[p] =
-                    total[p] +
-                    (simd::lane_shift<Arch>(simd::widen_bytes<Arch>(whole(at[p] + c)), s) ^ g);
+                    total[p] + (simd::lane_shift<Arch>(
+                                    simd::as<std::uint32_t>(
+                                        simd::load_widened<std::int32_t, Arch>(whole(at[p] + c))),
+                                    s) ^
+                                g);
         }
         S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
             simd::store<Arch>(sums + p * f.padded(), simd::as<std::int32_t>(total[p]));

@@ -114,7 +114,7 @@ template <weight_format F, activation X, architecture Arch>
     if (has_byte_table<F, X, Arch> && g.activation_bits <= 4)
         return rows >= 64;
     if (simd::has_quad_dot<Arch>)
-        return is_ternary && kernel::has_pair<Arch> && rows >= 2048;
+        return is_ternary && simd::fast_permute16<Arch> && rows >= 2048;
     return is_ternary && rows >= 256;
 }
 

@@ -161,8 +161,8 @@ private:
             const ints r = view.is_signed ? widened(static_cast<const std::int8_t*>(view.data))
                                           : widened(static_cast<const std::uint8_t*>(view.data));
             const reals f = simd::to_float(r - integer(zero)) * real(scale);
-            return xsimd::nearbyint_as_int(
-                xsimd::min(xsimd::max(f, real(-epilogue_limit)), real(epilogue_limit)));
+            return simd::nearbyint_as_int(
+                simd::min(simd::max(f, real(-epilogue_limit)), real(epilogue_limit)));
         }
     };
     struct no_residual {
@@ -210,26 +210,26 @@ private:
                 ints v = biased ? ints(sums[k] + bias[k]) : sums[k];
                 if constexpr (std::is_same_v<Y, std::int32_t>) {
                     if (clips)
-                        v = xsimd::max(v, integer(0));
+                        v = simd::max(v, integer(0));
                     simd::store<Arch>(to + k * width, v);
                 } else {
                     reals f = simd::to_float(v) * scale[k];
                     if constexpr (std::is_same_v<Y, float>) {
                         if (clips)
-                            f = xsimd::max(f, real(0));
+                            f = simd::max(f, real(0));
                         simd::store<Arch>(to + k * width, f);
                     } else {
-                        f = xsimd::max(f, real(least));
+                        f = simd::max(f, real(least));
                         if (Residual || caps)
-                            f = xsimd::min(f, real(most));
-                        q[k] = xsimd::nearbyint_as_int(f);
+                            f = simd::min(f, real(most));
+                        q[k] = simd::nearbyint_as_int(f);
                         if (Residual || zero != 0)
                             q[k] = q[k] + integer(zero);
                         if constexpr (Residual) {
-                            q[k] = xsimd::max(q[k] + residual(index + k * width),
-                                              integer(residual.low));
+                            q[k] = simd::max(q[k] + residual(index + k * width),
+                                             integer(residual.low));
                             if (caps)
-                                q[k] = xsimd::min(q[k], integer(residual.high));
+                                q[k] = simd::min(q[k], integer(residual.high));
                         }
                     }
                 }

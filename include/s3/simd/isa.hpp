@@ -10,67 +10,107 @@
 // for those with an architecture among their template arguments (prepared weights stay inside).
 // Nothing here includes xsimd or depends on the compiler's flags.
 
+#include <s3/simd/isa_table.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
 namespace s3 {
 
-/// Poorest first. `baseline` is what every processor of the family can run.
-enum class isa : unsigned char { baseline, sse41, avx2, avx512, avx512_vnni, neon_dot };
+/// The rows of the table, in its order. `baseline` is what every processor of the family can run.
+enum class isa : unsigned char {
+    baseline,
+#define S3_SET(name, ...) name,
+    S3_INSTRUCTION_SETS(S3_SET)
+#undef S3_SET
+};
 
-/// The name by which s3_add_dispatch knows it, too.
+/// The name by which s3_add_dispatch knows the set, too.
 constexpr const char* to_string(isa set) noexcept {
-    constexpr const char* names[] = {"baseline", "sse41",       "avx2",
-                                     "avx512",   "avx512_vnni", "neon_dot"};
+    constexpr const char* names[] = {"baseline",
+#define S3_SET(name, ...) #name,
+                                     S3_INSTRUCTION_SETS(S3_SET)
+#undef S3_SET
+    };
     return names[static_cast<unsigned>(set)];
 }
+
+/// Whether `set` has all instructions of `other`. Neither of two sets may include the other.
+constexpr bool includes(isa set, isa other) noexcept {
+    constexpr isa included[] = {isa::baseline,
+#define S3_SET(name, family, set, ...) isa::set,
+                                S3_INSTRUCTION_SETS(S3_SET)
+#undef S3_SET
+    };
+    while (set != other && set != isa::baseline)
+        set = included[static_cast<unsigned>(set)];
+    return set == other;
+}
+
+namespace detail {
+enum class cpuid_register : unsigned char { eax, ebx, ecx, edx };
+
+#if defined(__x86_64__) || defined(__i386__)
+/// Whether the processor names a feature; it does not tell whether the system saves the registers.
+inline bool cpuid(unsigned leaf, unsigned subleaf, cpuid_register word, unsigned bit) noexcept {
+    unsigned words[4] = {};
+    return __get_cpuid_count(leaf, subleaf, words, words + 1, words + 2, words + 3) != 0 &&
+           (words[static_cast<unsigned>(word)] >> bit & 1) != 0;
+}
+#define S3_CPU(feature) (__builtin_cpu_supports(feature) != 0)
+#define S3_CPUID(leaf, subleaf, word, bit)                                                         \
+    detail::cpuid(leaf, subleaf, detail::cpuid_register::word, bit)
+#else
+#define S3_CPU(feature) false
+#define S3_CPUID(leaf, subleaf, word, bit) false
+#endif
+#if defined(__aarch64__) && defined(__linux__)
+#define S3_HWCAP(bit) ((getauxval(AT_HWCAP) >> (bit)&1) != 0)
+#define S3_HWCAP2(bit) ((getauxval(AT_HWCAP2) >> (bit)&1) != 0)
+#else
+#define S3_HWCAP(bit) false
+#define S3_HWCAP2(bit) false
+#endif
+} // namespace detail
 
 /// Whether this processor and its operating system have what s3_add_dispatch compiles for.
 inline bool supports(isa set) noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
+#endif
     switch (set) {
     case isa::baseline:
         return true;
-    case isa::sse41:
-        return __builtin_cpu_supports("sse4.1");
-    case isa::avx2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    case isa::avx512:
-        return supports(isa::avx2) && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    case isa::avx512_vnni:
-        return supports(isa::avx512) && __builtin_cpu_supports("avx512vnni") &&
-               __builtin_cpu_supports("avx512vbmi");
-    case isa::neon_dot:
-        return false;
+#define S3_SET(name, family, included, flags, detection)                                           \
+    case isa::name:                                                                                \
+        return supports(isa::included) && (detection);
+        S3_INSTRUCTION_SETS(S3_SET)
+#undef S3_SET
     }
     return false;
-#elif defined(__aarch64__) && defined(__linux__)
-    constexpr unsigned long dot = 1ul << 20, i8mm = 1ul << 13; // HWCAP_ASIMDDP, HWCAP2_I8MM
-    return set == isa::baseline || (set == isa::neon_dot && (getauxval(AT_HWCAP) & dot) != 0 &&
-                                    (getauxval(AT_HWCAP2) & i8mm) != 0);
-#else
-    return set == isa::baseline;
-#endif
 }
+#undef S3_CPU
+#undef S3_CPUID
+#undef S3_HWCAP
+#undef S3_HWCAP2
 
-/// Sets that a source was compiled for, poorest first, `baseline` among them.
+/// Sets that a source was compiled for, `baseline` among them.
 template <isa... Sets>
 struct isa_list {
-    /// The richest that this machine supports.
+    /// The set that this machine supports and the table prefers, whatever the list's order. No
+    /// other supported set of the list includes it.
     static isa best() noexcept {
         isa chosen = isa::baseline;
-        ((chosen = supports(Sets) ? Sets : chosen), ...);
+        ((chosen = Sets > chosen && supports(Sets) ? Sets : chosen), ...);
         return chosen;
     }
     /// The set of this name, if it is in the list.

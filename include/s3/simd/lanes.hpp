@@ -1,12 +1,25 @@
 #pragma once
-// The vectors that kernels are written in. `lanes<T, Arch>` is an xsimd batch, or T itself on
-// `arch::scalar`: the same operators serve both, so that one kernel source covers every machine.
-// Only what xsimd spells differently between its versions, or lacks, has a name here.
+// The vectors that kernels are written in, and their arithmetic. `lanes<T, Arch>` is an xsimd
+// batch, or T itself on `arch::scalar`: the same operators serve both, so that one kernel source
+// covers every machine. What has no operator has a name here, defined lane by lane:
+//
+//   load, store, broadcast       between memory and lanes (no alignment is needed)
+//   as<To>                       the same bits as lanes of another type
+//   to_float, nearbyint_as_int   int32 ↔ float lanes; the latter to the nearest, half to even; what
+//                                int32 cannot hold becomes what the machine makes of it
+//   multiply_add                 a·b + c, fused where the machine can
+//   min, max, abs, sqrt, select  as their names say; select(condition, yes, no)
+//   select_bits                  bits of one vector where a mask has them set, else of another
+//   zip_low, zip_high            lanes of two vectors by turns, of their first and second halves
+//
+// This file and simd/tags.hpp alone name xsimd; without batches (S3_HAS_SIMD 0) scalars remain.
 
 #include <s3/simd/arch.hpp>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 namespace s3::simd {
@@ -14,7 +27,9 @@ namespace s3::simd {
 namespace detail {
 template <class T, class Arch>
 struct lanes_of {
+#if S3_HAS_SIMD
     using type = xsimd::batch<T, typename Arch::simd>;
+#endif
 };
 template <class T>
 struct lanes_of<T, arch::scalar> {
@@ -48,31 +63,52 @@ S3_INLINE lanes<T, Arch> broadcast(T value) noexcept {
     return lanes<T, Arch>(value);
 }
 
-/// The same vector, surely in a register: what is used several times, compilers may read from
-/// memory each time.
-template <class V>
-S3_INLINE V in_register(const V& v) noexcept {
-#if defined(__GNUC__) && defined(__SSE2__)
-    if constexpr (!std::is_arithmetic_v<V>) {
-        typename V::register_type r = v;
-        asm("" : "+v"(r));
-        return r;
-    }
-#endif
-    return v;
-}
+template <class T>
+concept scalar_lane = std::is_arithmetic_v<T>;
 
-/// a·b + c, fused where the machine can.
-template <class V>
-S3_INLINE V multiply_add(const V& a, const V& b, const V& c) noexcept {
-    if constexpr (std::is_arithmetic_v<V>)
-        return a * b + c;
-    else
-        return xsimd::fma(a, b, c);
+template <class To, scalar_lane From>
+S3_INLINE To as(From v) noexcept {
+    To to;
+    static_assert(sizeof to == sizeof v);
+    std::memcpy(&to, &v, sizeof to);
+    return to;
+}
+S3_INLINE float to_float(std::int32_t v) noexcept {
+    return static_cast<float>(v);
+}
+S3_INLINE std::int32_t nearbyint_as_int(float v) noexcept {
+    return static_cast<std::int32_t>(std::nearbyint(v));
+}
+template <scalar_lane T>
+S3_INLINE T multiply_add(T a, T b, T c) noexcept {
+    return a * b + c;
+}
+template <scalar_lane T>
+S3_INLINE T min(T a, T b) noexcept {
+    return b < a ? b : a;
+}
+template <scalar_lane T>
+S3_INLINE T max(T a, T b) noexcept {
+    return a < b ? b : a;
+}
+S3_INLINE float abs(float v) noexcept {
+    return std::fabs(v);
+}
+S3_INLINE float sqrt(float v) noexcept {
+    return std::sqrt(v);
+}
+template <scalar_lane T>
+S3_INLINE T select(bool condition, T yes, T no) noexcept {
+    return condition ? yes : no;
 }
 
 #if S3_HAS_SIMD
-/// The same bits as lanes of another type.
+#if !defined(__clang__)
+// GCC 12's own _mm512_sqrt_ps reads a variable that it leaves undefined on purpose (PR 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 template <class To, class From, class A>
 S3_INLINE xsimd::batch<To, A> as(const xsimd::batch<From, A>& v) noexcept {
     if constexpr (std::is_same_v<To, From>)
@@ -84,99 +120,65 @@ S3_INLINE xsimd::batch<To, A> as(const xsimd::batch<From, A>& v) noexcept {
         return xsimd::bitwise_cast<xsimd::batch<To, A>>(v);
 #endif
 }
-#endif
-template <class To, class From>
-requires std::is_arithmetic_v<From> S3_INLINE To as(From v)
-noexcept {
-    To to;
-    static_assert(sizeof to == sizeof v);
-    std::memcpy(&to, &v, sizeof to);
-    return to;
+template <class A>
+S3_INLINE xsimd::batch<float, A> to_float(const xsimd::batch<std::int32_t, A>& v) noexcept {
+    return xsimd::to_float(v);
 }
-
-/// int32 lanes → float lanes.
-template <class V>
-S3_INLINE auto to_float(const V& v) noexcept {
-    if constexpr (std::is_arithmetic_v<V>)
-        return static_cast<float>(v);
-    else
-        return xsimd::to_float(v);
+template <class A>
+S3_INLINE xsimd::batch<std::int32_t, A> nearbyint_as_int(const xsimd::batch<float, A>& v) noexcept {
+    return xsimd::nearbyint_as_int(v);
 }
-
-/// Whether `store_bytes` of one vector takes lanes as unsigned numbers and saturates them.
-template <class Arch, class T>
-#if defined(__AVX512F__) && defined(__AVX512BW__)
-inline constexpr bool store_saturates = Arch::vector_bytes == 64 && std::is_unsigned_v<T>;
-#else
-inline constexpr bool store_saturates = false;
-#endif
-
-/// Stores int32 lanes, all within T but where they saturate, as bytes.
-template <class Arch, class T>
-requires(sizeof(T) == 1) S3_INLINE
-    void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
-#if defined(__AVX512F__) && defined(__AVX512BW__)
-    if constexpr (Arch::vector_bytes == 64) {
-        constexpr auto all = static_cast<__mmask16>(-1);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), store_saturates<Arch, T>
-                                                             ? _mm512_maskz_cvtusepi32_epi8(all, v)
-                                                             : _mm512_maskz_cvtepi32_epi8(all, v));
-        return;
-    }
-#endif
-    alignas(64) std::int32_t wide[width32<Arch>];
-    store<Arch>(wide, v);
-    for (std::size_t i = 0; i < width32<Arch>; ++i)
-        to[i] = static_cast<T>(wide[i]);
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> multiply_add(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b,
+                                          const xsimd::batch<T, A>& c) noexcept {
+    return xsimd::fma(a, b, c);
 }
-
-/// The same of four vectors, one behind the other.
-template <class Arch, class T>
-requires(sizeof(T) == 1) S3_INLINE
-    void store_bytes(T* to, const lanes<std::int32_t, Arch> (&v)[4]) noexcept {
-#if defined(__AVX512BW__)
-    if constexpr (Arch::vector_bytes == 64) {
-        const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = _mm512_packs_epi32(v[2], v[3]);
-        // Packing interleaves the vectors by 128 bits.
-        const __m512i order =
-            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        const __m512i packed =
-            std::is_signed_v<T> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
-        _mm512_storeu_si512(
-            to, _mm512_maskz_permutexvar_epi32(static_cast<__mmask16>(-1), order, packed));
-        return;
-    }
-#endif
-#if defined(__AVX2__)
-    if constexpr (Arch::vector_bytes == 32) {
-        const __m256i low = _mm256_packs_epi32(v[0], v[1]), high = _mm256_packs_epi32(v[2], v[3]);
-        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        const __m256i packed =
-            std::is_signed_v<T> ? _mm256_packs_epi16(low, high) : _mm256_packus_epi16(low, high);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                            _mm256_permutevar8x32_epi32(packed, order));
-        return;
-    }
-#endif
-#if defined(__SSE4_1__)
-    if constexpr (Arch::vector_bytes == 16) {
-        const __m128i low = _mm_packs_epi32(v[0], v[1]), high = _mm_packs_epi32(v[2], v[3]);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), std::is_signed_v<T>
-                                                             ? _mm_packs_epi16(low, high)
-                                                             : _mm_packus_epi16(low, high));
-        return;
-    }
-#endif
-    for (std::size_t i = 0; i < 4; ++i)
-        store_bytes<Arch>(to + i * width32<Arch>, v[i]);
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> min(const xsimd::batch<T, A>& a,
+                                 const xsimd::batch<T, A>& b) noexcept {
+    return xsimd::min(a, b);
 }
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> max(const xsimd::batch<T, A>& a,
+                                 const xsimd::batch<T, A>& b) noexcept {
+    return xsimd::max(a, b);
+}
+template <class A>
+S3_INLINE xsimd::batch<float, A> abs(const xsimd::batch<float, A>& v) noexcept {
+    return xsimd::abs(v);
+}
+template <class A>
+S3_INLINE xsimd::batch<float, A> sqrt(const xsimd::batch<float, A>& v) noexcept {
+    return xsimd::sqrt(v);
+}
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> select(const xsimd::batch_bool<T, A>& condition,
+                                    const xsimd::batch<T, A>& yes,
+                                    const xsimd::batch<T, A>& no) noexcept {
+    return xsimd::select(condition, yes, no);
+}
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> zip_low(const xsimd::batch<T, A>& a,
+                                     const xsimd::batch<T, A>& b) noexcept {
+    return xsimd::zip_lo(a, b);
+}
+template <class T, class A>
+S3_INLINE xsimd::batch<T, A> zip_high(const xsimd::batch<T, A>& a,
+                                      const xsimd::batch<T, A>& b) noexcept {
+    return xsimd::zip_hi(a, b);
+}
+#if !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#endif
 
-/// Bits of `a` where `mask` is set, else bits of `b`: one instruction on AVX-512, unless compilers
-/// make the complement of a constant another constant.
-template <class V>
+/// Bits of `a` where `mask` is set, else bits of `b`.
+template <class Arch, class V>
 S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
-    const V m = sizeof(V) == 64 ? in_register(mask) : mask;
-    return (a & m) | (b & ~m);
+    if constexpr (requires { Arch::select_bits(mask, a, b); })
+        return Arch::select_bits(mask, a, b);
+    else
+        return (a & mask) | (b & ~mask);
 }
 
 /// Calls f(std::integral_constant<int, 0>), …, f(std::integral_constant<int, N − 1>).
@@ -187,5 +189,27 @@ S3_INLINE void unrolled(Function&& f) noexcept {
     }
     (std::make_integer_sequence<int, N>{});
 }
+
+namespace detail {
+/// Lanes that are computed one by one through memory, value(i) for lane i: what a primitive does
+/// where nothing better is known.
+template <class T, class Arch, class Function>
+S3_INLINE lanes<T, Arch> each_lane(Function&& value) noexcept {
+    constexpr std::size_t width = sizeof(lanes<T, Arch>) / sizeof(T);
+    alignas(64) T all[width];
+    for (std::size_t i = 0; i < width; ++i)
+        all[i] = static_cast<T>(value(i));
+    return load<T, Arch>(all);
+}
+/// Lanes as an array.
+template <class T, class Arch>
+struct lane_array {
+    static constexpr std::size_t width = sizeof(lanes<T, Arch>) / sizeof(T);
+    alignas(64) T value[width];
+
+    explicit S3_INLINE lane_array(const lanes<T, Arch>& v) noexcept { store<Arch>(value, v); }
+    S3_INLINE T operator[](std::size_t i) const noexcept { return value[i]; }
+};
+} // namespace detail
 
 } // namespace s3::simd

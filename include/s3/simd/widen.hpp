@@ -1,84 +1,45 @@
 #pragma once
-// Loads and stores between narrow integers in memory and wider lanes: bytes → int16 or int32 lanes,
-// int16 lanes → int32. One instruction each where the machine has it.
+// Between narrow integers in memory and wider lanes:
+//
+//   load_widened           bytes → int16 or int32 lanes
+//   widen_low, widen_high  the first and the second half of int16 lanes → int32 lanes
+//   store_widened          int16 lanes → int32 in memory
+//   store_bytes            int32 lanes → bytes in memory
+//
+// One instruction for a vector where the machine has it, else lane by lane through memory.
 
 #include <s3/simd/lanes.hpp>
 
-#if defined(__SSE4_1__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 namespace s3::simd {
-
-namespace detail {
-#if defined(__SSE4_1__)
-S3_INLINE __m128i load_half(const void* p) {
-    return _mm_loadl_epi64(static_cast<const __m128i*>(p));
-}
-S3_INLINE __m128i load_whole(const void* p) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-#endif
-/// Through memory, where nothing better is known.
-template <class To, class Arch, class From>
-S3_INLINE lanes<To, Arch> convert_elements(const From* p) noexcept {
-    constexpr std::size_t width = sizeof(lanes<To, Arch>) / sizeof(To);
-    alignas(64) To wide[width];
-    for (std::size_t i = 0; i < width; ++i)
-        wide[i] = static_cast<To>(p[i]);
-    return load<To, Arch>(wide);
-}
-} // namespace detail
 
 /// As many elements as there are lanes of `To`, widened.
 template <class To, class Arch, class From>
 S3_INLINE lanes<To, Arch> load_widened(const From* p) noexcept {
-    if constexpr (std::is_same_v<To, From>) {
+    if constexpr (std::is_same_v<To, From>)
         return load<To, Arch>(p);
+    else if constexpr (requires { Arch::template load_widened<To>(p); })
+        return Arch::template load_widened<To>(p);
+    else
+        return detail::each_lane<To, Arch>([p](std::size_t i) { return p[i]; });
+}
+
+template <class Arch>
+S3_INLINE lanes<std::int32_t, Arch> widen_low(const lanes<std::int16_t, Arch>& v) noexcept {
+    if constexpr (requires { Arch::widen_low(v); }) {
+        return Arch::widen_low(v);
     } else {
-        [[maybe_unused]] constexpr bool is_signed = std::is_signed_v<From>;
-        [[maybe_unused]] constexpr bool to16 = sizeof(To) == 2;
-#if defined(__SSE4_1__)
-        if constexpr (sizeof(From) == 1 && Arch::vector_bytes == 16 && to16 &&
-                      arch::has<Arch, arch::sse41>) {
-            const auto v = detail::load_half(p);
-            return is_signed ? _mm_cvtepi8_epi16(v) : _mm_cvtepu8_epi16(v);
-        }
-#endif
-#if defined(__AVX2__)
-        if constexpr (sizeof(From) == 1 && Arch::vector_bytes == 32) {
-            const auto v = to16 ? detail::load_whole(p) : detail::load_half(p);
-            if constexpr (to16)
-                return is_signed ? _mm256_cvtepi8_epi16(v) : _mm256_cvtepu8_epi16(v);
-            else
-                return is_signed ? _mm256_cvtepi8_epi32(v) : _mm256_cvtepu8_epi32(v);
-        }
-#endif
-#if defined(__AVX512BW__)
-        if constexpr (sizeof(From) == 1 && Arch::vector_bytes == 64) {
-            if constexpr (to16) {
-                const auto v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-                return is_signed ? _mm512_cvtepi8_epi16(v) : _mm512_cvtepu8_epi16(v);
-            } else {
-                // Masked with all lanes on: gcc 12 warns of its own undefined operand otherwise.
-                const auto v = detail::load_whole(p);
-                constexpr auto all = static_cast<__mmask16>(-1);
-                return is_signed ? _mm512_maskz_cvtepi8_epi32(all, v)
-                                 : _mm512_maskz_cvtepu8_epi32(all, v);
-            }
-        }
-#endif
-#if defined(__aarch64__)
-        if constexpr (sizeof(From) == 1 && to16 && arch::has<Arch, arch::neon>) {
-            if constexpr (is_signed)
-                return vmovl_s8(vld1_s8(p));
-            else
-                return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)));
-        }
-#endif
-        return detail::convert_elements<To, Arch>(p);
+        const detail::lane_array<std::int16_t, Arch> narrow(v);
+        return detail::each_lane<std::int32_t, Arch>([&](std::size_t i) { return narrow[i]; });
+    }
+}
+template <class Arch>
+S3_INLINE lanes<std::int32_t, Arch> widen_high(const lanes<std::int16_t, Arch>& v) noexcept {
+    if constexpr (requires { Arch::widen_high(v); }) {
+        return Arch::widen_high(v);
+    } else {
+        const detail::lane_array<std::int16_t, Arch> narrow(v);
+        return detail::each_lane<std::int32_t, Arch>(
+            [&](std::size_t i) { return narrow[width32<Arch> + i]; });
     }
 }
 
@@ -87,24 +48,47 @@ template <class Arch, class From, class To>
 S3_INLINE void store_widened(To* p, const lanes<From, Arch>& v) noexcept {
     if constexpr (std::is_same_v<To, From>) {
         store<Arch>(p, v);
+    } else if constexpr (sizeof(From) == 2 && requires { Arch::widen_low(v); }) {
+        store<Arch>(p, widen_low<Arch>(v));
+        store<Arch>(p + width32<Arch>, widen_high<Arch>(v));
     } else {
-        constexpr std::size_t width = sizeof(lanes<From, Arch>) / sizeof(From);
-#if defined(__AVX512BW__)
-        if constexpr (sizeof(From) == 2 && Arch::vector_bytes == 64) {
-            constexpr auto all = static_cast<__mmask16>(-1);
-            const __m512i raw = v;
-            const __m256i low = _mm512_castsi512_si256(raw);
-            const __m256i high = _mm512_maskz_extracti64x4_epi64(static_cast<__mmask8>(-1), raw, 1);
-            _mm512_storeu_si512(p, _mm512_maskz_cvtepi16_epi32(all, low));
-            _mm512_storeu_si512(p + width / 2, _mm512_maskz_cvtepi16_epi32(all, high));
-            return;
-        }
-#endif
-        alignas(64) From narrow[width];
-        store<Arch>(narrow, v);
-        for (std::size_t i = 0; i < width; ++i)
+        const detail::lane_array<From, Arch> narrow(v);
+        for (std::size_t i = 0; i < narrow.width; ++i)
             p[i] = static_cast<To>(narrow[i]);
     }
+}
+
+/// Whether `store_bytes` of one vector takes lanes as unsigned numbers and saturates them.
+template <class Arch, class T>
+inline constexpr bool store_saturates = [] {
+    if constexpr (requires { Arch::template store_saturates<T>; })
+        return Arch::template store_saturates<T>;
+    else
+        return false;
+}();
+
+/// Stores int32 lanes, all within T but where they saturate, as bytes.
+template <class Arch, class T>
+requires(sizeof(T) == 1) S3_INLINE
+    void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
+    if constexpr (requires { Arch::store_bytes(to, v); }) {
+        Arch::store_bytes(to, v);
+    } else {
+        const detail::lane_array<std::int32_t, Arch> wide(v);
+        for (std::size_t i = 0; i < wide.width; ++i)
+            to[i] = static_cast<T>(wide[i]);
+    }
+}
+
+/// The same of four vectors, one behind the other.
+template <class Arch, class T>
+requires(sizeof(T) == 1) S3_INLINE
+    void store_bytes(T* to, const lanes<std::int32_t, Arch> (&v)[4]) noexcept {
+    if constexpr (requires { Arch::store_bytes(to, v[0], v[1], v[2], v[3]); })
+        Arch::store_bytes(to, v[0], v[1], v[2], v[3]);
+    else
+        for (std::size_t i = 0; i < 4; ++i)
+            store_bytes<Arch>(to + i * width32<Arch>, v[i]);
 }
 
 } // namespace s3::simd

@@ -4,11 +4,10 @@
 // is no SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
 
 #include <s3/core/is_finite.hpp>
-#include <s3/simd/arch.hpp>
+#include <s3/simd/lanes.hpp>
 
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -32,46 +31,13 @@ S3_INLINE void store(float* p, const V& v) noexcept {
         v.store_unaligned(p);
 }
 
-/// condition ? yes : no, lane by lane.
-[[nodiscard]] S3_INLINE float select(bool condition, float yes, float no) noexcept {
-    return condition ? yes : no;
-}
-[[nodiscard]] S3_INLINE float abs(float v) noexcept {
-    return std::fabs(v);
-}
-[[nodiscard]] S3_INLINE float sqrt(float v) noexcept {
-    return std::sqrt(v);
-}
+using simd::abs, simd::select, simd::sqrt;
 
 /// The bits of |v|, ordered as magnitudes are; those of a NaN are above infinity's.
 [[nodiscard]] S3_INLINE std::uint32_t magnitude_bits(float v) noexcept {
     return std::bit_cast<std::uint32_t>(v) & 0x7fffffffu;
 }
 inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
-
-#if S3_HAS_SIMD
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12's own _mm512_sqrt_ps reads a variable that it leaves undefined on purpose (PR 105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-template <class Mask, class V>
-[[nodiscard]] S3_INLINE V select(const Mask& condition, const V& yes, const V& no) noexcept {
-    return xsimd::select(condition, yes, no);
-}
-template <class V>
-[[nodiscard]] S3_INLINE V abs(const V& v) noexcept {
-    return xsimd::abs(v);
-}
-template <class V>
-[[nodiscard]] S3_INLINE V sqrt(const V& v) noexcept {
-    return xsimd::sqrt(v);
-}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-#endif
 
 /// body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
 /// registers.
@@ -105,14 +71,11 @@ template <class V, std::size_t N>
 template <class Arch, class Body>
 S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     std::size_t i = 0;
-#if S3_HAS_SIMD
-    if constexpr (requires { typename Arch::simd; }) {
-        using batch = xsimd::batch<float, typename Arch::simd>;
-        for (const std::size_t bulk = size - size % batch::size; i < bulk; i += batch::size)
-            if (!body(batch(0.0f), i))
+    constexpr std::size_t width = simd::width32<Arch>;
+    if constexpr (width > 1)
+        for (const std::size_t bulk = size - size % width; i < bulk; i += width)
+            if (!body(simd::broadcast<float, Arch>(0), i))
                 return i;
-    }
-#endif
     for (; i < size; ++i)
         if (!body(0.0f, i))
             return i;

@@ -45,7 +45,7 @@ struct tile {
     /// loaded again. Where few registers let it meet but two columns at a time, it must stay in the
     /// first-level cache.
     static constexpr std::size_t most_blocks(std::size_t panels) {
-        return (arch::vector_bytes == 64 ? 512 : 192) * rows / panels / layout::steps;
+        return (simd::register_count<arch> >= 32 ? 512 : 192) * rows / panels / layout::steps;
     }
 
     /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
@@ -133,7 +133,7 @@ struct tile {
             b.stretches = cut(source, n, count, stretches);
             std::size_t p = range.panel_begin;
             // Two panels make twice as long a tile, which pays where tiles are short.
-            if (arch::vector_bytes == 64 || b.x.steps <= most_blocks(4) * layout::steps)
+            if (simd::register_count<arch> >= 32 || b.x.steps <= most_blocks(4) * layout::steps)
                 for (; range.panel_end - p >= 4; p += 4)
                     block<4>(w, p, b, m, sink);
             for (; range.panel_end - p >= 2; p += 2)
@@ -168,7 +168,7 @@ private:
     /// are too few of these, as where sums widen, or where a step is long itself.
     template <std::size_t R>
     static constexpr std::size_t decoding_columns =
-        R == rows&& arch::vector_bytes == 64 && !std::is_same_v<lane, std::uint32_t> &&
+        R == rows&& simd::register_count<arch> >= 32 && !std::is_same_v<lane, std::uint32_t> &&
                 engine::widen_every == std::numeric_limits<std::size_t>::max()
             ? register_tile<engine, R>::columns - 1
             : 0;

@@ -12,32 +12,15 @@
 
 #include <s3/pack/layout.hpp>
 #include <s3/simd/lanes.hpp>
+#include <s3/simd/spread.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__BMI2__)
-#include <immintrin.h>
-#endif
-
 namespace s3::kernel {
 
 inline constexpr std::size_t block_columns = 32;
-
-/// Eight codes, one to a byte.
-template <int Bits>
-inline std::uint64_t spread_codes(std::uint64_t codes) noexcept {
-    constexpr std::uint64_t field = ((1u << Bits) - 1) * 0x0101010101010101u;
-#if defined(__BMI2__) && defined(__x86_64__)
-    return _pdep_u64(codes, field);
-#else
-    std::uint64_t spread = 0;
-    for (int i = 0; i < 8; ++i)
-        spread |= codes >> (i * Bits) << (i * 8) & field & 255ull << (i * 8);
-    return spread;
-#endif
-}
 
 template <int Bits, std::size_t W>
 struct planes {
@@ -79,8 +62,8 @@ struct planes {
                 constexpr std::uint32_t spare = (1u << spare_bits) - 1;
                 const auto here =
                     every_element(spare << (spare_bits * (Bits - 1 - static_cast<int>(i))));
-                gathered = simd::select_bits(simd::broadcast<std::uint32_t, Arch>(here),
-                                             load(i) >> spare_shift(i), gathered);
+                gathered = simd::select_bits<Arch>(simd::broadcast<std::uint32_t, Arch>(here),
+                                                   load(i) >> spare_shift(i), gathered);
             }
             return gathered;
         }
@@ -126,7 +109,7 @@ struct planes {
                     word[v] = static_cast<std::uint32_t>(take(v * p, v < Bits ? p : W - Bits * p));
             } else {
                 S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i) {
-                    const auto codes = spread_codes<Bits>(take(8 * i, 8));
+                    const auto codes = simd::spread_fields<Bits>(take(8 * i, 8));
                     const int even = static_cast<int>(2 * i), odd = even + 1;
                     word[vector_of(even)] |= static_cast<std::uint32_t>(codes) << bit_of(even);
                     word[vector_of(odd)] |= static_cast<std::uint32_t>(codes >> 32) << bit_of(odd);

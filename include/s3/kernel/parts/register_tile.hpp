@@ -29,7 +29,7 @@ struct register_tile {
     using places = tile_sums<element>;
     static constexpr std::size_t lanes = simd::width32<arch>;
     /// As many columns as leave registers for the weights and an activation.
-    static constexpr std::size_t columns = (arch::vector_bytes == 64 ? 24 : 8) / R;
+    static constexpr std::size_t columns = (simd::register_count<arch> >= 32 ? 24 : 8) / R;
     /// Whether there is code for every number of columns, so that work can be cut evenly.
     static constexpr bool any_count = columns <= 6;
 

@@ -19,7 +19,7 @@
 
 #include <s3/kernel/parts/group_index.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
-#include <s3/kernel/parts/transpose.hpp>
+#include <s3/simd/transpose.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -112,13 +112,13 @@ private:
         const std::size_t row_end = std::min(range.panel_end * panel_rows, w.rows);
         source(n, count, columns, at.stride);
         std::fill(columns + count * at.stride, columns + all * at.stride, staged(0));
-        transpose(columns, at.stride, x, all, all, at.stride);
+        simd::transpose(columns, at.stride, x, all, all, at.stride);
         for (std::size_t row = range.panel_begin * panel_rows; row < row_end; row += row_block) {
             const std::size_t rows = std::min(row_block, row_end - row);
             accumulate<V>(w, row, rows, x, scratch, sums);
             for (std::size_t r = 0; r < rows; r += emit_rows) {
                 const std::size_t some = std::min(emit_rows, rows - r);
-                transpose(sums + r * all, all, turned, emit_rows, (some + 3) / 4 * 4, all);
+                simd::transpose(sums + r * all, all, turned, emit_rows, (some + 3) / 4 * 4, all);
                 for (std::size_t c = 0; c < count; ++c)
                     sink(n + c, row + r, some, turned + Unit::template lane_of<V>(c) * emit_rows);
             }

@@ -1,0 +1,34 @@
+#pragma once
+// The table of instruction sets. Everything that enumerates them is made from it: the tags of
+// s3::arch (simd/arch.hpp), the enumeration s3::isa and its detection at run time (simd/isa.hpp),
+// the CMake function s3_add_dispatch and the setting S3_ARCH (packaging/cmake/s3Dispatch.cmake
+// reads this file), the architectures of tests, and the test matrix.
+//
+//   SET(name, family, includes, "compiler flags", detection)
+//
+//   name       of the tag, of the enumerator and in CMake
+//   family     of processors: x86 or arm
+//   includes   the set whose instructions this one has as well: an earlier row, or `baseline`, what
+//              every processor of the family runs
+//   flags      of the compiler, beside those of the included set; "" where baseline already has it
+//   detection  a condition on the processor, beside that of the included set: S3_CPU("feature") by
+//              the compiler's name, S3_CPUID(leaf, subleaf, register, bit) for features that older
+//              compilers have no name for, S3_HWCAP(bit) and S3_HWCAP2(bit) on Linux for Arm
+//
+// `includes` makes a tree, so the order is partial: of two sets neither of which includes the
+// other, the later row is preferred where a processor has both. A set is added by one row here, a
+// file of its own in this folder, and the line in simd/arch.hpp that includes that file.
+
+// clang-format off
+#define S3_INSTRUCTION_SETS(SET)                                                                   \
+    SET(sse41, x86, baseline, "-msse4.1", S3_CPU("sse4.1"))                                        \
+    SET(avx2, x86, sse41, "-mavx2 -mfma -mbmi -mbmi2",                                             \
+        S3_CPU("avx2") && S3_CPU("fma") && S3_CPU("bmi") && S3_CPU("bmi2"))                        \
+    SET(avx512, x86, avx2, "-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl",                \
+        S3_CPU("avx512f") && S3_CPU("avx512bw") && S3_CPU("avx512cd") && S3_CPU("avx512dq") &&     \
+            S3_CPU("avx512vl"))                                                                    \
+    SET(avx512_vnni, x86, avx512, "-mavx512vnni -mavx512vbmi",                                     \
+        S3_CPU("avx512vnni") && S3_CPU("avx512vbmi"))                                              \
+    SET(neon, arm, baseline, "", S3_HWCAP(1))                                                      \
+    SET(neon_dot, arm, neon, "-march=armv8.2-a+dotprod+i8mm", S3_HWCAP(20) && S3_HWCAP2(13))
+// clang-format on

@@ -1,0 +1,80 @@
+#pragma once
+// Architecture tags: the types by which kernels are chosen at compile time. A tag tells the facts
+// of an instruction set, and as static functions on raw registers what it does better than the
+// generic primitives of this folder; it derives from the tag of the set that it includes, and so
+// inherits what that one does. The sets of the table are declared here, and defined each in its own
+// file where the compiler's flags allow its instructions.
+//
+// Vectors have a fixed length, known at compile time: `vector_bytes` is a constant from which the
+// layouts of prepared weights follow. A scalable set (SVE, RVV) is a tag for one length of vectors.
+
+#include <s3/simd/compat.hpp>
+#include <s3/simd/isa_table.hpp>
+#include <s3/simd/registers.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace s3::arch {
+
+#define S3_SET(name, ...) struct name;
+S3_INSTRUCTION_SETS(S3_SET)
+#undef S3_SET
+
+struct scalar;
+struct portable;
+
+/// The facts of a machine of which no more is known. Every tag restates those that differ.
+struct generic {
+    /// The tag with vectors of half the size; `scalar` where there is none.
+    using half = scalar;
+    static constexpr std::size_t registers = simd::addressable_registers;
+    /// Whether byte products and byte look-ups (simd/bytes.hpp) are a few instructions.
+    static constexpr bool has_bytes = false;
+    /// Whether `quad_dot` is one instruction, so that 16-bit sums would not help.
+    static constexpr bool has_quad_dot = false;
+    /// Whether each 32-bit lane can be shifted by a count of its own in one instruction.
+    static constexpr bool has_lane_shift = false;
+    /// Entries of a table of floats in one register that one instruction can index; 0 for none.
+    static constexpr std::size_t float_table = 0;
+    /// Whether 16-bit lanes can be permuted by a vector of indices (simd/permute.hpp).
+    static constexpr bool has_permute16 = false;
+    /// Whether that is so cheap that sums looked up can beat byte dot products.
+    static constexpr bool fast_permute16 = false;
+};
+
+/// No vectors at all: the reference loops.
+struct scalar : generic {
+    static constexpr const char* name = "scalar";
+    static constexpr std::size_t vector_bytes = 4;
+};
+
+#if S3_HAS_SIMD
+/// xsimd alone, at whatever width the compiler's flags allow.
+struct portable : generic {
+    using simd = xsimd::default_arch;
+    static constexpr const char* name = "portable";
+    static constexpr std::size_t vector_bytes =
+        sizeof(typename xsimd::batch<int, simd>::register_type);
+};
+#endif
+
+#if XSIMD_WITH_SSE2 || XSIMD_WITH_NEON64
+/// xsimd alone, by the vectors of 16 bytes that every processor of the family has.
+struct portable16 : generic {
+#if XSIMD_WITH_SSE2
+    using simd = xsimd::sse2;
+#else
+    using simd = xsimd::neon64;
+#endif
+    static constexpr const char* name = "portable16";
+    static constexpr std::size_t vector_bytes = 16;
+};
+using smallest = portable16;
+#else
+using smallest = scalar;
+#endif
+
+} // namespace s3::arch
