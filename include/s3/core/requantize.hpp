@@ -3,7 +3,14 @@
 // the same on every machine. Needs no more than a freestanding compiler.
 
 #include <bit>
+#include <cfloat>
 #include <cstdint>
+
+// 16 means that only types narrower than float are widened. -1 is unknown, as compilers also say
+// under -ffast-math.
+#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || (FLT_EVAL_METHOD < 0 && !defined(__FAST_MATH__))
+#error "float products must be rounded to float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
+#endif
 
 namespace s3 {
 
