@@ -53,11 +53,10 @@ if(TARGET torch AND (S3_TORCH_COMPILES OR NOT DEFINED S3_TORCH_COMPILES))
     target_link_libraries(s3_torch INTERFACE torch)
 endif()
 find_package(Eigen3 QUIET)
-find_package(nlohmann_json QUIET)
 find_package(TBB QUIET)
 find_package(OpenMP QUIET)
-set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen safetensors:nlohmann_json::nlohmann_json
-                  model_file:nlohmann_json::nlohmann_json import:nlohmann_json::nlohmann_json
+set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen safetensors:s3::io
+                  model_file:s3::io import:s3::io
                   tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
 
 # Sets <result> to the targets that `file` (a path relative to its folder) must link, or to NOTFOUND

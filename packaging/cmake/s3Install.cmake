@@ -14,7 +14,7 @@ configure_package_config_file(packaging/cmake/s3Config.cmake.in s3Config.cmake
 write_basic_package_version_file(s3ConfigVersion.cmake COMPATIBILITY SameMinorVersion
                                  ARCH_INDEPENDENT)
 install(FILES ${PROJECT_BINARY_DIR}/s3Config.cmake ${PROJECT_BINARY_DIR}/s3ConfigVersion.cmake
-              packaging/cmake/s3Xsimd.cmake packaging/cmake/s3Dispatch.cmake
+              packaging/cmake/s3Dependencies.cmake packaging/cmake/s3Io.cmake packaging/cmake/s3Dispatch.cmake
               packaging/cmake/s3Localize.cmake
         DESTINATION ${package_directory})
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator>
+# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator> <has s3::io>
 set -euo pipefail
-way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6
+way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6 io=$7
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -15,10 +15,15 @@ install_tree() {
 }
 
 build_with_cmake() {
-    "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" "$@"
+    "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" \
+        -DCONSUMER_IO="$io" "$@"
     "$cmake" --build build
     ./build/consumer
     ./build/consumer_dispatch
+    [ "$io" -eq 0 ] || ./build/consumer_io
+    # Its exported library names ours, for its users to find.
+    "$cmake" --install build --prefix "$folder/of_consumer" >/dev/null
+    grep -q "s3::s3" of_consumer/share/cmake/wrapper/wrapper_targets.cmake
 }
 
 case $way in
