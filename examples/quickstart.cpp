@@ -20,7 +20,7 @@ int inference() {
         std::puts(packed.error().message().c_str());
         return 1;
     }
-    const auto kernel = s3::prepare<std::int8_t>(*packed, {.kernels = s3::family::shift_add});
+    const auto kernel = s3::prepare<std::int8_t, s3::family::shift_add>(*packed);
     if (!kernel || !s3::matmul(*kernel, x, y)) // exact, without a multiplication
         return 1;
     std::printf("y = %d %d from %zu bytes\n", y[0], y[1], packed->stream().size());

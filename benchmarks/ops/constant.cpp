@@ -50,9 +50,10 @@ struct generic {
     static constexpr std::size_t pixels = 288;
     memory x = random_activations<std::uint8_t>(W.columns * pixels);
     memory y{W.rows * pixels * sizeof(std::int32_t)};
-    prepared_matrix<shift3, std::uint8_t> w = require(
-        prepare(require(pack<shift3>(std::span<const std::int32_t>(W.values), W.rows, W.columns)),
-                {.columns = pixels, .kernels = family::dot}));
+    prepared_matrix<shift3, std::uint8_t, arch::native, family::dot> w =
+        require(prepare<std::uint8_t, family::dot>(
+            require(pack<shift3>(std::span<const std::int32_t>(W.values), W.rows, W.columns)),
+            {.batch = pixels}));
     memory scratch{scratch_bytes(w, pixels)};
 
     void operator()() {

@@ -11,7 +11,7 @@ using namespace s3::bench;
 void beside_gemm(const conv_problem& p) {
     add("conv2d/shift_add/" + conv_text(p), [=] {
         using conv = convolution<shift3, std::uint8_t>;
-        const geometry g = for_columns(p.pixels(), shift_add);
+        const prepare_options g = for_columns(p.pixels(), shift_add);
         const auto gemm = std::make_shared<product<shift3, std::uint8_t>>(
             p.filter.out_channels, p.filter.columns(), p.pixels(), g);
         subject s = conv::as_subject("conv2d, 3-bit shift_add", std::make_shared<conv>(p, g));

@@ -14,18 +14,18 @@ constexpr double close_enough = 0.95;
 
 /// Measures the automatic choice beside all other kernels. Which kernel serves depends on the
 /// family, the columns and the bits that are promised: asking for others gives every kernel.
-/// `kernel_for(geometry)` names it, `make(geometry)` returns a shared contender.
+/// `kernel_for(prepare_options)` names it, `make(prepare_options)` returns a shared contender.
 template <class Contender, class Name, class Make>
-subject choice(const geometry& g, Name kernel_for, Make make) {
+subject choice(const prepare_options& g, Name kernel_for, Make make) {
     subject s = Contender::as_subject("automatic", make(g));
     std::set<std::string_view> seen{kernel_for(g)};
     for (const auto kernels : {family::dot, family::shift_add})
         for (const int bits : {g.activation_bits, 8})
-            for (const std::size_t columns : {g.columns, std::size_t{1}, std::size_t{1024}}) {
+            for (const std::size_t columns : {g.batch, std::size_t{1}, std::size_t{1024}}) {
                 // Tables for few columns lose by 20 times, and take long to prepare.
-                if (g.columns < 8 && columns > g.columns)
+                if (g.batch < 8 && columns > g.batch)
                     continue;
-                const geometry other{columns, kernels, bits};
+                const prepare_options other{columns, kernels, bits};
                 if (const char* name = kernel_for(other); seen.insert(name).second)
                     s.against(name, close_enough, [run = make(other)] { (*run)(); });
             }
@@ -48,8 +48,8 @@ const int registered = [] {
             using contender = product<F, X>;
             return choice<contender>(
                 {r.n, family::automatic, r.wanted.activation_bits},
-                [=](const geometry& g) { return contender::kernel_for(r.m, g); },
-                [=](const geometry& g) {
+                [=](const prepare_options& g) { return contender::kernel_for(r.m, g); },
+                [=](const prepare_options& g) {
                     return std::make_shared<contender>(r.m, r.k, r.n, g, r.where);
                 });
         });
@@ -59,12 +59,12 @@ const int registered = [] {
                                conv_text(r.problem).c_str());
         add_once(name, [=] {
             using contender = convolution<F, X>;
-            const auto make = [=](const geometry& g) {
+            const auto make = [=](const prepare_options& g) {
                 return std::make_shared<contender>(r.problem, g);
             };
             return choice<contender>(
                 {r.problem.pixels(), family::automatic, r.wanted.activation_bits},
-                [=](const geometry& g) { return make(g)->kernel_name(); }, make);
+                [=](const prepare_options& g) { return make(g)->kernel_name(); }, make);
         });
     });
     return 0;

@@ -8,13 +8,16 @@ using namespace s3;
 using namespace s3::bench;
 
 template <weight_format F, activation X>
-void row(std::size_t m, std::size_t k, const geometry& g) {
+void row(std::size_t m, std::size_t k, const prepare_options& g) {
     const char* kernel = product<F, X>::kernel_for(m, g);
     add(text("prepare/%s/%s/%zux%zu", operands<F, X>(g.activation_bits).c_str(), kernel, m, k),
         [=] {
             const auto packed = std::make_shared<packed_matrix<F>>(random_weights<F>(m, k));
-            const auto into = std::make_shared<memory>(require(prepared_bytes<X>(*packed, g)));
-            const auto run = [=] { (void)require(prepare_into<X>(*packed, g, into->span())); };
+            const auto into =
+                std::make_shared<memory>(require(prepared_bytes<X, family::any>(*packed, g)));
+            const auto run = [=] {
+                (void)require(prepare_into<X, family::any>(*packed, g, into->span()));
+            };
             subject s{.regime = "prepare",
                       .shape = text("M=%zu K=%zu", m, k),
                       .kernel = kernel_text<F, X>(kernel, g.activation_bits),
@@ -27,10 +30,10 @@ void row(std::size_t m, std::size_t k, const geometry& g) {
 }
 
 const int registered = [] {
-    constexpr geometry one{.columns = 1}, many{.columns = 512},
-        one_shift_add{.columns = 1, .kernels = family::shift_add},
-        many_shift_add{.columns = 512, .kernels = family::shift_add},
-        narrow{.columns = 512, .kernels = family::shift_add, .activation_bits = 4};
+    constexpr prepare_options one{.batch = 1}, many{.batch = 512},
+        one_shift_add{.batch = 1, .kernels = family::shift_add},
+        many_shift_add{.batch = 512, .kernels = family::shift_add},
+        narrow{.batch = 512, .kernels = family::shift_add, .activation_bits = 4};
     row<shift3, std::int8_t>(4096, 4096, one);
     row<shift3, std::int8_t>(512, 512, one);
     row<shift2, std::int8_t>(4096, 4096, one);

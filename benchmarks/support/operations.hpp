@@ -17,8 +17,8 @@ inline constexpr const char* activation_name = std::is_same_v<X, float>         
 inline constexpr bool avx2_build = std::is_same_v<arch::native, arch::avx2>;
 
 /// The same for a number of columns.
-[[nodiscard]] constexpr geometry for_columns(std::size_t columns, geometry g = {}) {
-    g.columns = columns;
+[[nodiscard]] constexpr prepare_options for_columns(std::size_t columns, prepare_options g = {}) {
+    g.batch = columns;
     return g;
 }
 
@@ -42,11 +42,11 @@ class product {
 public:
     using Y = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
-    product(std::size_t m, std::size_t k, std::size_t n, const geometry& g,
+    product(std::size_t m, std::size_t k, std::size_t n, const prepare_options& g,
             cache where = cache::warm, Executor ex = Executor());
     void operator()();
     /// The kernel that would serve, found without the memory for it.
-    [[nodiscard]] static const char* kernel_for(std::size_t m, const geometry& g);
+    [[nodiscard]] static const char* kernel_for(std::size_t m, const prepare_options& g);
     [[nodiscard]] std::span<const std::byte> weights() const { return weights_->span(); }
     [[nodiscard]] const char* kernel_name() const { return ring_[0].kernel_name(); }
     [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
@@ -70,7 +70,7 @@ private:
     memory x_, y_;
     Executor ex_;
     std::unique_ptr<memory> weights_, scratch_;
-    std::vector<prepared_matrix<F, X>> ring_;
+    std::vector<prepared_matrix<F, X, arch::native, family::any>> ring_;
     std::size_t next_ = 0;
 };
 
@@ -86,7 +86,7 @@ private:
 template <weight_format F, activation X, class Executor = inline_executor>
 class convolution {
 public:
-    convolution(const conv_problem& p, const geometry& g, Executor ex = Executor());
+    convolution(const conv_problem& p, const prepare_options& g, Executor ex = Executor());
     void operator()();
     [[nodiscard]] const char* kernel_name() const { return filter_->kernel_name(); }
     [[nodiscard]] std::string name() const { return kernel_text<F, X>(kernel_name(), bits_); }
@@ -113,24 +113,24 @@ private:
     memory x_, y_;
     Executor ex_;
     float scale_ = 0.001f;
-    std::unique_ptr<prepared_filter<F, X>> filter_;
+    std::unique_ptr<prepared_filter<F, X, arch::native, family::any>> filter_;
     std::unique_ptr<memory> scratch_;
 };
 
 // Outside of the classes, so that a file that uses an instance does not compile it again.
 
 template <weight_format F, activation X, class Executor>
-product<F, X, Executor>::product(std::size_t m, std::size_t k, std::size_t n, const geometry& g,
-                                 cache where, Executor ex)
+product<F, X, Executor>::product(std::size_t m, std::size_t k, std::size_t n,
+                                 const prepare_options& g, cache where, Executor ex)
     : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
       y_(n * m * sizeof(Y)), ex_(ex) {
     const auto packed = random_weights<F>(m, k);
-    const std::size_t bytes = (require(prepared_bytes<X>(packed, g)) + 63) / 64 * 64;
+    const std::size_t bytes = (require(prepared_bytes<X, family::any>(packed, g)) + 63) / 64 * 64;
     const std::size_t count = copies(where, bytes);
     weights_ = std::make_unique<memory>(count * bytes);
     for (std::size_t i = 0; i < count; ++i)
-        ring_.push_back(
-            require(prepare_into<X>(packed, g, weights_->span().subspan(i * bytes, bytes))));
+        ring_.push_back(require(
+            prepare_into<X, family::any>(packed, g, weights_->span().subspan(i * bytes, bytes))));
     scratch_ = std::make_unique<memory>(scratch_bytes(ring_[0], n, ex_.concurrency()));
 }
 template <weight_format F, activation X, class Executor>
@@ -140,18 +140,19 @@ void product<F, X, Executor>::operator()() {
     next_ = (next_ + 1) % ring_.size();
 }
 template <weight_format F, activation X, class Executor>
-const char* product<F, X, Executor>::kernel_for(std::size_t m, const geometry& g) {
-    return require(prepare<X>(random_weights<F>(m, 1), g)).kernel_name();
+const char* product<F, X, Executor>::kernel_for(std::size_t m, const prepare_options& g) {
+    return require(prepare<X, family::any>(random_weights<F>(m, 1), g)).kernel_name();
 }
 
 template <weight_format F, activation X, class Executor>
-convolution<F, X, Executor>::convolution(const conv_problem& p, const geometry& g, Executor ex)
+convolution<F, X, Executor>::convolution(const conv_problem& p, const prepare_options& g,
+                                         Executor ex)
     : problem_(p), out_(p.output()), bits_(g.activation_bits),
       x_(random_activations<X>(p.height * p.width * p.channels(), bits_)),
       y_(p.pixels() * p.filter.out_channels * sizeof(X)), ex_(ex) {
     auto packed = random_weights<F>(p.filter.out_channels, p.filter.columns());
-    filter_ = std::make_unique<prepared_filter<F, X>>(
-        require(prepare<X>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
+    filter_ = std::make_unique<prepared_filter<F, X, arch::native, family::any>>(require(
+        prepare<X, family::any>(packed_filter<F>{std::move(packed), p.filter}, p.options, g)));
     scratch_ = std::make_unique<memory>(scratch_bytes(*filter_, 1, out_, ex_.concurrency()));
 }
 template <weight_format F, activation X, class Executor>

@@ -29,7 +29,7 @@ struct targets {
 struct product_row {
     std::string regime;
     std::size_t m, k, n;
-    geometry wanted;
+    prepare_options wanted;
     cache where;
     targets against;
 };
@@ -37,11 +37,11 @@ struct product_row {
 struct convolution_row {
     std::string regime;
     conv_problem problem;
-    geometry wanted;
+    prepare_options wanted;
     double onednn;
 };
 
-inline constexpr geometry automatic{}, dot{.kernels = family::dot},
+inline constexpr prepare_options automatic{}, dot{.kernels = family::dot},
     shift_add{.kernels = family::shift_add},
     narrow_shift_add{.kernels = family::shift_add, .activation_bits = 4};
 
@@ -49,7 +49,8 @@ inline constexpr geometry automatic{}, dot{.kernels = family::dot},
 template <class Row>
 void few_columns(const Row& row) {
     for (const std::size_t m : {4096u, 14336u}) {
-        const auto cold = [&](auto types, const char* regime, const geometry& g, const targets& t) {
+        const auto cold = [&](auto types, const char* regime, const prepare_options& g,
+                              const targets& t) {
             row(types, product_row{regime, m, 4096, 1, g, cache::cold, t});
         };
         const char* regime = "N = 1 out of cache";
@@ -84,7 +85,7 @@ void few_columns(const Row& row) {
 template <class Row>
 void many_columns(const Row& row) {
     const auto gemm = [&](auto types, const char* regime, std::size_t m, std::size_t n,
-                          const geometry& g, const targets& t) {
+                          const prepare_options& g, const targets& t) {
         row(types, product_row{regime, m, m, n, g, cache::warm, t});
     };
     for (const std::size_t n : {64u, 512u})
@@ -104,7 +105,7 @@ void many_columns(const Row& row) {
 
 template <class Row>
 void many_columns_avx2(const Row& row) {
-    const auto gemm = [&](auto types, const char* regime, std::size_t m, const geometry& g,
+    const auto gemm = [&](auto types, const char* regime, std::size_t m, const prepare_options& g,
                           double onednn) {
         row(types, product_row{regime, m, m, 512, g, cache::warm, targets{.onednn = onednn}});
     };
@@ -165,7 +166,7 @@ void products(const Row& row) {
 template <class Row>
 void convolutions(const Row& row) {
     const auto bytes = [&](const char* regime, const conv_problem& p, double onednn,
-                           const geometry& g = {}) {
+                           const prepare_options& g = {}) {
         row(shift3_uint8, convolution_row{regime, p, g, onednn});
     };
     for (const conv_problem& p : resnet_layers())

@@ -33,7 +33,7 @@
 
 #include <s3/exec/executor.hpp>
 #include <s3/ops/epilogue.hpp>
-#include <s3/ops/geometry.hpp>
+#include <s3/ops/prepare_options.hpp>
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/matmul.hpp>
 #include <s3/ops/conv2d.hpp>

@@ -57,7 +57,7 @@ void check_same_bits(E ex) {
             for (const auto kernels : {family::automatic, family::dot, family::shift_add}) {
                 const std::size_t k = 1 + r.below(150);
                 const auto packed = *pack<F>(random_weights<F>(r, m * k), m, k);
-                const auto w = prepare<X>(packed, {.columns = n, .kernels = kernels});
+                const auto w = prepare<X, family::any>(packed, {.batch = n, .kernels = kernels});
                 if (!w && w.error().code == errc::unsupported)
                     continue;
                 const auto x = activations<X>(r, n * k);

@@ -36,9 +36,10 @@ void check(std::size_t height, std::size_t width, std::size_t channels, std::siz
     const auto filter = s3::pack_filter<F>(weights, shape);
     REQUIRE(filter);
     const s3::conv_options options{.padding = padding, .padding_value = padding_value};
-    const auto prepared = s3::prepare<std::uint8_t, Arch>(*filter, options, {.activation_bits = 6});
+    const auto prepared =
+        s3::prepare<std::uint8_t, s3::family::any, Arch>(*filter, options, {.activation_bits = 6});
     REQUIRE(prepared);
-    CHECK(std::string_view(prepared->kernel_name()) == "dot/winograd");
+    CHECK(std::string_view(prepared->kernel_name()) == "dot_bytes_winograd");
     const auto out = prepared->output_shape(height, width);
     REQUIRE(out);
     std::vector<std::int32_t> y(2 * out->height * out->width * rows), expected(y.size());
@@ -75,16 +76,17 @@ TEST_CASE("Winograd equals the direct sum") {
 TEST_CASE("Winograd is chosen only where it is exact and pays") {
     const s3::filter_shape shape{64, 3, 3, 64};
     const std::vector<int> ones(64 * shape.columns(), 1);
-    const auto name = [&](const s3::conv_options& o, const s3::geometry& g) {
+    const auto name = [&](const s3::conv_options& o, const s3::prepare_options& g) {
         const auto filter = s3::pack_filter<s3::shift3>(ones, shape);
-        const auto p = s3::prepare<std::uint8_t>(*filter, o, g);
+        const auto p = s3::prepare<std::uint8_t, s3::family::any>(*filter, o, g);
         return std::string_view(p ? p->kernel_name() : "error");
     };
-    CHECK(name({.padding = 1}, {.activation_bits = 7}) != "dot/winograd");
-    CHECK(name({.stride = 2}, {.activation_bits = 6}) != "dot/winograd");
-    CHECK(name({.dilation = 2}, {.activation_bits = 6}) != "dot/winograd");
-    CHECK(name({.padding_value = 64}, {.activation_bits = 6}) != "dot/winograd");
-    CHECK(name({}, {.kernels = s3::family::shift_add, .activation_bits = 6}) != "dot/winograd");
+    CHECK(name({.padding = 1}, {.activation_bits = 7}) != "dot_bytes_winograd");
+    CHECK(name({.stride = 2}, {.activation_bits = 6}) != "dot_bytes_winograd");
+    CHECK(name({.dilation = 2}, {.activation_bits = 6}) != "dot_bytes_winograd");
+    CHECK(name({.padding_value = 64}, {.activation_bits = 6}) != "dot_bytes_winograd");
+    CHECK(name({}, {.kernels = s3::family::shift_add, .activation_bits = 6}) !=
+          "dot_bytes_winograd");
 }
 
 TEST_CASE("images in channel planes go through the gather") {
@@ -92,7 +94,8 @@ TEST_CASE("images in channel planes go through the gather") {
     const s3::filter_shape shape{64, 3, 3, 64};
     const std::vector<int> ones(64 * shape.columns(), 1);
     const auto filter = s3::pack_filter<s3::shift3>(ones, shape);
-    const auto p = s3::prepare<std::uint8_t>(*filter, s3::conv_options{}, {.activation_bits = 6});
+    const auto p = s3::prepare<std::uint8_t>(*filter, s3::conv_options{},
+                                             {.activation_bits = 6, .any_order = true});
     REQUIRE(p);
     std::vector<std::int32_t> y(64 * 4);
     CHECK(s3::conv2d(*p, s3::image_view<const std::uint8_t>{x, 1, 4, 4, 64, s3::image_order::nchw},
@@ -101,15 +104,14 @@ TEST_CASE("images in channel planes go through the gather") {
         CHECK(v == 9 * 64);
 }
 
-TEST_CASE("one layout is kept where images are promised to be NHWC, and others are refused") {
+TEST_CASE("one layout is kept unless images may be of any order, and others are refused") {
     std::vector<std::uint8_t> x(64 * 16, 1);
     const s3::filter_shape shape{64, 3, 3, 64};
     const std::vector<int> ones(64 * shape.columns(), 1);
     const auto filter = s3::pack_filter<s3::shift3>(ones, shape);
-    const auto p = s3::prepare<std::uint8_t>(*filter, s3::conv_options{},
-                                             {.activation_bits = 6, .nhwc_only = true});
+    const auto p = s3::prepare<std::uint8_t>(*filter, s3::conv_options{}, {.activation_bits = 6});
     REQUIRE(p);
-    const bool direct = p->direct().index() != 0;
+    const bool direct = p->visit_direct([](auto, const auto&) {});
     CHECK(direct == s3::kernel::has_winograd<s3::shift3, s3::arch::native>);
     CHECK(p->groups().empty() == direct);
     std::vector<std::int32_t> y(64 * 4, -1);

@@ -45,7 +45,7 @@ struct fixture {
                         const image_view<std::int32_t>& to, const epilogue& e = {}) {
         return named(conv2d(w, from, to, e, scratch.span()));
     }
-    std::string refused(const conv_options& o, const geometry& g = {}) {
+    std::string refused(const conv_options& o, const prepare_options& g = {}) {
         const auto prepared = prepare(filter, o, g);
         const status direct = conv2d(filter, in, out, o, {}, g);
         if (!prepared) {
@@ -76,8 +76,10 @@ TEST_CASE("a prepared filter tells its shape, options, output and kernel") {
     CHECK(*f.w.output_shape(5, 6) == extent(5, 6));
     CHECK_FALSE(f.w.output_shape(0, 0));
     CHECK(std::string(f.w.kernel_name()).rfind("dot", 0) == 0);
-    CHECK(std::string(prepare(f.filter, {}, {.kernels = family::shift_add})->kernel_name())
-              .rfind("shift_add", 0) == 0);
+    CHECK(
+        std::string(prepare<std::uint8_t, family::any>(f.filter, {}, {.kernels = family::shift_add})
+                        ->kernel_name())
+            .rfind("shift_add", 0) == 0);
 }
 
 TEST_CASE("float groups meet the scale of their own channels") {
@@ -129,7 +131,8 @@ TEST_CASE("threads of the host give the same bits, however many") {
             for (auto& v : x)
                 v = static_cast<std::uint8_t>(r.below(1u << l.bits));
             const image_view<const std::uint8_t> in{x, 2, 7, 5, channels};
-            const auto w = *prepare(filter, o, {.kernels = kernels, .activation_bits = l.bits});
+            const auto w = *prepare<std::uint8_t, family::any>(
+                filter, o, {.kernels = kernels, .activation_bits = l.bits});
             const extent out = *w.output_shape(7, 5);
             ints expected(2 * out.height * out.width * l.shape.out_channels);
             reference::conv2d<int, std::uint8_t, std::int32_t>(
@@ -196,8 +199,8 @@ TEST_CASE("options out of range are refused by name, and nothing is written") {
     CHECK(f.refused({.padding = 1, .padding_value = -1}) == "padding_value");
     CHECK(f.refused({.padding = 1, .padding_value = 64}, {.activation_bits = 6}) ==
           "padding_value");
-    CHECK(f.refused({.padding = 1}, {.activation_bits = 0}) == "geometry.activation_bits");
-    CHECK(f.refused({.padding = 1}, {.activation_bits = 9}) == "geometry.activation_bits");
+    CHECK(f.refused({.padding = 1}, {.activation_bits = 0}) == "options.activation_bits");
+    CHECK(f.refused({.padding = 1}, {.activation_bits = 9}) == "options.activation_bits");
     const auto argument = [](const auto& r) -> std::string {
         return r ? "none" : r.error().argument;
     };
@@ -208,14 +211,14 @@ TEST_CASE("options out of range are refused by name, and nothing is written") {
           "padding_value");
     CHECK(argument(prepare<float>(f.filter, {.padding_value = 1000})) == "none");
     CHECK(f.refused({.padding = 1, .padding_value = 0}, {.activation_bits = 9}) ==
-          "geometry.activation_bits");
+          "options.activation_bits");
 }
 
 TEST_CASE("filters that no kernel serves are refused") {
     const auto depthwise = *pack_filter<int8_weights>(std::vector<int>(27, 1), {3, 3, 3, 1});
     const auto code = [](const auto& r) { return r ? errc::ok : r.error().code; };
-    CHECK(code(prepare(depthwise, {.groups = 3}, {.kernels = family::shift_add})) ==
-          errc::unsupported);
+    CHECK(code(prepare<std::uint8_t, family::any>(
+              depthwise, {.groups = 3}, {.kernels = family::shift_add})) == errc::unsupported);
     CHECK(code(prepare(depthwise, {.groups = 3})) == errc::ok);
     const auto depth = static_cast<std::size_t>(max_depth<shift5, std::uint8_t>());
     const auto deep = [&](std::size_t columns) {

@@ -66,8 +66,8 @@ void add_products(test::digest& d, family f) {
     for (const std::size_t m : {1u, 7u, 70u})
         for (const std::size_t n : {1u, 3u, 30u}) {
             const std::size_t k = 1 + r.below(200);
-            const auto w = prepare<X, Arch>(*pack<F>(test::random_weights<F>(r, m * k), m, k),
-                                            {.columns = n, .kernels = f});
+            const auto w = prepare<X, family::any, Arch>(
+                *pack<F>(test::random_weights<F>(r, m * k), m, k), {.batch = n, .kernels = f});
             REQUIRE(w);
             const auto x = activations<X>(r, n * k);
             const epilogue_memory fused(r, m, n * m);
@@ -101,8 +101,8 @@ void add_convolutions(test::digest& d, family f) {
          image_order::nhwc}};
     for (const layer& l : layers) {
         const auto weights = test::random_weights<F>(r, l.shape.out_channels * l.shape.columns());
-        const auto w =
-            prepare<X, Arch>(*pack_filter<F>(weights, l.shape), l.options, {.kernels = f});
+        const auto w = prepare<X, family::any, Arch>(*pack_filter<F>(weights, l.shape), l.options,
+                                                     {.kernels = f, .any_order = true});
         REQUIRE(w);
         const std::size_t channels = l.shape.in_channels * l.options.groups;
         const extent out = *w->output_shape(7, 8);

@@ -125,7 +125,8 @@ TEST_CASE("outputs of every type are finish of the exact sum") {
             const auto x = random_activations<X>(r, n * k);
             for (const family f : {family::dot, family::shift_add})
                 for (const std::size_t columns : {std::size_t{1}, std::size_t{64}}) {
-                    const auto w = prepare<X, Arch>(packed, {.columns = columns, .kernels = f});
+                    const auto w =
+                        prepare<X, family::any, Arch>(packed, {.batch = columns, .kernels = f});
                     REQUIRE(w);
                     for (const epilogue& e : epilogues) {
                         bytes y(n * m);
@@ -183,7 +184,7 @@ TEST_CASE("float activations meet the real weights: exponent offset and scale in
             weights, m, k, {.exponent_offset = -3, .scale = std::span(scale).first(scales)});
         REQUIRE(packed);
         for (const family f : {family::dot, family::shift_add}) {
-            const auto w = prepare<float>(*packed, {.kernels = f});
+            const auto w = prepare<float, family::any>(*packed, {.kernels = f});
             REQUIRE(w);
             std::vector<float> y(n * m);
             REQUIRE(matmul(*w, x, y, float_epilogue{.bias = bias}));
@@ -211,7 +212,8 @@ TEST_CASE("threads of the host give the same bits, however many") {
             const auto expected = finished<std::int8_t>(weights, x, m, k, n, e);
             for (const family f : {family::dot, family::shift_add})
                 for (const std::size_t workers : {1u, 2u, 3u, 5u}) {
-                    const auto w = *prepare<std::int8_t>(packed, {.columns = n, .kernels = f});
+                    const auto w =
+                        *prepare<std::int8_t, family::any>(packed, {.batch = n, .kernels = f});
                     const test::thread_executor threads{workers};
                     std::vector<std::int8_t> y(n * m);
                     auto scratch = *buffer<std::byte>::make(scratch_bytes(w, n, workers));
@@ -234,7 +236,7 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
         for (const std::size_t columns : {std::size_t{1}, n, std::size_t{64}})
             for (const auto where : {test::side::lower, test::side::upper})
                 for (std::size_t shift = 0; shift < 64; shift += 9) {
-                    const geometry g{.columns = columns, .kernels = f};
+                    const prepare_options g{.batch = columns, .kernels = f};
                     const auto needed = prepared_bytes(packed, g);
                     REQUIRE(needed);
                     const auto at = [&](test::guarded_memory& memory, std::size_t size) {
@@ -260,7 +262,7 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
                     REQUIRE(matmul(*w, in, out, {}, scratch));
                     CHECK(y == expected);
 
-                    const auto all = packed_scratch_bytes<std::uint8_t>(packed, n, g);
+                    const auto all = packed_scratch_bytes<std::uint8_t, family::any>(packed, n, g);
                     REQUIRE(all);
                     const auto both = at(scratch_memory, *all);
                     std::memset(both.data(), 0xff, both.size());
@@ -378,7 +380,7 @@ TEST_CASE("depth is refused exactly where a row's own sum could overflow") {
             // So may activations of fewer bits, up to their own bound.
             for (const int bits : {6, 4}) {
                 const auto narrow = static_cast<std::size_t>(max_depth<F, X>(bits));
-                const geometry g{.activation_bits = bits};
+                const prepare_options g{.activation_bits = bits};
                 const auto at = [&](std::size_t k) {
                     return *pack<F>(std::vector<int>(k, F::max_value), 1, k);
                 };
@@ -402,11 +404,15 @@ TEST_CASE("preparing what no kernel serves is refused") {
     const auto eight = *pack<int8_weights>(std::vector<int>{1, 2, 4}, 1, 3);
     CHECK(prepare(packed, {.activation_bits = 0}).error().code == errc::bad_option);
     CHECK(prepare(packed, {.activation_bits = 9}).error().code == errc::bad_option);
-    CHECK(prepare(eight, {.kernels = family::shift_add}).error().code == errc::unsupported);
-    CHECK(prepare<float>(eight, {.kernels = family::shift_add}).error().code == errc::unsupported);
+    CHECK(prepare<std::uint8_t, family::any>(eight, {.kernels = family::shift_add}).error().code ==
+          errc::unsupported);
+    CHECK(prepare<float, family::any>(eight, {.kernels = family::shift_add}).error().code ==
+          errc::unsupported);
     std::vector<std::byte> memory(1 << 16);
-    CHECK_FALSE(prepare_into(eight, {.kernels = family::shift_add}, memory));
-    CHECK_FALSE(packed_scratch_bytes<std::uint8_t>(eight, 1, {.kernels = family::shift_add}));
+    CHECK_FALSE(
+        prepare_into<std::uint8_t, family::any>(eight, {.kernels = family::shift_add}, memory));
+    CHECK_FALSE(
+        packed_scratch_bytes<std::uint8_t, family::any>(eight, 1, {.kernels = family::shift_add}));
     const bytes x(3);
     ints y(1, 77);
     CHECK_FALSE(matmul(eight, matrix_view<const std::uint8_t>(x, 1, 3),
@@ -418,7 +424,9 @@ TEST_CASE("preparing what no kernel serves is refused") {
 TEST_CASE("a kernel says what family it is of") {
     const auto packed = *pack<shift3>(std::vector<int>{1, 2, 4}, 1, 3);
     const auto name = [&](family f, std::size_t columns) {
-        return std::string(prepare(packed, {.columns = columns, .kernels = f})->kernel_name());
+        return std::string(
+            prepare<std::uint8_t, family::any>(packed, {.batch = columns, .kernels = f})
+                ->kernel_name());
     };
     for (const std::size_t columns : {1u, 8u, 64u, 1000u}) {
         CHECK(name(family::dot, columns).rfind("dot", 0) == 0);
@@ -431,7 +439,7 @@ TEST_CASE("an empty product is done at once, however many columns it claims") {
     const auto packed = *pack<shift3>(std::vector<int>(), 0, 0);
     test::integer_activations::each([&]<class X>() {
         for (const family f : {family::dot, family::shift_add}) {
-            const auto w = *prepare<X>(packed, {.columns = 1, .kernels = f});
+            const auto w = *prepare<X, family::any>(packed, {.batch = 1, .kernels = f});
             CHECK(matmul(w, matrix_view<const X>({}, huge, 0),
                          matrix_view<std::int32_t>({}, huge, 0)));
             CHECK(matmul(w, matrix_view<const X>(), matrix_view<std::int32_t>()));

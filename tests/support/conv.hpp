@@ -134,8 +134,9 @@ private:
         Archs::each([&]<class Arch>() {
             for (const family kernels : families)
                 for (const std::size_t columns : column_hints) {
-                    const geometry g{columns, kernels, c.activation_bits};
-                    const auto w = prepare<X, Arch>(*packed, o, g);
+                    const prepare_options g{columns, kernels, c.activation_bits,
+                                            c.in_order == image_order::nchw || columns == 1};
+                    const auto w = prepare<X, family::any, Arch>(*packed, o, g);
                     if (!w) {
                         if (w.error().code != errc::unsupported || F::is_shift ||
                             kernels != family::shift_add)

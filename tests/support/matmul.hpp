@@ -183,8 +183,8 @@ private:
 
     template <class Arch>
     void check_kernel(const packed_matrix<F>& packed, std::span<const X> x, const product_shape& s,
-                      const geometry& g, side where, bool rounds) {
-        const auto bytes = prepared_bytes<X, Arch>(packed, g);
+                      const prepare_options& g, side where, bool rounds) {
+        const auto bytes = prepared_bytes<X, family::any, Arch>(packed, g);
         if (!bytes) {
             // The one combination that no kernel serves.
             if (bytes.error().code != errc::unsupported || g.kernels != family::shift_add ||
@@ -192,7 +192,8 @@ private:
                 note("prepare: " + bytes.error().message(), Arch::name, s);
             return;
         }
-        const auto w = prepare_into<X, Arch>(packed, g, w_memory_.take<std::byte>(*bytes, where));
+        const auto w =
+            prepare_into<X, family::any, Arch>(packed, g, w_memory_.take<std::byte>(*bytes, where));
         if (too_deep_) {
             if (w || w.error().code != errc::depth_exceeded)
                 note("prepare_into: sums that could overflow are accepted", Arch::name, s);

@@ -12,6 +12,7 @@
 #include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/interleave.hpp>
 
@@ -277,6 +278,21 @@ private:
             finish(p + i, total[i]);
         }
     }
+};
+
+template <weight_format F, activation X, architecture Arch>
+struct dot_bytes_depthwise {
+    static constexpr const char* name = "dot_bytes_depthwise";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr connection kind = connection::depthwise;
+    static constexpr bool exists = has_depthwise_bytes<F, X, Arch>;
+    static constexpr rank_range ranks{0, 400};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        return r.kind() == kind && depthwise_bytes<F, X, Arch>::serves(r.shape, r.options)
+                   ? ranks.most
+                   : 0;
+    }
+    static auto loop() { return std::type_identity<depthwise_bytes<F, X, Arch>>{}; }
 };
 
 } // namespace s3::kernel

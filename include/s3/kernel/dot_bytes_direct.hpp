@@ -11,6 +11,7 @@
 #include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/arch.hpp>
 
@@ -382,6 +383,47 @@ private:
         }
         std::fill_n(to, (wanted - before - inside) * channels, pad);
     }
+};
+
+/// Serves where pointers to the taps of each pixel cost more than tiles of a line, the last of
+/// which is seldom full, and decoded weights and a staged band stay in the cache.
+template <weight_format F, activation X, architecture Arch>
+struct dot_bytes_direct {
+    static constexpr const char* name = "dot_bytes_direct";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr connection kind = connection::dense;
+    static constexpr bool exists = has_window<F, X, Arch>;
+    static constexpr rank_range ranks{0, 150};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        const filter_shape& f = r.shape;
+        const conv_options& o = r.options;
+        const bool pointwise = f.height * f.width == 1;
+        const bool short_lines = o.stride.width > 1 && r.batch < 64;
+        const bool few_channels = std::min(f.in_channels, f.out_channels) < 64;
+        return (pointwise ? !short_lines : few_channels || f.height == 1) && r.product == family &&
+                       o.groups == 1 && (o.dilation.width == 1 || f.width == 1) &&
+                       f.columns() != 0 && f.out_channels != 0 &&
+                       f.columns() <= (std::size_t{1} << 18) / f.out_channels &&
+                       saturating_mul(o.stride.width, f.height * f.in_channels) <= 2048
+                   ? ranks.most
+                   : 0;
+    }
+    static auto loop() { return std::type_identity<window<F, X, Arch>>{}; }
+};
+
+/// The same on vectors of half the size, for filters whose output channels would leave half of a
+/// whole vector empty.
+template <weight_format F, activation X, architecture Arch>
+struct dot_bytes_direct_half : dot_bytes_direct<F, X, Arch> {
+    using whole = dot_bytes_direct<F, X, Arch>;
+    using half = simd::half<Arch>;
+    static constexpr const char* name = "dot_bytes_direct_half";
+    static constexpr bool exists = has_window<F, X, half>;
+    static constexpr rank_range ranks{0, 200};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        return whole::rank(r) != 0 && r.shape.out_channels <= simd::width32<half> ? ranks.most : 0;
+    }
+    static auto loop() { return std::type_identity<window<F, X, half>>{}; }
 };
 
 } // namespace s3::kernel

@@ -7,7 +7,9 @@
 // of products is at most 2·255·max|w|, so `widen_every` of them add up in 16 bits.
 
 #include <s3/kernel/parts/decode.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
 #include <s3/kernel/parts/planes.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/simd/bytes.hpp>
 
 #include <algorithm>
@@ -80,6 +82,17 @@ struct byte_dot {
         else
             return simd::lookup<F, layout::bit_of(Step), Arch>(v);
     }
+};
+
+/// The fastest product wherever bytes have dot products, which others are measured against.
+template <weight_format F, activation X, architecture Arch>
+struct dot_bytes_panels {
+    static constexpr const char* name = "dot_bytes_panels";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr bool exists = std::integral<X> && simd::has_bytes<Arch> && F::max_value <= 127;
+    static constexpr rank_range ranks{100, 100};
+    static constexpr int rank(const product_request&) noexcept { return ranks.most; }
+    static auto loop() { return std::type_identity<tile<byte_dot<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

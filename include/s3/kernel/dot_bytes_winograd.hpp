@@ -11,6 +11,7 @@
 
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/register_tile.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 
 namespace s3::kernel {
@@ -260,6 +261,25 @@ private:
             }
         }
     }
+};
+
+/// Does 16 products for 36, but transforms; that pays from 64 channels on.
+template <weight_format F, activation X, architecture Arch>
+struct dot_bytes_winograd {
+    static constexpr const char* name = "dot_bytes_winograd";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr connection kind = connection::dense;
+    static constexpr bool exists = std::is_same_v<X, std::uint8_t> && has_winograd<F, Arch>;
+    static constexpr rank_range ranks{0, 250};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        const conv_options& o = r.options;
+        return r.activation_bits <= 6 && r.shape.height == 3 && r.shape.width == 3 &&
+                       o.stride == extent(1) && o.dilation == extent(1) && o.groups == 1 &&
+                       r.shape.in_channels >= 64 && r.shape.out_channels >= 64
+                   ? ranks.most
+                   : 0;
+    }
+    static auto loop() { return std::type_identity<winograd<F, Arch>>{}; }
 };
 
 } // namespace s3::kernel

@@ -6,6 +6,7 @@
 
 #include <s3/format/activation.hpp>
 #include <s3/format/shift.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 
 #include <cstdint>
@@ -107,6 +108,19 @@ private:
             to += value == 0 ? sum{0} : value > 0 ? v : -v;
         }
     }
+};
+
+template <weight_format F, activation X, architecture Arch>
+struct dot_words_depthwise {
+    static constexpr const char* name = "dot_words_depthwise";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr connection kind = connection::depthwise;
+    static constexpr bool exists = std::integral<X>;
+    static constexpr rank_range ranks{300, 300};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        return r.kind() == kind ? ranks.most : 0;
+    }
+    static auto loop() { return std::type_identity<depthwise<F, X, false>>{}; }
 };
 
 } // namespace s3::kernel

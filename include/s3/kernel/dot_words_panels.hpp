@@ -4,7 +4,9 @@
 // exact.
 
 #include <s3/kernel/parts/decode.hpp>
+#include <s3/kernel/parts/panel_product.hpp>
 #include <s3/kernel/parts/planes.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/simd/floats.hpp>
 
 #include <limits>
@@ -63,6 +65,20 @@ struct word_dot {
             return simd::lookup_float<F, Arch>(bit == 0 ? v : v >> bit);
         else
             return simd::to_float(simd::as<std::int32_t>(decode_word<F, Arch, bit>(v)));
+    }
+};
+
+/// The product of floats, and of integers where bytes have no dot products.
+template <weight_format F, activation X, architecture Arch>
+struct dot_words_panels {
+    static constexpr const char* name = "dot_words_panels";
+    static constexpr s3::family family = s3::family::dot;
+    static constexpr bool exists = true;
+    static constexpr rank_range ranks{95, 95};
+    static constexpr int rank(const product_request&) noexcept { return ranks.most; }
+    static auto loop() {
+        using lane = std::conditional_t<std::is_same_v<X, float>, float, std::uint32_t>;
+        return std::type_identity<tile<word_dot<F, Arch, lane>>>{};
     }
 };
 

@@ -10,6 +10,7 @@
 // the layout has two fields; rows of the first half of a vector lie in its even bytes.
 
 #include <s3/kernel/parts/permute.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/simd/bytes.hpp>
 
 #include <bit>
@@ -159,5 +160,27 @@ private:
 
 template <shift_weight_format F, class Arch>
 using nibble = permuted<nibble_unit<F, Arch>>;
+
+/// For batches too small to fill the lanes of tables, and not as fast as 16-bit permutations.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_bytes_shuffle {
+    static constexpr const char* name = "shift_add_bytes_shuffle";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr bool exists = [] {
+        if constexpr (F::is_shift)
+            return std::integral<X> && has_nibble<Arch> && F::bits <= 4;
+        else
+            return false;
+    }();
+    /// Whether it may beat the multiplier.
+    static constexpr bool may_win = std::is_same_v<F, ternary> && !simd::has_quad_dot<Arch>;
+    static constexpr rank_range ranks{60, may_win&& Arch::vector_bytes < 32 ? 110 : 65};
+    static constexpr int rank(const product_request& r) noexcept {
+        if (r.batch >= 16)
+            return 60;
+        return may_win && r.batch >= Arch::vector_bytes / 2 && r.rows >= 256 ? 110 : 65;
+    }
+    static auto loop() { return std::type_identity<nibble<F, Arch>>{}; }
+};
 
 } // namespace s3::kernel

@@ -9,6 +9,7 @@
 // bits may be staged as x ^ 8.
 
 #include <s3/kernel/parts/tabulate.hpp>
+#include <s3/kernel/seams.hpp>
 
 namespace s3::kernel {
 
@@ -137,5 +138,24 @@ private:
 template <shift_weight_format F, class Arch,
           std::size_t Group = Arch::vector_bytes<64 ? 4 : 3> using byte_table =
               tabulated<byte_table_unit<F, Arch, Group>>;
+
+/// Beats the multiplier from 64 rows on, where a vector of activations is half full.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_bytes_table {
+    static constexpr const char* name = "shift_add_bytes_table";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr bool exists = std::integral<X> && std::is_same_v<F, ternary> &&
+                                   Arch::vector_bytes >= 16 &&
+                                   std::endian::native == std::endian::little;
+    static constexpr rank_range ranks{0, simd::has_bytes<Arch> ? 160 : 90};
+    static constexpr int rank(const product_request& r) noexcept {
+        if (r.activation_bits > 4)
+            return 0;
+        if (r.batch < Arch::vector_bytes / 2)
+            return 5;
+        return simd::has_bytes<Arch> && r.rows >= 64 ? 160 : 90;
+    }
+    static auto loop() { return std::type_identity<byte_table<F, Arch>>{}; }
+};
 
 } // namespace s3::kernel

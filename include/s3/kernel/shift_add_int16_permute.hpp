@@ -12,6 +12,7 @@
 // 4 bits of the three, from the first up, give two more, so that none is wasted.
 
 #include <s3/kernel/parts/permute.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/simd/lane_shift.hpp>
 #include <s3/simd/permute.hpp>
 #include <s3/simd/widen.hpp>
@@ -208,5 +209,28 @@ private:
 
 template <shift_weight_format F, class Arch>
 using pair = permuted<pair_unit<F, Arch>>;
+
+/// Beats the multiplier for ternary weights: from 256 rows on, where bytes have no four-way dot
+/// product, and where they have, from 2048 on.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_int16_permute {
+    static constexpr const char* name = "shift_add_int16_permute";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr bool exists = [] {
+        if constexpr (F::is_shift)
+            return std::integral<X> && has_pair<Arch> && F::bits <= 3;
+        else
+            return false;
+    }();
+    static constexpr bool is_ternary = std::is_same_v<F, ternary>;
+    static constexpr rank_range ranks{80, is_ternary ? 130 : 80};
+    static constexpr int rank(const product_request& r) noexcept {
+        return is_ternary && r.batch >= Arch::vector_bytes / 2 &&
+                       r.rows >= (simd::has_quad_dot<Arch> ? 2048 : 256)
+                   ? 130
+                   : 80;
+    }
+    static auto loop() { return std::type_identity<pair<F, Arch>>{}; }
+};
 
 } // namespace s3::kernel

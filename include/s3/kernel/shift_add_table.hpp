@@ -11,6 +11,7 @@
 // widened to int32 once per segment), else uint32 (modulo 2^32), or float.
 
 #include <s3/kernel/parts/tabulate.hpp>
+#include <s3/kernel/seams.hpp>
 
 namespace s3::kernel {
 
@@ -140,5 +141,41 @@ private:
 
 template <shift_weight_format F, class Arch, class Lane, std::size_t Group = group_size<F, Arch>>
 using table = tabulated<table_unit<F, Arch, Lane, Group>>;
+
+/// Beats the multiplier, where a vector of activations is half full, for ternary weights: from 256
+/// rows on, where bytes have no four-way dot product, and of floats from 128 on; for floats times
+/// 3-bit weights from 1024 rows on. A table costs as much as some hundred rows to build, and leaves
+/// lanes empty for small batches.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_table {
+    static constexpr const char* name = "shift_add_table";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr bool exists = F::is_shift;
+    static constexpr bool floats = std::is_same_v<X, float>;
+    /// From how many rows on it beats the multiplier; 0 for never.
+    static constexpr std::size_t wins_from = [] {
+        if constexpr (!simd::has_bytes<Arch>)
+            return 0;
+        else if constexpr (std::is_same_v<F, ternary>)
+            return floats ? 128 : simd::has_quad_dot<Arch> ? 0 : 256;
+        else
+            return floats && std::is_same_v<F, shift3> ? 1024 : 0;
+    }();
+    static constexpr rank_range ranks{10, wins_from != 0 ? 120 : 70};
+    static constexpr int rank(const product_request& r) noexcept {
+        const std::size_t half_full =
+            std::max<std::size_t>(Arch::vector_bytes / 2, floats ? 0 : 16);
+        if (wins_from != 0 && r.rows >= wins_from && r.batch >= half_full)
+            return 120;
+        return r.batch >= 16 ? 70 : 10;
+    }
+    static auto loop() {
+        // 16 bits where the sums of some groups fit them.
+        using lane =
+            std::conditional_t<floats, float,
+                               std::conditional_t<F::bits <= 3, std::int16_t, std::uint32_t>>;
+        return std::type_identity<table<F, Arch, lane>>{};
+    }
+};
 
 } // namespace s3::kernel

@@ -8,7 +8,9 @@
 
 #include <s3/format/activation.hpp>
 #include <s3/format/shift.hpp>
+#include <s3/kernel/dot_words_depthwise.hpp>
 #include <s3/kernel/parts/pixels.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/simd/lane_shift.hpp>
 #include <s3/simd/widen.hpp>
@@ -140,6 +142,25 @@ private:
         }
         S3_UNROLL_FOR(std::size_t p = 0; p < pixels; ++p)
             simd::store<Arch>(sums + p * f.padded(), simd::as<std::int32_t>(total[p]));
+    }
+};
+
+/// By vectors, where lanes can be shifted one by one, else by plain loops.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_words_depthwise {
+    static constexpr const char* name = "shift_add_words_depthwise";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr connection kind = connection::depthwise;
+    static constexpr bool exists = F::is_shift && std::integral<X>;
+    static constexpr rank_range ranks{200, 200};
+    static constexpr int rank(const convolution_request& r) noexcept {
+        return r.kind() == kind ? ranks.most : 0;
+    }
+    static auto loop() {
+        if constexpr (has_depthwise_shift<F, X, Arch>)
+            return std::type_identity<depthwise_shift<F, X, Arch>>{};
+        else
+            return std::type_identity<depthwise<F, X, true>>{};
     }
 };
 

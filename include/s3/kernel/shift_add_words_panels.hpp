@@ -5,6 +5,7 @@
 //   bits 0…4 the shift, bit 30 "not zero", bit 31 "negative".
 
 #include <s3/kernel/dot_words_panels.hpp>
+#include <s3/kernel/seams.hpp>
 
 namespace s3::kernel {
 
@@ -49,6 +50,17 @@ struct word_shift_add {
         const word shift = (magnitude + constant(31)) & constant(31);
         return shift | present | negative;
     }
+};
+
+/// What shifts where no look-up serves.
+template <weight_format F, activation X, architecture Arch>
+struct shift_add_words_panels {
+    static constexpr const char* name = "shift_add_words_panels";
+    static constexpr s3::family family = s3::family::shift_add;
+    static constexpr bool exists = F::is_shift && std::integral<X>;
+    static constexpr rank_range ranks{40, 40};
+    static constexpr int rank(const product_request&) noexcept { return ranks.most; }
+    static auto loop() { return std::type_identity<tile<word_shift_add<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

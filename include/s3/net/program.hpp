@@ -34,7 +34,7 @@ template <class Formats, class Arch>
 struct prepared_any;
 template <weight_format... F, class Arch>
 struct prepared_any<formats<F...>, Arch> {
-    using type = std::variant<prepared_filter<F, std::uint8_t, Arch>...>;
+    using type = std::variant<prepared_filter<F, std::uint8_t, Arch, family::any>...>;
 };
 
 template <class Formats, class Arch>
@@ -94,14 +94,16 @@ private:
     template <class G, architecture A>
     friend result<program<G, A>> prepare(const model&, const program_options&);
 
-    result<convolution_step> prepare_convolution(const convolution& l, const geometry& g) const {
+    result<convolution_step> prepare_convolution(const convolution& l,
+                                                 const prepare_options& g) const {
         return std::visit(
             [&]<weight_format F>(const packed_filter<F>& filter) -> result<convolution_step> {
                 if constexpr (Formats::template has<F>) {
-                    geometry fitting = g;
+                    prepare_options fitting = g;
                     if (!F::is_shift && g.kernels == family::shift_add)
                         fitting.kernels = family::automatic;
-                    auto prepared = s3::prepare<std::uint8_t, Arch>(filter, l.options, fitting);
+                    auto prepared =
+                        s3::prepare<std::uint8_t, family::any, Arch>(filter, l.options, fitting);
                     if (!prepared)
                         return prepared.error();
                     return convolution_step{l.input,    *std::move(prepared),
@@ -144,10 +146,9 @@ result<program<Formats, Arch>> prepare(const model& m, const program_options& op
             continue;
         }
         const value_info& out = m.values[i + 1];
-        const geometry g{.columns = saturating_mul(options.batch, out.height * out.width),
-                         .kernels = options.kernels,
-                         .activation_bits = m.values[conv->input].bits,
-                         .nhwc_only = true};
+        const prepare_options g{.batch = saturating_mul(options.batch, out.height * out.width),
+                                .kernels = options.kernels,
+                                .activation_bits = m.values[conv->input].bits};
         auto prepared = p.prepare_convolution(*conv, g);
         if (!prepared)
             return prepared.error().at(i);

@@ -14,23 +14,24 @@
 namespace s3 {
 
 /// Bytes of scratch for images of this output size.
-template <weight_format F, activation X, architecture Arch>
-[[nodiscard]] std::size_t scratch_bytes(const prepared_filter<F, X, Arch>& w, std::size_t batch,
-                                        const extent& out, std::size_t workers = 1) {
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
+[[nodiscard]] std::size_t scratch_bytes(const prepared_filter<F, X, Arch, Choice>& w,
+                                        std::size_t batch, const extent& out,
+                                        std::size_t workers = 1) {
     const std::size_t pixels = saturating_mul(batch, saturating_mul(out.height, out.width));
     if (pixels == 0 || w.shape().out_channels == 0)
         return 0;
     std::size_t bytes = w.groups().empty() ? 0 : scratch_bytes(w.groups()[0], pixels, workers);
-    prepared_filter<F, X, Arch>::direct_kernels::visit(w.direct(), [&](auto k, const auto& filter) {
+    w.visit_direct([&](auto k, const auto& filter) {
         const std::size_t each = decltype(k)::type::scratch_bytes(filter) + 63;
         bytes = std::max(bytes, saturating_mul(workers, each / 64 * 64) + 63);
     });
     return bytes;
 }
 
-template <weight_format F, activation X, architecture Arch, output<X> Y,
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
+status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<const X>& x,
               const image_view<Y>& y, const epilogue_for<X>& e, std::span<std::byte> scratch,
               Executor ex = {}) {
     const filter_shape& f = w.shape();
@@ -54,7 +55,7 @@ status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x
         return error(errc::shape_mismatch, "y.width").got(y.width).needs(out->width);
     if (y.channels != f.out_channels)
         return error(errc::shape_mismatch, "y.channels").got(y.channels).needs(f.out_channels);
-    if (x.order != image_order::nhwc && w.prepared_for().nhwc_only)
+    if (x.order != image_order::nhwc && !w.prepared_for().any_order)
         return error(errc::unsupported, "image.order");
     if constexpr (std::integral<X>) {
         if (auto s = check<Y>(e, f.out_channels, y.size()); !s)
@@ -86,42 +87,39 @@ status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x
             return detail::float_store<Arch>{y.data.data(), map, e, real_scale};
         }
     };
-    bool done = false;
     // A direct kernel's rows are all channels: they share one real scale per channel, or none.
-    if (x.order == image_order::nhwc && std::integral<X>)
-        prepared_filter<F, X, Arch>::direct_kernels::visit(
-            w.direct(), [&](auto k, const auto& filter) {
-                using kernel = typename decltype(k)::type;
-                const std::size_t units = kernel::units(x.batch, *out);
-                const std::size_t workers = ex.concurrency();
-                const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
-                const std::size_t each = (kernel::scratch_bytes(filter) + 63) / 64 * 64;
-                std::byte* base = detail::align_up(scratch.data());
-                ex.run(tasks, [&](std::size_t t, std::size_t worker) {
-                    kernel::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,
-                                sink(0, {}, nullptr), base + worker * each);
-                });
-                done = true;
+    const bool done =
+        x.order == image_order::nhwc && w.visit_direct([&](auto k, const auto& filter) {
+            using loop = typename decltype(k)::type;
+            const std::size_t units = loop::units(x.batch, *out);
+            const std::size_t workers = ex.concurrency();
+            const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
+            const std::size_t each = (loop::scratch_bytes(filter) + 63) / 64 * 64;
+            std::byte* base = detail::align_up(scratch.data());
+            ex.run(tasks, [&](std::size_t t, std::size_t worker) {
+                loop::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,
+                          sink(0, {}, nullptr), base + worker * each);
             });
+        });
     const auto order = detail::pixel_order::by_edges(x.height, x.width, f, o, *out);
     const std::size_t rows = f.out_channels / o.groups;
     for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g) {
         const auto& group = w.groups()[g];
         group.visit([&](auto k) {
-            using kernel = typename decltype(k)::type;
-            const detail::gather<kernel::zero_point, X> source{x,    f, o, *out, g * f.in_channels,
-                                                               order};
-            detail::run<kernel>(group.panels(), pixels, source,
-                                sink(g * rows, group.real_scale(), &order), scratch, ex);
+            using loop = typename decltype(k)::type;
+            const detail::gather<loop::zero_point, X> source{x,    f, o, *out, g * f.in_channels,
+                                                             order};
+            detail::run<loop>(group.panels(), pixels, source,
+                              sink(g * rows, group.real_scale(), &order), scratch, ex);
         });
     }
     return {};
 }
 
 /// The same with scratch memory allocated for this call.
-template <weight_format F, activation X, architecture Arch, output<X> Y,
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x,
+status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<const X>& x,
               const image_view<Y>& y, const epilogue_for<X>& e = {}, Executor ex = {}) {
     const auto out = w.output_shape(x.height, x.width);
     if (!out)
@@ -133,10 +131,12 @@ status conv2d(const prepared_filter<F, X, Arch>& w, const image_view<const X>& x
 }
 
 /// From packed weights: prepares and allocates for this call.
-template <architecture Arch = arch::native, weight_format F, activation X, output<X> Y>
+template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
+          weight_format F, activation X, output<X> Y>
 status conv2d(const packed_filter<F>& filter, const image_view<const X>& x, const image_view<Y>& y,
-              const conv_options& options, const epilogue_for<X>& e = {}, const geometry& g = {}) {
-    const auto prepared = prepare<X, Arch>(filter, options, g);
+              const conv_options& options, const epilogue_for<X>& e = {}, prepare_options o = {}) {
+    o.any_order = x.order != image_order::nhwc;
+    const auto prepared = prepare<X, Choice, Arch>(filter, options, o);
     if (!prepared)
         return prepared.error();
     return conv2d(*prepared, x, y, e);

@@ -20,9 +20,9 @@ concept output = std::same_as<Y, float> ||
                           std::same_as<Y, std::int8_t>));
 
 /// Bytes of scratch for `columns` activation vectors and `workers` threads.
-template <weight_format F, activation X, architecture Arch>
-[[nodiscard]] std::size_t scratch_bytes(const prepared_matrix<F, X, Arch>& w, std::size_t columns,
-                                        std::size_t workers = 1) {
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
+[[nodiscard]] std::size_t scratch_bytes(const prepared_matrix<F, X, Arch, Choice>& w,
+                                        std::size_t columns, std::size_t workers = 1) {
     if (w.rows() == 0)
         return 0;
     return 63 + saturating_mul(workers, w.visit([&](auto k) {
@@ -30,10 +30,11 @@ template <weight_format F, activation X, architecture Arch>
            }));
 }
 
-template <weight_format F, activation X, architecture Arch, output<X> Y,
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matrix_view<Y> y,
-              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X> x,
+              matrix_view<Y> y, const epilogue_for<X>& e, std::span<std::byte> scratch,
+              Executor ex = {}) {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -61,24 +62,24 @@ status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matr
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
     const detail::output_map map{.image = y.stride};
     w.visit([&](auto k) {
-        using kernel = typename decltype(k)::type;
-        const detail::row_source<kernel::zero_point, X> source{x};
+        using loop = typename decltype(k)::type;
+        const detail::row_source<loop::zero_point, X> source{x};
         if constexpr (std::integral<X>)
-            detail::run<kernel>(w.panels(), x.rows, source,
-                                detail::integer_store<Arch, Y>{y.data.data(), map, e}, scratch, ex);
+            detail::run<loop>(w.panels(), x.rows, source,
+                              detail::integer_store<Arch, Y>{y.data.data(), map, e}, scratch, ex);
         else
-            detail::run<kernel>(w.panels(), x.rows, source,
-                                detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()},
-                                scratch, ex);
+            detail::run<loop>(w.panels(), x.rows, source,
+                              detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()},
+                              scratch, ex);
     });
     return {};
 }
 
 /// The same with scratch memory allocated for this call.
-template <weight_format F, activation X, architecture Arch, output<X> Y,
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matrix_view<Y> y,
-              const epilogue_for<X>& e = {}, Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X> x,
+              matrix_view<Y> y, const epilogue_for<X>& e = {}, Executor ex = {}) {
     auto scratch = buffer<std::byte>::make(scratch_bytes(w, x.rows, ex.concurrency()));
     if (!scratch)
         return scratch.error();
@@ -86,12 +87,13 @@ status matmul(const prepared_matrix<F, X, Arch>& w, matrix_view<const X> x, matr
 }
 
 /// The same on plain spans: N is what x holds.
-template <weight_format F, activation X, architecture Arch, class XRange, class YRange>
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, class XRange,
+          class YRange>
 requires requires(const XRange& x, YRange& y) {
     std::span<const X>(x);
     std::span(y);
 }
-status matmul(const prepared_matrix<F, X, Arch>& w, const XRange& x, YRange&& y,
+status matmul(const prepared_matrix<F, X, Arch, Choice>& w, const XRange& x, YRange&& y,
               const epilogue_for<X>& e = {}) {
     using Y = typename decltype(std::span(y))::element_type;
     const std::span<const X> in(x);
@@ -107,26 +109,30 @@ status matmul(const prepared_matrix<F, X, Arch>& w, const XRange& x, YRange&& y,
 }
 
 /// From packed weights, with all memory in `scratch` (packed_scratch_bytes): prepares on the fly.
-template <activation X, architecture Arch = arch::native, weight_format F>
-result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t columns,
-                                         const geometry& g = {}) {
-    const auto id = detail::choose<F, X, Arch>(w.rows(), g);
-    const auto layout = prepared_bytes<X, Arch>(w, g);
+template <activation X, kernel_choice Choice = family::automatic, architecture Arch = arch::native,
+          weight_format F>
+result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t batch,
+                                         const prepare_options& o = {}) {
+    using prepared = prepared_matrix<F, X, Arch, Choice>;
+    const auto layout = prepared::bytes(w, o);
     if (!layout)
         return layout.error();
-    return *layout + 63 + detail::visit_kernel<F, X, Arch>(*id, [&](auto k) {
-        return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
+    const auto kernel = detail::choose<F, X, Arch, Choice>(w.rows(), o);
+    return *layout + 63 + prepared::visit_loop(*kernel, [&](auto k) {
+        return detail::worker_scratch<typename decltype(k)::type>(w.columns(), batch);
     });
 }
-template <architecture Arch = arch::native, weight_format F, activation X, output<X> Y>
+template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
+          weight_format F, activation X, output<X> Y>
 status matmul(const packed_matrix<F>& w, matrix_view<const X> x, matrix_view<Y> y,
-              const epilogue_for<X>& e, std::span<std::byte> scratch, const geometry& g = {}) {
-    const auto layout = prepared_bytes<X, Arch>(w, g);
+              const epilogue_for<X>& e, std::span<std::byte> scratch,
+              const prepare_options& o = {}) {
+    const auto layout = prepared_bytes<X, Choice, Arch>(w, o);
     if (!layout)
         return layout.error();
     if (scratch.size() < *layout)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(*layout);
-    const auto p = prepare_into<X, Arch>(w, g, scratch.first(*layout));
+    const auto p = prepare_into<X, Choice, Arch>(w, o, scratch.first(*layout));
     if (!p)
         return p.error();
     return matmul(*p, x, y, e, scratch.subspan(*layout));

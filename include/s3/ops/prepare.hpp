@@ -1,59 +1,21 @@
 #pragma once
-// `prepare` turns packed weights into the memory layout of one kernel, chosen once for the
-// geometry, the activation type X and the architecture. The result belongs to this machine and is
-// never written to disk. Errors: depth_exceeded if a row's Σ|w| could overflow int32, unsupported
-// options.
+// `prepare` turns packed weights into the memory layout of one kernel, chosen once for the options,
+// the activation type X and the architecture:
 //
-// All of it lives in one piece of memory: the caller's (`prepare_into`), or its own (`prepare`).
+//   prepare<X>(w)                        the fastest kernel by measured rule
+//   prepare<X, family::shift_add>(w)     the fastest of a family
+//   prepare<X, "shift_add_table">(w)     one kernel, by its name (kernel/registry.hpp)
+//   prepare<X, family::any>(w, options)  the family that the options name
+//
+// Only kernels that can be chosen are compiled. The result belongs to this machine and is never
+// written to disk. Errors: depth_exceeded if a row's Σ|w| could overflow int32, unsupported
+// options. All of it lives in one piece of memory: the caller's (`prepare_into`), or its own
+// (`prepare`).
 
-#include <s3/ops/dispatch.hpp>
+#include <s3/ops/choose.hpp>
 #include <s3/pack/pack.hpp>
 
 namespace s3 {
-
-template <weight_format F, activation X, architecture Arch = arch::native>
-class prepared_matrix {
-public:
-    using format = F;
-    using activation_type = X;
-    using architecture_type = Arch;
-    using sum = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
-
-    [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
-    [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
-    [[nodiscard]] const geometry& prepared_for() const noexcept { return geometry_; }
-    /// The kernel's family and architecture, e.g. "dot".
-    [[nodiscard]] const char* kernel_name() const noexcept {
-        return visit([](auto k) { return decltype(k)::type::name; });
-    }
-    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept { return abs_sums_; }
-    [[nodiscard]] std::span<const float> real_scale() const noexcept { return real_scale_; }
-    [[nodiscard]] kernel::panel_view<sum> panels() const noexcept {
-        return {layout_.data(), rows_, columns_, initial_.data()};
-    }
-
-    template <class Function>
-    auto visit(Function&& f) const {
-        return detail::visit_kernel<F, X, Arch>(kernel_, std::forward<Function>(f));
-    }
-
-private:
-    template <activation Y, architecture A, weight_format G>
-    friend result<prepared_matrix<G, Y, A>> prepare_into(const packed_matrix<G>&, const geometry&,
-                                                         std::span<std::byte>);
-    template <activation Y, architecture A, weight_format G>
-    friend result<prepared_matrix<G, Y, A>> prepare(const packed_matrix<G>&, const geometry&);
-
-    std::size_t rows_ = 0;
-    std::size_t columns_ = 0;
-    geometry geometry_;
-    detail::kernel_id kernel_ = detail::kernel_id::dot;
-    std::span<std::uint8_t> layout_;
-    std::span<sum> initial_;
-    std::span<std::int64_t> abs_sums_;
-    std::span<float> real_scale_;
-    buffer<std::byte> own_;
-};
 
 namespace detail {
 
@@ -81,15 +43,15 @@ struct arena {
 
 /// Every row's sums fit int32.
 template <activation X, weight_format F>
-status check_depth(const packed_matrix<F>& packed, const geometry& g) {
+status check_depth(const packed_matrix<F>& packed, const prepare_options& o) {
     if constexpr (std::integral<X>)
         for (std::size_t m = 0; m < packed.rows(); ++m)
-            if (!fits_int32<X>(packed.abs_sums()[m], 0, g.activation_bits))
+            if (!fits_int32<X>(packed.abs_sums()[m], 0, o.activation_bits))
                 return error(errc::depth_exceeded, "weights.row")
                     .at(m)
                     .got(packed.abs_sums()[m])
                     .limit(std::numeric_limits<std::int32_t>::max() /
-                           (max_abs_activation<X> >> (8 - g.activation_bits)));
+                           (max_abs_activation<X> >> (8 - o.activation_bits)));
     return {};
 }
 
@@ -100,79 +62,152 @@ status check_depth(const packed_matrix<F>& packed, const geometry& g) {
 
 } // namespace detail
 
-/// Bytes that `prepare_into` needs.
-template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-result<std::size_t> prepared_bytes(const packed_matrix<F>& packed, const geometry& g = {}) {
-    const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
-    if (!id)
-        return id.error();
-    detail::arena count;
-    count.take<std::uint8_t>(detail::visit_kernel<F, X, Arch>(*id, [&](auto k) {
-        return decltype(k)::type::layout_bytes(packed.rows(), packed.columns());
-    }));
-    count.take<std::int32_t>(detail::padded_rows(packed.rows()));
-    count.take<std::int64_t>(packed.rows());
-    count.take<float>(packed.rows());
-    return count.used + 63;
-}
+template <weight_format F, activation X, architecture Arch = arch::native,
+          kernel_choice Choice = family::automatic>
+class prepared_matrix {
+    using candidates = detail::product_candidates<F, X, Arch, Choice>;
+    static_assert(
+        candidates::size != 0,
+        "no product kernel of this family or name serves this format, activation type and "
+        "instruction set");
 
-template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-result<prepared_matrix<F, X, Arch>> prepare_into(const packed_matrix<F>& packed, const geometry& g,
-                                                 std::span<std::byte> memory) {
-    const auto id = detail::choose<F, X, Arch>(packed.rows(), g);
-    if (!id)
-        return id.error();
-    if (auto s = detail::check_depth<X>(packed, g); !s)
-        return s.error();
-    const auto bytes = prepared_bytes<X, Arch>(packed, g);
-    if (!bytes)
-        return bytes.error();
-    if (memory.size() < *bytes)
-        return error(errc::buffer_too_small, "memory").got(memory.size()).needs(*bytes);
+public:
+    using format = F;
+    using activation_type = X;
+    using architecture_type = Arch;
+    using sum = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
-    using prepared = prepared_matrix<F, X, Arch>;
-    prepared p;
-    p.rows_ = packed.rows();
-    p.columns_ = packed.columns();
-    p.geometry_ = g;
-    p.kernel_ = *id;
-    detail::arena arena{detail::align_up(memory.data())};
-    p.visit([&](auto k) {
-        using kernel = typename decltype(k)::type;
-        p.layout_ = arena.take<std::uint8_t>(kernel::layout_bytes(p.rows_, p.columns_));
-        std::fill(p.layout_.begin(), p.layout_.end(), std::uint8_t{0});
-        kernel::pack(packed.stream().data(), packed.sums().data(), p.rows_, p.columns_,
-                     p.layout_.data());
-        p.initial_ = arena.take<typename prepared::sum>(detail::padded_rows(p.rows_));
-        std::fill(p.initial_.begin(), p.initial_.end(), typename prepared::sum{0});
-        // Signed activations are staged as x + zero_point: what that adds is a constant of the row.
-        if constexpr (std::is_same_v<X, std::int8_t>)
-            for (std::size_t m = 0; m < p.rows_; ++m)
-                p.initial_[m] = static_cast<std::int32_t>(-kernel::zero_point * packed.sums()[m]);
-    });
-    p.abs_sums_ = arena.take<std::int64_t>(p.rows_);
-    std::copy(packed.abs_sums().begin(), packed.abs_sums().end(), p.abs_sums_.begin());
-    if (std::is_same_v<X, float> && (packed.exponent_offset() != 0 || !packed.scale().empty())) {
-        p.real_scale_ = arena.take<float>(p.rows_);
-        for (std::size_t m = 0; m < p.rows_; ++m)
-            p.real_scale_[m] = packed.real_scale(m);
+    /// Bytes that `make` needs.
+    static result<std::size_t> bytes(const packed_matrix<F>& packed, const prepare_options& o) {
+        const auto kernel = detail::choose<F, X, Arch, Choice>(packed.rows(), o);
+        if (!kernel)
+            return kernel.error();
+        detail::arena count;
+        count.take<std::uint8_t>(layout_bytes(*kernel, packed));
+        count.take<std::int32_t>(detail::padded_rows(packed.rows()));
+        count.take<std::int64_t>(packed.rows());
+        count.take<float>(packed.rows());
+        return count.used + 63;
     }
-    return p;
+    /// In the caller's memory.
+    static result<prepared_matrix> make(const packed_matrix<F>& packed, const prepare_options& o,
+                                        std::span<std::byte> memory) {
+        const auto needed = bytes(packed, o);
+        if (!needed)
+            return needed.error();
+        if (auto s = detail::check_depth<X>(packed, o); !s)
+            return s.error();
+        if (memory.size() < *needed)
+            return error(errc::buffer_too_small, "memory").got(memory.size()).needs(*needed);
+        prepared_matrix p;
+        p.rows_ = packed.rows();
+        p.columns_ = packed.columns();
+        p.options_ = o;
+        p.kernel_ = *detail::choose<F, X, Arch, Choice>(packed.rows(), o);
+        p.fill(packed, detail::arena{detail::align_up(memory.data())});
+        return p;
+    }
+    /// In memory of its own.
+    static result<prepared_matrix> make(const packed_matrix<F>& packed, const prepare_options& o) {
+        const auto needed = bytes(packed, o);
+        if (!needed)
+            return needed.error();
+        auto memory = buffer<std::byte>::make(*needed);
+        if (!memory)
+            return memory.error();
+        auto p = make(packed, o, memory->span());
+        if (p)
+            p->own_ = *std::move(memory);
+        return p;
+    }
+
+    [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
+    [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
+    [[nodiscard]] const prepare_options& prepared_for() const noexcept { return options_; }
+    [[nodiscard]] const char* kernel_name() const noexcept {
+        return candidates::visit(kernel_, [](auto k) { return decltype(k)::type::name; });
+    }
+    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept { return abs_sums_; }
+    [[nodiscard]] std::span<const float> real_scale() const noexcept { return real_scale_; }
+    [[nodiscard]] kernel::panel_view<sum> panels() const noexcept {
+        return {layout_.data(), rows_, columns_, initial_.data()};
+    }
+
+    /// f(std::type_identity<Loop>{}) for the loop of candidate number `index`.
+    template <class Function>
+    static decltype(auto) visit_loop(std::size_t index, Function&& f) {
+        return candidates::visit(index, [&](auto k) -> decltype(auto) {
+            return f(std::type_identity<kernel::loop_of<typename decltype(k)::type>>{});
+        });
+    }
+    /// The same for the kernel that was chosen.
+    template <class Function>
+    decltype(auto) visit(Function&& f) const {
+        return visit_loop(kernel_, f);
+    }
+
+private:
+    static std::size_t layout_bytes(std::size_t index, const packed_matrix<F>& packed) {
+        return visit_loop(index, [&](auto k) {
+            return decltype(k)::type::layout_bytes(packed.rows(), packed.columns());
+        });
+    }
+    void fill(const packed_matrix<F>& packed, detail::arena memory) {
+        layout_ = memory.take<std::uint8_t>(layout_bytes(kernel_, packed));
+        std::fill(layout_.begin(), layout_.end(), std::uint8_t{0});
+        initial_ = memory.take<sum>(detail::padded_rows(rows_));
+        std::fill(initial_.begin(), initial_.end(), sum{0});
+        visit([&](auto k) {
+            using loop = typename decltype(k)::type;
+            loop::pack(packed.stream().data(), packed.sums().data(), rows_, columns_,
+                       layout_.data());
+            // Signed activations are staged as x + zero_point: what that adds is a constant of the
+            // row.
+            if constexpr (std::is_same_v<X, std::int8_t>)
+                for (std::size_t m = 0; m < rows_; ++m)
+                    initial_[m] = static_cast<std::int32_t>(-loop::zero_point * packed.sums()[m]);
+        });
+        abs_sums_ = memory.take<std::int64_t>(rows_);
+        std::copy(packed.abs_sums().begin(), packed.abs_sums().end(), abs_sums_.begin());
+        if (std::is_same_v<X, float> &&
+            (packed.exponent_offset() != 0 || !packed.scale().empty())) {
+            real_scale_ = memory.take<float>(rows_);
+            for (std::size_t m = 0; m < rows_; ++m)
+                real_scale_[m] = packed.real_scale(m);
+        }
+    }
+
+    std::size_t rows_ = 0;
+    std::size_t columns_ = 0;
+    prepare_options options_;
+    std::size_t kernel_ = 0; ///< number among the candidates
+    std::span<std::uint8_t> layout_;
+    std::span<sum> initial_;
+    std::span<std::int64_t> abs_sums_;
+    std::span<float> real_scale_;
+    buffer<std::byte> own_;
+};
+
+/// Bytes that `prepare_into` needs.
+template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
+          architecture Arch = arch::native, weight_format F>
+result<std::size_t> prepared_bytes(const packed_matrix<F>& packed, const prepare_options& o = {}) {
+    return prepared_matrix<F, X, Arch, Choice>::bytes(packed, o);
 }
 
-template <activation X = std::uint8_t, architecture Arch = arch::native, weight_format F>
-result<prepared_matrix<F, X, Arch>> prepare(const packed_matrix<F>& packed,
-                                            const geometry& g = {}) {
-    const auto bytes = prepared_bytes<X, Arch>(packed, g);
-    if (!bytes)
-        return bytes.error();
-    auto memory = buffer<std::byte>::make(*bytes);
-    if (!memory)
-        return memory.error();
-    auto p = prepare_into<X, Arch>(packed, g, memory->span());
-    if (p)
-        p->own_ = *std::move(memory);
-    return p;
+template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
+          architecture Arch = arch::native, weight_format F>
+result<prepared_matrix<F, X, Arch, Choice>> prepare_into(const packed_matrix<F>& packed,
+                                                         const prepare_options& o,
+                                                         std::span<std::byte> memory) {
+    return prepared_matrix<F, X, Arch, Choice>::make(packed, o, memory);
+}
+
+template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
+          architecture Arch = arch::native, weight_format F>
+result<prepared_matrix<F, X, Arch, Choice>> prepare(const packed_matrix<F>& packed,
+                                                    const prepare_options& o = {}) {
+    return prepared_matrix<F, X, Arch, Choice>::make(packed, o);
 }
 
 } // namespace s3

@@ -1,0 +1,36 @@
+#pragma once
+// The families of kernels, and how a caller says when compiling which kernels may serve.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace s3 {
+
+/// `shift_add` has no multiplication in its inner loop, `dot` uses the machine's multipliers;
+/// `automatic` takes the faster by measured rule. `any`, as a template argument, leaves the choice
+/// among the three to the options of `prepare`, and compiles all that they may name.
+enum class family : unsigned char { automatic, dot, shift_add, any };
+
+/// The kernels that a prepared matrix or filter may be made for: a family's, or one by its name.
+/// Only those that can be chosen are compiled.
+struct kernel_choice {
+    family among = family::automatic;
+    std::uint64_t name = 0; ///< a hash; 0 for all of a family
+
+    constexpr kernel_choice(family f) noexcept : among(f) {}
+    template <std::size_t N>
+    constexpr kernel_choice(const char (&named)[N]) noexcept
+        : among(family::any), name(hash({named, N - 1})) {}
+
+    /// FNV-1a.
+    [[nodiscard]] static constexpr std::uint64_t hash(std::string_view text) noexcept {
+        std::uint64_t h = 0xcbf29ce484222325u;
+        for (const char c : text)
+            h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+        return h;
+    }
+    friend constexpr bool operator==(const kernel_choice&, const kernel_choice&) = default;
+};
+
+} // namespace s3

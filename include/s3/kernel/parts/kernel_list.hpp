@@ -1,0 +1,99 @@
+#pragma once
+// Lists of declared kernels (kernel/seams.hpp): which of them exist for a format, an activation
+// type and an instruction set, which of those can be chosen, and which one is, for a request.
+
+#include <s3/kernel/seams.hpp>
+
+#include <utility>
+
+namespace s3::kernel {
+
+/// Declared kernels of one format, activation type and instruction set, in order.
+template <class... Kernels>
+struct kernel_list {
+    static constexpr std::size_t size = sizeof...(Kernels);
+
+    /// f(std::type_identity<Kernel>{}) for kernel number `index`, less than `size`; all calls
+    /// return the same type.
+    template <class Function>
+    static constexpr decltype(auto) visit(std::size_t index, Function&& f) {
+        return visit_from(index, f, kernel_list{});
+    }
+    /// f(std::type_identity<Kernel>{}) for every one.
+    template <class Function>
+    static constexpr void each(Function&& f) {
+        (f(std::type_identity<Kernels>{}), ...);
+    }
+
+    /// The number of the kernel that ranks highest among those of a family (`automatic`: of any);
+    /// `size` where none serves.
+    template <class Request>
+    [[nodiscard]] static constexpr std::size_t best(const Request& request,
+                                                    family wanted) noexcept {
+        std::size_t best = size, index = 0;
+        int highest = 0;
+        each([&](auto k) {
+            using kernel = typename decltype(k)::type;
+            const bool asked =
+                wanted == family::automatic || wanted == family::any || wanted == kernel::family;
+            const int rank = asked ? kernel::rank(request) : 0;
+            if (rank > highest) {
+                highest = rank;
+                best = index;
+            }
+            ++index;
+        });
+        return best;
+    }
+
+private:
+    template <class Function, class First, class... Rest>
+    static constexpr decltype(auto) visit_from([[maybe_unused]] std::size_t index, Function& f,
+                                               kernel_list<First, Rest...>) {
+        if constexpr (sizeof...(Rest) != 0)
+            if (index != 0)
+                return kernel_list<Rest...>::visit(index - 1, f);
+        return f(std::type_identity<First>{});
+    }
+};
+
+template <class... A, class... B>
+kernel_list<A..., B...> operator+(kernel_list<A...>, kernel_list<B...>);
+
+/// Whether a choice admits a kernel.
+template <class Kernel, kernel_choice Choice>
+inline constexpr bool admitted = Kernel::exists &&
+                                 (Choice.name != 0
+                                      ? kernel_choice::hash(Kernel::name) == Choice.name
+                                      : Choice.among == family::automatic ||
+                                            Choice.among == family::any ||
+                                            Choice.among == Kernel::family);
+
+/// Whether two kernels may be asked for the same thing.
+template <class A, class B>
+inline constexpr bool compare = true;
+template <direct_kernel A, direct_kernel B>
+inline constexpr bool compare<A, B> = A::kind == B::kind;
+
+/// Whether kernel B is admitted and outranks A wherever A is asked for.
+template <class A, class B, kernel_choice Choice>
+inline constexpr bool outranked = [] {
+    if constexpr (admitted<B, Choice>)
+        return compare<A, B> && B::ranks.least > A::ranks.most &&
+               (Choice.among != family::any || A::family == B::family);
+    else
+        return false;
+}();
+
+template <kernel_choice Choice, class Kernel, class... All>
+using keep =
+    std::conditional_t<admitted<Kernel, Choice> && !(outranked<Kernel, All, Choice> || ...),
+                       kernel_list<Kernel>, kernel_list<>>;
+template <kernel_choice Choice, class... All>
+auto select(kernel_list<All...>) -> decltype((kernel_list<>{} + ... + keep<Choice, All, All...>{}));
+
+/// Those of a list that a choice admits, but for what others always outrank.
+template <kernel_choice Choice, class List>
+using candidates = decltype(select<Choice>(List{}));
+
+} // namespace s3::kernel

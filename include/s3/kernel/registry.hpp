@@ -1,0 +1,42 @@
+#pragma once
+// All kernels. A new one is a file that declares it (see seams.hpp), an include and a line here.
+// Where two rank alike, the first one is taken.
+
+#include <s3/kernel/dot_bytes_depthwise.hpp>
+#include <s3/kernel/dot_bytes_direct.hpp>
+#include <s3/kernel/dot_bytes_panels.hpp>
+#include <s3/kernel/dot_bytes_winograd.hpp>
+#include <s3/kernel/dot_words_depthwise.hpp>
+#include <s3/kernel/dot_words_panels.hpp>
+#include <s3/kernel/parts/kernel_list.hpp>
+#include <s3/kernel/shift_add_bytes_shuffle.hpp>
+#include <s3/kernel/shift_add_bytes_table.hpp>
+#include <s3/kernel/shift_add_int16_permute.hpp>
+#include <s3/kernel/shift_add_table.hpp>
+#include <s3/kernel/shift_add_words_depthwise.hpp>
+#include <s3/kernel/shift_add_words_panels.hpp>
+
+namespace s3::kernel {
+
+/// Matrix products, which convolutions use behind a gather.
+template <weight_format F, activation X, architecture Arch>
+using products = kernel_list<            //
+    dot_bytes_panels<F, X, Arch>,        //
+    dot_words_panels<F, X, Arch>,        //
+    shift_add_bytes_table<F, X, Arch>,   //
+    shift_add_int16_permute<F, X, Arch>, //
+    shift_add_table<F, X, Arch>,         //
+    shift_add_bytes_shuffle<F, X, Arch>, //
+    shift_add_words_panels<F, X, Arch>>;
+
+/// Convolutions of NHWC images without a gather.
+template <weight_format F, activation X, architecture Arch>
+using direct_convolutions = kernel_list<   //
+    dot_bytes_depthwise<F, X, Arch>,       //
+    dot_words_depthwise<F, X, Arch>,       //
+    shift_add_words_depthwise<F, X, Arch>, //
+    dot_bytes_winograd<F, X, Arch>,        //
+    dot_bytes_direct_half<F, X, Arch>,     //
+    dot_bytes_direct<F, X, Arch>>;
+
+} // namespace s3::kernel

@@ -1,0 +1,37 @@
+#pragma once
+// The choice of a kernel for a matrix, by the options of `prepare`.
+
+#include <s3/core/error.hpp>
+#include <s3/kernel/registry.hpp>
+#include <s3/ops/prepare_options.hpp>
+
+namespace s3::detail {
+
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
+using product_candidates = kernel::candidates<Choice, kernel::products<F, X, Arch>>;
+
+/// Errors in the options for a format and a choice that is made when compiling.
+template <weight_format F, kernel_choice Choice>
+status check(const prepare_options& o) noexcept {
+    if (o.activation_bits < 1 || o.activation_bits > 8)
+        return error(errc::bad_option, "options.activation_bits").got(o.activation_bits).limit(8);
+    const bool open = Choice.among == family::any && Choice.name == 0;
+    if (o.kernels != family::automatic && o.kernels != Choice.among && !open)
+        return error(errc::bad_option, "options.kernels");
+    return {};
+}
+
+/// The number of the kernel for `rows` rows, or what of the options cannot be served.
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
+result<std::size_t> choose(std::size_t rows, const prepare_options& o) {
+    using candidates = product_candidates<F, X, Arch, Choice>;
+    if (auto s = check<F, Choice>(o); !s)
+        return s.error();
+    const std::size_t best =
+        candidates::best(kernel::product_request{rows, o.batch, o.activation_bits}, o.kernels);
+    if (best == candidates::size)
+        return error(errc::unsupported, "options.kernels");
+    return best;
+}
+
+} // namespace s3::detail

@@ -1,0 +1,22 @@
+#pragma once
+// What is known when weights are prepared. Apart from the kernels, so that a host of the compiled
+// library need not read those.
+
+#include <s3/kernel/family.hpp>
+
+namespace s3 {
+
+/// What is known of activations and outputs when weights are prepared.
+struct prepare_options {
+    std::size_t batch = 64; ///< activation vectors per call (output pixels of a convolution)
+    /// The family, where `prepare<X, family::any>` leaves it open.
+    family kernels = family::automatic;
+    /// A promise: activations use no more bits than this. Where it is broken, outputs are
+    /// unspecified numbers, which may differ between machines; nothing else goes wrong.
+    int activation_bits = 8;
+    /// Whether a convolution's images may be NCHW. Kernels without a gather then keep a second
+    /// layout of the weights for these.
+    bool any_order = false;
+};
+
+} // namespace s3
