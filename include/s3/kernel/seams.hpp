@@ -21,6 +21,8 @@
 //     loop()    the type (std::type_identity) of its layout and loop: product_loop or direct_loop
 
 #include <s3/core/conv.hpp>
+#include <s3/format/activation.hpp>
+#include <s3/format/shift.hpp>
 #include <s3/kernel/family.hpp>
 #include <s3/simd/arch.hpp>
 

@@ -9,6 +9,7 @@
 // bytes add up among themselves; for 4-bit weights both halves of a sum are kept apart. A byte of
 // the layout has two fields; rows of the first half of a vector lie in its even bytes.
 
+#include <s3/format/shift.hpp>
 #include <s3/kernel/parts/permute.hpp>
 #include <s3/kernel/seams.hpp>
 #include <s3/simd/bytes.hpp>

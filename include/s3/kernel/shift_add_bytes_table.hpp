@@ -8,6 +8,7 @@
 // Staged activations are bytes of which the low four bits count, so that int8 activations of four
 // bits may be staged as x ^ 8.
 
+#include <s3/format/shift.hpp>
 #include <s3/kernel/parts/tabulate.hpp>
 #include <s3/kernel/seams.hpp>
 

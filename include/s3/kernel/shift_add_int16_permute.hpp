@@ -11,6 +11,7 @@
 // A block is three vectors. A 16-bit element of each has ⌊16/bits⌋ fields; of 6-bit fields, the top
 // 4 bits of the three, from the first up, give two more, so that none is wasted.
 
+#include <s3/format/shift.hpp>
 #include <s3/kernel/parts/permute.hpp>
 #include <s3/kernel/seams.hpp>
 #include <s3/simd/lane_shift.hpp>

@@ -10,6 +10,7 @@
 // Lanes are int16 where sums of many groups fit it (activations are centred at 128 for that, and
 // widened to int32 once per segment), else uint32 (modulo 2^32), or float.
 
+#include <s3/format/shift.hpp>
 #include <s3/kernel/parts/tabulate.hpp>
 #include <s3/kernel/seams.hpp>
 
