@@ -14,6 +14,7 @@
 #include <s3/format/shift.hpp>
 #include <s3/kernel/parts/permute.hpp>
 #include <s3/kernel/seams.hpp>
+#include <s3/simd/bytes.hpp>
 #include <s3/simd/lane_shift.hpp>
 #include <s3/simd/permute.hpp>
 #include <s3/simd/widen.hpp>
@@ -223,10 +224,12 @@ struct shift_add_int16_permute {
         else
             return false;
     }();
-    static constexpr bool is_ternary = std::is_same_v<F, ternary>;
-    static constexpr rank_range ranks{80, is_ternary ? 130 : 80};
+    /// Whether it may beat the multiplier.
+    static constexpr bool may_win =
+        std::is_same_v<F, ternary> && (!simd::has_quad_dot<Arch> || simd::fast_permute16<Arch>);
+    static constexpr rank_range ranks{80, may_win ? 130 : 80};
     static constexpr int rank(const product_request& r) noexcept {
-        return is_ternary && r.batch >= Arch::vector_bytes / 2 &&
+        return may_win && r.batch >= Arch::vector_bytes / 2 &&
                        r.rows >= (simd::has_quad_dot<Arch> ? 2048 : 256)
                    ? 130
                    : 80;

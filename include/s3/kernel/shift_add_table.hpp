@@ -13,6 +13,7 @@
 #include <s3/format/shift.hpp>
 #include <s3/kernel/parts/tabulate.hpp>
 #include <s3/kernel/seams.hpp>
+#include <s3/simd/bytes.hpp>
 
 namespace s3::kernel {
 
