@@ -89,7 +89,7 @@ template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_panels {
     static constexpr const char* name = "dot_bytes_panels";
     static constexpr s3::family family = s3::family::dot;
-    static constexpr bool exists = std::integral<X> && simd::has_bytes<Arch> && F::max_value <= 127;
+    static constexpr bool exists = std::integral<X> && simd::has_bytes<Arch> && fits_bytes<F>;
     static constexpr rank_range ranks{100, 100};
     static constexpr int rank(const product_request&) noexcept { return ranks.most; }
     static auto loop() { return std::type_identity<tile<byte_dot<F, Arch>>>{}; }
