@@ -3,7 +3,7 @@
 #
 #   tests/matrix.sh [pattern]                        e.g. tests/matrix.sh 'clang-*'
 #
-# Builds g++ 12 and clang 14 for each x86 level, without exceptions, and under the sanitizers, and
+# Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, and under the sanitizers, and
 # aarch64 under QEMU. Where this machine lacks an instruction set, its tests are built, not run.
 # Logs: build/matrix/<name>.log. The exit status is the number of builds that failed.
 set -uo pipefail
@@ -19,16 +19,29 @@ pattern=${1:-*}
 packaging/setup.sh clang-14 libbenchmark-dev libdnnl-dev libopenblas-dev \
     g++-aarch64-linux-gnu qemu-user-static || exit 1
 
-# name | CPU flag that running needs | arguments for cmake
+# Rows of the table of instruction sets, as "name family runs-here".
+sets=$(
+    folder=$(mktemp -d) && trap 'rm -r "$folder"' EXIT
+    cat >"$folder/sets.cpp" <<'END'
+#include <s3/simd/isa.hpp>
+#include <cstdio>
+int main() {
+#define SET(name, family, ...) std::printf("%s %s %d\n", #name, #family, s3::supports(s3::isa::name));
+    S3_INSTRUCTION_SETS(SET)
+}
+END
+    g++ -std=c++20 -Iinclude "$folder/sets.cpp" -o "$folder/sets" && "$folder/sets"
+) || exit 1
+
+# name | instruction set that running needs | arguments for cmake
 without_torch=-DCMAKE_DISABLE_FIND_PACKAGE_Torch=ON
 x86_builds() {
-    local compiler=$1 cxx=-DCMAKE_CXX_COMPILER=$2
+    local compiler=$1 cxx=-DCMAKE_CXX_COMPILER=$2 set
     echo "$compiler-native||--preset default $cxx"
     echo "$compiler-portable||--preset portable $cxx $without_torch"
-    echo "$compiler-sse4|sse4_2|--preset sse4 $cxx $without_torch"
-    echo "$compiler-avx2|avx2|--preset avx2 $cxx $without_torch"
-    echo "$compiler-avx512|avx512bw|--preset avx512 $cxx $without_torch"
-    echo "$compiler-vnni|avx512_vnni|--preset vnni $cxx $without_torch"
+    for set in $(awk '$2 == "x86" { print $1 }' <<<"$sets"); do
+        echo "$compiler-$set|$set|--preset default -DS3_ARCH=$set $cxx $without_torch"
+    done
     echo "$compiler-noexcept||--preset noexcept $cxx"
     echo "$compiler-sanitize||--preset sanitize $cxx $without_torch"
 }
@@ -41,13 +54,13 @@ builds=$(
 $without_torch"
 )
 
-run_build() { # name, needed CPU flag, arguments for cmake…
-    local folder=build/matrix/$1 flag=$2
+run_build() { # name, needed instruction set, arguments for cmake…
+    local folder=build/matrix/$1 set=$2
     shift 2
     cmake -S . -B "$folder" "$@" || return 1
     cmake --build "$folder" --parallel "$(nproc)" || return 1
-    if [ -n "$flag" ] && ! grep -qw "$flag" /proc/cpuinfo; then
-        echo "s3: built, not run: this machine has no $flag"
+    if [ -n "$set" ] && ! grep -q "^$set .* 1$" <<<"$sets"; then
+        echo "s3: built, not run: this machine has no $set"
         return 0
     fi
     ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure
@@ -56,14 +69,14 @@ run_build() { # name, needed CPU flag, arguments for cmake…
 mkdir -p build/matrix
 table=
 failures=0
-while IFS='|' read -r name flag arguments; do
+while IFS='|' read -r name set arguments; do
     # shellcheck disable=SC2053
     [[ $name == $pattern ]] || continue
     echo "== $name"
     log=build/matrix/$name.log
     start=$SECONDS
     # shellcheck disable=SC2086
-    if run_build "$name" "$flag" $arguments >"$log" 2>&1 </dev/null; then
+    if run_build "$name" "$set" $arguments >"$log" 2>&1 </dev/null; then
         outcome=passed
         ! grep -q '^s3: built, not run' "$log" || outcome='only built'
     else

@@ -7,7 +7,20 @@ set(arch_default "")
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CROSSCOMPILING)
     set(arch_default native)
 endif()
-set(S3_ARCH ${arch_default} CACHE STRING "Value of -march; empty: the compiler's default")
+set(S3_ARCH
+    ${arch_default}
+    CACHE STRING "An instruction set of s3/simd/isa_table.hpp or a value of -march; empty: the compiler's default")
+get_property(isas GLOBAL PROPERTY S3_ISAS)
+if(S3_ARCH IN_LIST isas)
+    s3_isa_flags(${S3_ARCH} arch_flags)
+    if(arch_flags STREQUAL NOTFOUND)
+        message(FATAL_ERROR "S3_ARCH=${S3_ARCH} is an instruction set of another processor")
+    endif()
+elseif(S3_ARCH)
+    set(arch_flags -march=${S3_ARCH})
+else()
+    set(arch_flags "")
+endif()
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
     set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
@@ -19,7 +32,7 @@ target_compile_options(s3_development_anywhere INTERFACE -Wall -Wextra -Wconvers
                                                          -Wsign-conversion -Wshadow -Werror)
 add_library(s3_development INTERFACE)
 target_link_libraries(s3_development INTERFACE s3_development_anywhere)
-target_compile_options(s3_development INTERFACE $<$<BOOL:${S3_ARCH}>:-march=${S3_ARCH}>)
+target_compile_options(s3_development INTERFACE ${arch_flags})
 
 # Libraries that need exceptions cannot join a build without them; Torch is one.
 add_library(s3_no_exceptions INTERFACE)

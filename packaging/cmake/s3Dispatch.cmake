@@ -3,10 +3,10 @@
 #
 #   s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])
 #
-# Sets: sse41, avx2, avx512, avx512_vnni (x86), neon_dot (aarch64); those of other processors are
-# left out, so that a list may name them all, and all are the default. `baseline`, what every
-# processor of the family can run, is always there. The sources see the target's own include
-# folders, definitions, options and libraries; give the target itself no -march.
+# Sets are the rows of the table in s3/simd/isa_table.hpp; those of other processors are left out, so
+# that a list may name them all, and all are the default. `baseline`, what every processor of the
+# family can run, is always there. The sources see the target's own include folders, definitions,
+# options and libraries; give the target itself no -march.
 #
 # Inline functions and template instances carry no mark of the set that they were compiled for, and a
 # linker keeps one of many: AVX-512 code could end up in the function that every machine calls. So
@@ -15,34 +15,58 @@
 # s3::compiled_isa; anything else is refused by the linker as defined twice. The property
 # S3_DISPATCH_SETS of the target lists what was built.
 
-# Sets <result> to the compiler flags of a set, NOTFOUND for one of another processor. Written in
-# full: they must also undo an -march that came before.
-function(s3_isa_flags set result)
-    set(x86_avx2 -march=x86-64 -mavx2 -mfma -mbmi -mbmi2)
-    set(x86_avx512 ${x86_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl)
-    set(flags NOTFOUND)
-    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-        if(set STREQUAL "baseline")
-            set(flags -march=x86-64)
-        elseif(set STREQUAL "sse41")
-            set(flags -march=x86-64 -msse4.1)
-        elseif(set STREQUAL "avx2")
-            set(flags ${x86_avx2})
-        elseif(set STREQUAL "avx512")
-            set(flags ${x86_avx512})
-        elseif(set STREQUAL "avx512_vnni")
-            set(flags ${x86_avx512} -mavx512vnni -mavx512vbmi)
-        endif()
-    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
-        if(set STREQUAL "baseline")
-            set(flags -march=armv8-a)
-        elseif(set STREQUAL "neon_dot")
-            set(flags -march=armv8.2-a+dotprod+i8mm)
-        endif()
-    elseif(set STREQUAL "baseline")
-        set(flags "")
+# The table is read into global properties: S3_ISAS lists the names of all sets in its order, and
+# S3_ISA_<set>_FAMILY, S3_ISA_<set>_INCLUDES and S3_ISA_<set>_FLAGS are a set's columns. The header
+# lies in include/ of the sources, or of the prefix once installed.
+find_file(S3_ISA_TABLE s3/simd/isa_table.hpp
+          PATHS ${CMAKE_CURRENT_LIST_DIR}/../../include ${CMAKE_CURRENT_LIST_DIR}/../../../include
+          NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+mark_as_advanced(S3_ISA_TABLE)
+function(s3_read_isa_table)
+    set(names "([a-z0-9_]+), ([a-z0-9]+), ([a-z0-9_]+)")
+    file(READ ${S3_ISA_TABLE} table)
+    string(REGEX MATCHALL "\n +SET\\(${names},[ \\\n]*\"[^\"]*\"" rows "${table}")
+    set(sets "")
+    foreach(row IN LISTS rows)
+        string(REGEX MATCH "${names},[^\"]*\"([^\"]*)\"" _ "${row}")
+        separate_arguments(flags UNIX_COMMAND "${CMAKE_MATCH_4}")
+        list(APPEND sets ${CMAKE_MATCH_1})
+        set_property(GLOBAL PROPERTY S3_ISA_${CMAKE_MATCH_1}_FAMILY ${CMAKE_MATCH_2})
+        set_property(GLOBAL PROPERTY S3_ISA_${CMAKE_MATCH_1}_INCLUDES ${CMAKE_MATCH_3})
+        set_property(GLOBAL PROPERTY S3_ISA_${CMAKE_MATCH_1}_FLAGS "${flags}")
+    endforeach()
+    if(NOT sets)
+        message(FATAL_ERROR "${S3_ISA_TABLE} has no rows that can be read")
     endif()
-    set(${result} "${flags}" PARENT_SCOPE)
+    set_property(GLOBAL PROPERTY S3_ISAS "${sets}")
+endfunction()
+s3_read_isa_table()
+
+# Sets <result> to the compiler flags of a set, NOTFOUND for one of another processor. Complete: they
+# must also undo an -march that came before.
+function(s3_isa_flags set result)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+        set(family x86)
+        set(baseline -march=x86-64)
+    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+        set(family arm)
+        set(baseline -march=armv8-a)
+    else()
+        set(family other)
+        set(baseline "")
+    endif()
+    set(flags "")
+    while(NOT set STREQUAL "baseline")
+        get_property(of GLOBAL PROPERTY S3_ISA_${set}_FAMILY)
+        if(NOT of STREQUAL family)
+            set(${result} NOTFOUND PARENT_SCOPE)
+            return()
+        endif()
+        get_property(more GLOBAL PROPERTY S3_ISA_${set}_FLAGS)
+        list(PREPEND flags ${more})
+        get_property(set GLOBAL PROPERTY S3_ISA_${set}_INCLUDES)
+    endwhile()
+    set(${result} "${baseline};${flags}" PARENT_SCOPE)
 endfunction()
 
 function(s3_add_dispatch target)
@@ -50,7 +74,7 @@ function(s3_add_dispatch target)
     if(NOT TARGET ${target} OR NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "usage: s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])")
     endif()
-    set(known sse41 avx2 avx512 avx512_vnni neon_dot)
+    get_property(known GLOBAL PROPERTY S3_ISAS)
     if(NOT DEFINED arg_ARCHS)
         set(arg_ARCHS ${known})
     endif()
@@ -65,9 +89,11 @@ function(s3_add_dispatch target)
     endif()
 
     set(sets "")
-    foreach(set IN ITEMS baseline ${known}) # poorest first
+    foreach(set IN ITEMS baseline ${known})
         s3_isa_flags(${set} flags)
-        if(flags STREQUAL "NOTFOUND" OR NOT (set STREQUAL baseline OR set IN_LIST arg_ARCHS))
+        get_property(own GLOBAL PROPERTY S3_ISA_${set}_FLAGS)
+        # A set without flags of its own is what the baseline is already.
+        if(flags STREQUAL "NOTFOUND" OR NOT (set STREQUAL baseline OR (own AND set IN_LIST arg_ARCHS)))
             continue()
         endif()
         list(APPEND sets ${set})
