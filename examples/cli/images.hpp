@@ -11,11 +11,12 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <fstream>
 #include <memory>
-#include <regex>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -62,6 +63,21 @@ struct npy_array {
     std::vector<std::size_t> shape;
     std::vector<std::uint8_t> bytes;
 };
+/// What stands between `open` and `close` behind a key of a NumPy header, if the key is there. No
+/// std::regex: it recurses for every character, and a file may bring millions.
+[[nodiscard]] inline std::optional<std::string>
+npy_field(const std::string& header, const std::string& key, char open, char close) {
+    std::size_t begin = header.find("'" + key + "':");
+    if (begin == std::string::npos)
+        return {};
+    begin = header.find_first_not_of(' ', begin + key.size() + 3);
+    if (begin == std::string::npos || header[begin] != open)
+        return {};
+    const std::size_t end = header.find(close, begin + 1);
+    if (end == std::string::npos)
+        return {};
+    return header.substr(begin + 1, end - begin - 1);
+}
 [[nodiscard]] inline npy_array read_npy(const std::string& path) {
     const auto file = read_bytes(path);
     if (file.size() < 12 || std::string(file.begin(), file.begin() + 6) != "\x93NUMPY")
@@ -75,22 +91,26 @@ struct npy_array {
     const auto data = file.begin() + static_cast<std::ptrdiff_t>(8 + width + length);
     const std::string header(file.begin() + static_cast<std::ptrdiff_t>(8 + width), data);
     npy_array a;
-    std::smatch m;
-    if (!std::regex_search(header, m, std::regex("'descr': *'([^']*)'")))
-        fail(path, "has no descr");
-    a.type = m[1];
+    const auto type = npy_field(header, "descr", '\'', '\'');
+    if (!type || type->empty() || type->size() > 16)
+        fail(path, "has no descr of one number");
+    a.type = *type;
     if (header.find("'fortran_order': False") == std::string::npos)
         fail(path, "is in Fortran's order");
-    if (!std::regex_search(header, m, std::regex("'shape': *\\(([0-9, ]*)\\)")))
+    const auto shape = npy_field(header, "shape", '(', ')');
+    if (!shape || shape->find_first_not_of("0123456789, ") != std::string::npos)
         fail(path, "has no shape");
     std::size_t count = 1;
-    const std::string sizes = m[1];
-    const std::regex number("[0-9]{1,9}");
-    for (std::sregex_iterator i(sizes.begin(), sizes.end(), number), end; i != end; ++i) {
-        a.shape.push_back(std::stoul(i->str()));
+    constexpr const char* digits = "0123456789";
+    for (std::size_t at = 0; (at = shape->find_first_of(digits, at)) != std::string::npos;) {
+        const std::size_t end = std::min(shape->find_first_not_of(digits, at), shape->size());
+        if (end - at > 9)
+            fail(path, "is too large");
+        a.shape.push_back(std::stoul(shape->substr(at, end - at)));
         count *= a.shape.back();
         if (count > std::size_t{1} << 40)
             fail(path, "is too large");
+        at = end;
     }
     a.bytes.assign(data, file.end());
     const std::size_t each = static_cast<std::size_t>(a.type.back() - '0');

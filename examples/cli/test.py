@@ -227,6 +227,10 @@ s3("inspect", path("images.npy"), code=1, says="safetensors")
 with open(path("model"), "rb") as whole, open(path("short"), "wb") as short:
     short.write(whole.read()[:-1])
 s3("inspect", path("short"), code=1, says="safetensors")
+with open(path("other.npy"), "wb") as f:  # a header of 2 MB ends no program by its depth
+    header = ("{'descr': '" + 2_000_000 * "x" + "', 'fortran_order': False, 'shape': (1,), }").encode()
+    f.write(b"\x93NUMPY\2\0" + len(header).to_bytes(4, "little") + header)
+s3("run", path("model"), path("other.npy"), code=1, says="descr")
 np.save(path("other.npy"), images[:, :5])
 s3("run", path("model"), path("other.npy"), code=1, says="5x12x3")
 

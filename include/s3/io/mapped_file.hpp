@@ -48,7 +48,8 @@ public:
     static result<mapped_file> open(const std::string& path) {
         mapped_file file;
 #if S3_HAS_MMAP
-        const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        // A pipe without a writer would block: regular files ignore O_NONBLOCK.
+        const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor < 0)
             return error(errc::io, "path (cannot be opened)");
         struct stat about {};
@@ -58,7 +59,7 @@ public:
             size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
         ::close(descriptor);
         if (!plain || memory == MAP_FAILED)
-            return error(errc::io, "path (cannot be read)");
+            return error(errc::io, plain ? "path (cannot be read)" : "path (not a regular file)");
         file.bytes_ = {static_cast<const std::byte*>(memory), size};
 #else
         std::FILE* from = std::fopen(path.c_str(), "rb");

@@ -103,28 +103,61 @@ namespace detail {
 inline constexpr std::size_t prefix_bytes = 8;
 inline constexpr const char* metadata_key = "__metadata__";
 
+/// Events of a JSON text, read for two things alone: how deep it nests, and whether an object gives
+/// a key twice. A text that nests too deep ends there.
+class json_shape {
+public:
+    explicit json_shape(std::size_t max_depth) : max_depth_(max_depth) {}
+    [[nodiscard]] bool key_twice() const noexcept { return key_twice_; }
+
+    // The interface that nlohmann::json::sax_parse calls; `false` ends the text.
+    bool null() { return true; }
+    bool boolean(bool) { return true; }
+    bool number_integer(std::int64_t) { return true; }
+    bool number_unsigned(std::uint64_t) { return true; }
+    bool number_float(double, const std::string&) { return true; }
+    bool string(std::string&) { return true; }
+    bool binary(nlohmann::json::binary_t&) { return true; }
+    bool start_object(std::size_t) { return open(); }
+    bool start_array(std::size_t) { return open(); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+    bool key(std::string& name) {
+        key_twice_ |= !keys_.back().insert(std::move(name)).second;
+        return true;
+    }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) {
+        return false;
+    }
+
+private:
+    bool open() {
+        keys_.emplace_back();
+        return keys_.size() <= max_depth_;
+    }
+    bool close() {
+        keys_.pop_back();
+        return true;
+    }
+
+    std::size_t max_depth_;
+    std::vector<std::set<std::string>> keys_; ///< of each open object or array
+    bool key_twice_ = false;
+};
+
 /// Parses an object; discarded if it is not JSON or nests deeper than the format does. `twice`: it
-/// gives a key twice (of which nlohmann-json would silently keep the last).
+/// gives a key twice (of which nlohmann-json would silently keep the last). The parser's own
+/// callback would see keys, too, but in a time that is quadratic in their number.
 [[nodiscard]] inline nlohmann::json parse_object(std::span<const std::byte> text, bool& twice,
                                                  std::size_t max_depth) {
     using nlohmann::json;
-    std::vector<std::set<std::string>> keys(max_depth + 1);
-    bool sound = true;
-    const auto visit = [&](int depth, json::parse_event_t event, json& parsed) {
-        const auto d = static_cast<std::size_t>(depth);
-        if (d > max_depth)
-            sound = false;
-        else if (event == json::parse_event_t::object_start)
-            keys[std::min(d + 1, max_depth)].clear();
-        else if (event == json::parse_event_t::key)
-            twice |= !keys[d].insert(parsed.get_ref<const std::string&>()).second;
-        return sound;
-    };
     const char* first = reinterpret_cast<const char*>(text.data());
-    if (text.empty() || *first != '{')
+    const char* last = first + text.size();
+    json_shape shape(max_depth);
+    if (text.empty() || *first != '{' || !json::sax_parse(first, last, &shape))
         return json(json::value_t::discarded);
-    auto header = json::parse(first, first + text.size(), visit, false);
-    return sound ? header : json(json::value_t::discarded);
+    twice |= shape.key_twice();
+    return json::parse(first, last, nullptr, false);
 }
 
 [[nodiscard]] inline bool read_sizes(const nlohmann::json& list, std::vector<std::size_t>& sizes) {
