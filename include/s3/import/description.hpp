@@ -21,9 +21,9 @@
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
+#include <s3/core/is_finite.hpp>
 
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -256,7 +256,7 @@ private:
     double real(const std::string& text) {
         char* end = nullptr;
         const double value = std::strtod(text.c_str(), &end);
-        if (text.empty() || *end != 0 || !std::isfinite(value))
+        if (text.empty() || *end != 0 || !is_finite(value))
             fail("'" + text + "' is not a number");
         return value;
     }

@@ -5,6 +5,7 @@
 // Errors name the line and the tensor: those of import_weights; norms that are missing, of another
 // shape or type, not finite; tensors that no line uses (but for num_batches_tracked).
 
+#include <s3/core/is_finite.hpp>
 #include <s3/import/fuse.hpp>
 #include <s3/import/weights.hpp>
 
@@ -46,7 +47,7 @@ inline result<float_weights> read_norm(const safetensors::contents& file, const 
         const double factor = gamma[c] / std::sqrt(double{variance[c]} + s.eps);
         w.factor.push_back(factor);
         w.offset.push_back(beta[c] - mean[c] * factor);
-        if (!std::isfinite(factor) || !std::isfinite(w.offset.back()))
+        if (!is_finite(factor) || !is_finite(w.offset.back()))
             return refuse(s, "channel " + std::to_string(c) + " is not finite",
                           error(errc::not_finite, "bn").at(c), where);
     }

@@ -12,6 +12,7 @@
 // Latents are realized first, always; `format` float leaves it at real numbers. Errors: tensors
 // that are missing, of another shape or type, not finite; weights outside the format.
 
+#include <s3/core/is_finite.hpp>
 #include <s3/import/description.hpp>
 #include <s3/io/safetensors.hpp>
 #include <s3/net/model.hpp>
@@ -94,7 +95,7 @@ private:
             if (!values)
                 return values.error();
             for (std::size_t i = 0; i < values->size(); ++i)
-                if (!std::isfinite(static_cast<double>((*values)[i])))
+                if (!is_finite(static_cast<double>((*values)[i])))
                     return error(errc::not_finite, argument).at(i);
             to.assign(values->begin(), values->end());
             return {};

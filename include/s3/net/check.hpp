@@ -8,9 +8,10 @@
 //   * Σ|w|·(largest activation) + |bias| fits int32, by each row's real Σ|w|
 //   * `raw` and float_linear are the last layer's alone
 
+#include <s3/core/is_finite.hpp>
 #include <s3/net/model.hpp>
 
-#include <cmath>
+#include <cstdlib>
 
 namespace s3::net {
 
@@ -22,7 +23,7 @@ inline status check_value(const value_info& v) {
         return error(errc::bad_option, "value.size").got(v.size()).limit(limit);
     if (v.bits < 1 || v.bits > 8)
         return error(errc::bad_option, "value.bits").got(v.bits).limit(8);
-    if (!std::isfinite(v.step) || !(v.step > 0))
+    if (!is_finite(v.step) || !(v.step > 0))
         return error(errc::bad_option, "value.step").got(v.step);
     if (v.zero_point < 0 || v.zero_point > v.top())
         return error(errc::bad_option, "value.zero_point").got(v.zero_point).limit(v.top());
@@ -53,7 +54,7 @@ inline status check_limits(std::int32_t low, std::int32_t high, const value_info
     return {};
 }
 inline status check_scale(float scale, const char* argument) {
-    if (!std::isfinite(scale))
+    if (!is_finite(scale))
         return error(errc::not_finite, argument);
     return {};
 }

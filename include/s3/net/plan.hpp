@@ -81,8 +81,8 @@ void each_input(const layer& l, Function&& f) {
 
     std::vector<std::size_t> order(blocks.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return blocks[a].bytes > blocks[b].bytes;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return blocks[a].bytes != blocks[b].bytes ? blocks[a].bytes > blocks[b].bytes : a < b;
     });
     memory_plan p;
     for (const std::size_t b : order) {

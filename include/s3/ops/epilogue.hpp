@@ -11,11 +11,12 @@
 // int32 output takes the bias alone; float output is float(v) · scale[m].
 // For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
 
+#include <s3/core/is_finite.hpp>
 #include <s3/core/requantize.hpp>
 #include <s3/core/view.hpp>
 
 #include <algorithm>
-#include <cmath>
+#include <cstdlib>
 #include <limits>
 
 namespace s3 {
@@ -69,7 +70,7 @@ inline status check_channels(std::size_t size, std::size_t rows, const char* arg
 }
 inline status check_finite(std::span<const float> values, const char* argument) noexcept {
     for (std::size_t i = 0; i < values.size(); ++i)
-        if (!std::isfinite(values[i]))
+        if (!is_finite(values[i]))
             return error(errc::not_finite, argument).at(i);
     return {};
 }
@@ -122,7 +123,7 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
             return error(errc::buffer_too_small, "epilogue.residual")
                 .got(e.residual.size)
                 .needs(outputs);
-        if (!std::isfinite(e.residual_scale))
+        if (!is_finite(e.residual_scale))
             return error(errc::not_finite, "epilogue.residual_scale");
     }
     return {};
