@@ -32,7 +32,7 @@ void measure_memory(int bits) {
         const auto m = resnet<shift3>({.depth = 18, .bits = bits});
         packed = static_cast<double>(net::weight_bytes(m));
         floats = 4 * static_cast<double>(weights(m));
-        const auto p = require(net::prepare<net::formats<shift3, int8_weights>>(m));
+        const auto p = require(net::prepare<format_list<shift3, int8_weights>>(m));
         auto arena = require(buffer<std::byte>::make(p.arena_bytes(1)));
         std::vector<std::uint8_t> x(m.input().size(), 100);
         std::vector<std::int32_t> y(m.output().size());

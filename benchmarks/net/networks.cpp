@@ -13,7 +13,7 @@ namespace {
 using namespace s3;
 using namespace s3::bench;
 
-using used_formats = net::formats<shift3, int8_weights>;
+using used_formats = format_list<shift3, int8_weights>;
 
 #if defined(S3_HAS_ONEDNN)
 [[nodiscard]] call onednn_pooling(const net::pooling& l, const net::value_info& in,

@@ -52,7 +52,7 @@ public:
 
 private:
     [[nodiscard]] std::size_t push(std::string name, net::value_info v,
-                                   decltype(net::layer::operation) operation) {
+                                   net::layer_list::any operation) {
         m_.values.push_back(v);
         m_.layers.push_back({std::move(name), std::move(operation)});
         return m_.layers.size();
@@ -100,6 +100,7 @@ private:
         c.residual = end.residual;
         c.high = v.top();
         c.raw = raw;
+        v.element = raw ? net::element_type::int32 : net::element_type::uint8;
         return push(std::move(name), v, std::move(c));
     }
 

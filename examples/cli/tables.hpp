@@ -48,19 +48,19 @@ struct operations {
 };
 
 struct layer_cost {
-    const char* format = "";
+    std::string format;
     std::size_t weights = 0, zeros = 0, bytes = 0;
     operations work;
 };
 
-[[nodiscard]] inline layer_cost cost_of(const net::model& m, std::size_t i) {
-    const auto& l = m.layers[i].operation;
-    const auto& out = m.values[i + 1];
-    layer_cost cost;
-    if (const auto* c = std::get_if<net::convolution>(&l)) {
+/// Counts what the weights among a layer's fields cost.
+struct weight_visitor {
+    layer_cost& cost;
+    double pixels; ///< that each weight is applied to
+
+    void operator()(const char*, const net::any_filter& filter) {
         std::visit(
             [&]<class F>(const s3::packed_filter<F>& f) {
-                const auto pixels = static_cast<double>(out.height * out.width);
                 cost.format = F::name;
                 cost.weights = f.matrix.size();
                 cost.bytes = f.matrix.stream().size();
@@ -79,17 +79,29 @@ struct layer_cost {
                 else
                     cost.work.multiplies = present * pixels;
             },
-            c->filter);
-    } else if (const auto* f = std::get_if<net::float_linear>(&l)) {
-        cost.format = "float";
-        cost.weights = f->weights.size();
-        cost.bytes = cost.weights * 4;
-        cost.work.products = static_cast<double>(cost.weights);
-    } else if (const auto* p = std::get_if<net::pooling>(&l)) {
-        cost.format = p->kind == net::pooling_kind::max ? "max pooling" : "mean pooling";
-    } else {
-        cost.format = "addition";
+            filter);
     }
+    void operator()(const char* name, const std::vector<float>& values) {
+        if (name != std::string_view("weight"))
+            return;
+        cost.format = "float";
+        cost.weights = values.size();
+        cost.bytes = cost.weights * 4;
+        cost.work.products = static_cast<double>(cost.weights) * pixels;
+    }
+    template <class T>
+    void operator()(const char*, const T&) {}
+};
+
+[[nodiscard]] inline layer_cost cost_of(const net::model& m, std::size_t i) {
+    const auto& out = m.values[i + 1];
+    layer_cost cost;
+    std::visit(
+        [&]<class L>(const L& l) {
+            cost.format = net::name_of(l);
+            L::fields(l, weight_visitor{cost, static_cast<double>(out.height * out.width)});
+        },
+        m.layers[i].operation);
     return cost;
 }
 

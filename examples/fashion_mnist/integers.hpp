@@ -57,12 +57,10 @@ private:
 [[nodiscard]] inline s3::importing::imported_network
 to_integers(const network<shift_conv>& net, const torch::Tensor& samples, int bits) {
     const state_dict state(net);
-    std::string where;
-    const auto described = support::checked(s3::importing::parse(description(), where), where);
+    const auto described = support::checked(s3::importing::parse(description()), "description");
     return support::checked(s3::importing::import_network(state.contents(), described,
-                                                          {span_of<std::uint8_t>(samples), bits},
-                                                          where),
-                            where);
+                                                          {span_of<std::uint8_t>(samples), bits}),
+                            "import");
 }
 
 /// Prepares the kernels of one family once, then classifies any number of images. (The first and
@@ -100,7 +98,7 @@ public:
     }
 
 private:
-    using used_formats = s3::net::formats<shift_format, byte_format>;
+    using used_formats = s3::format_list<shift_format, byte_format>;
     std::string name_;
     s3::net::program<used_formats> program_;
     std::vector<std::byte> arena_;

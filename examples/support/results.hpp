@@ -10,8 +10,8 @@
 namespace support {
 
 /// The value of a result; its error as an exception that says where it arose.
-template <class T>
-[[nodiscard]] T checked(s3::result<T> r, const std::string& where) {
+template <class T, class E>
+[[nodiscard]] T checked(s3::result<T, E> r, const std::string& where) {
     if (!r)
         throw std::runtime_error(where + ": " + r.error().message());
     return *std::move(r);

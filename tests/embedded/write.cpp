@@ -57,7 +57,12 @@ struct builder {
                                    std::sqrt(static_cast<float>(shape.columns()))));
             c.bias.push_back(random.between(-500, 500));
         }
-        push({name, std::move(c)}, {out.height, out.width, channels, 8, 1, raw ? 0 : zero_point});
+        push({name, std::move(c)},
+             {.height = out.height,
+              .width = out.width,
+              .channels = channels,
+              .zero_point = raw ? 0 : zero_point,
+              .element = raw ? net::element_type::int32 : net::element_type::uint8});
     }
 };
 
@@ -82,7 +87,7 @@ net::model network() {
 /// The sums of a network, if its kernels of both families and the interpreter agree on them.
 std::optional<std::vector<std::int32_t>> outputs(const net::model& m,
                                                  const std::vector<std::uint8_t>& x) {
-    using used = net::formats<int8_weights, shift2, shift3, shift4, shift5, dense4>;
+    using used = format_list<int8_weights, shift2, shift3, shift4, shift5, dense4>;
     const auto values = net::reference::run(m, x, images);
     if (!values)
         return {};

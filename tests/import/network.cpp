@@ -76,15 +76,15 @@ doctest::Approx near(double value) {
 }
 
 struct outcome {
-    result<importing::imported_network> network;
-    std::string where;
+    described_result<importing::imported_network> network;
+    std::string where; ///< what its error says
 };
 outcome try_import(const checkpoint& c, const std::string& text, importing::import_options o) {
-    std::string where;
-    const auto d = importing::parse(text, where);
-    REQUIRE_MESSAGE(d, where);
-    auto imported = importing::import_network(c.file, *d, o, where);
-    return {std::move(imported), where};
+    const auto d = importing::parse(text);
+    REQUIRE_MESSAGE(d, d.error().message());
+    auto imported = importing::import_network(c.file, *d, o);
+    auto where = imported.error().message();
+    return {std::move(imported), std::move(where)};
 }
 importing::imported_network import_it(const checkpoint& c, const std::string& text,
                                       importing::import_options o) {
@@ -130,11 +130,11 @@ struct folded {
         CHECK(v.bits == bits);
         std::size_t inner = 0;
         for (std::size_t i = 0; i < values->back().size(); ++i) {
-            const double y = wanted(i / out, i % out), low = -v.zero_point * double{v.step},
-                         high = (v.top() - v.zero_point) * double{v.step},
-                         got = (values->back()[i] - v.zero_point) * double{v.step};
+            const double y = wanted(i / out, i % out), low = -v.zero_point * double{v.scale},
+                         high = (v.top() - v.zero_point) * double{v.scale},
+                         got = (values->back()[i] - v.zero_point) * double{v.scale};
             const double unit = 0.125 / 0.25 / 255 * std::fabs(factor(i % out));
-            CHECK(std::fabs(got - std::clamp(y, low, high)) <= 0.5001 * (double{v.step} + unit));
+            CHECK(std::fabs(got - std::clamp(y, low, high)) <= 0.5001 * (double{v.scale} + unit));
             inner += y > low && y < high;
         }
         CHECK(inner > values->back().size() / 2);
@@ -181,7 +181,7 @@ struct whole {
     }
 };
 
-using few = net::formats<shift3, shift5, int8_weights>;
+using few = format_list<shift3, shift5, int8_weights>;
 
 } // namespace
 
@@ -325,7 +325,7 @@ TEST_CASE("import: the report's numbers are those of a direct computation") {
     CHECK(r.largest_scale == r.least_scale);
     CHECK(r.weight_error == 0);
     CHECK(r.bits == 8);
-    CHECK(r.step == double{exact.model.output().step});
+    CHECK(r.scale == double{exact.model.output().scale});
 
     f.c.put("c.weight", {f.out, f.in, 1, 1}, reals_at_random(w.size(), f.random));
     const auto given = f.c["c.weight"];
@@ -383,7 +383,7 @@ TEST_CASE(
         }
         CHECK(v.zero_point == std::lround(-low / width * v.top()));
         CHECK(imported.report[0].activation_error == near(least));
-        CHECK(error_of(double{v.step}, v.zero_point, v.top()) == near(least));
+        CHECK(error_of(double{v.scale}, v.zero_point, v.top()) == near(least));
         CHECK((bits > 2 || least < 0.95 * whole)); // so that more than the range decides
     }
 }
@@ -417,7 +417,7 @@ TEST_CASE("import: a last layer in float is the float layer of the activations b
     const whole w;
     const auto imported = import_it(w.c, w.text, {.samples = w.samples, .float_last = true});
     const net::model& m = imported.model;
-    CHECK(net::output_of(m) == net::output_kind::real);
+    CHECK(m.output().element == net::element_type::float32);
     CHECK(imported.report.back().format == "float");
     CHECK(imported.report.back().weight_error == 0);
     const auto p = net::prepare<few>(m);
@@ -432,7 +432,7 @@ TEST_CASE("import: a last layer in float is the float layer of the activations b
         double sum = double{bias[i % 10]};
         for (std::size_t k = 0; k < 8; ++k)
             sum += double{weights[i % 10 * 8 + k]} * ((*values)[4][i / 10 * 8 + k] - v.zero_point) *
-                   double{v.step};
+                   double{v.scale};
         CHECK(y[i] == doctest::Approx(sum).epsilon(1e-5));
     }
     auto text = w.text;

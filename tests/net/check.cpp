@@ -11,6 +11,7 @@ namespace {
 [[nodiscard]] model good() {
     model m;
     m.values = {{8, 8, 4, 8, 1, 3}, {8, 8, 6}, {4, 4, 6}, {4, 4, 6, 6}, {4, 4, 6}, {1, 1, 2}};
+    m.values.back().element = net::element_type::int32;
     const auto conv = [](std::size_t input, std::size_t out, std::size_t size, std::size_t in) {
         net::convolution c;
         c.input = input;
@@ -57,14 +58,14 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([](model& m) { m.values[0].channels = 0; }) == "-1 value.size");
     CHECK(refused([](model& m) { m.values[0].height = std::size_t(-1); }) == "-1 value.size");
     CHECK(refused([](model& m) { m.values[2].bits = 9; }) == "1 value.bits");
-    CHECK(refused([](model& m) { m.values[3].step = 0; }) == "2 value.step");
-    CHECK(refused([](model& m) { m.values[3].step = NAN; }) == "2 value.step");
+    CHECK(refused([](model& m) { m.values[3].scale = 0; }) == "2 value.scale");
+    CHECK(refused([](model& m) { m.values[3].scale = NAN; }) == "2 value.scale");
     CHECK(refused([](model& m) { m.values[3].zero_point = 64; }) == "2 value.zero_point");
     CHECK(refused([](model& m) { m.values[1].height = 7; }) == "0 value.height");
     CHECK(refused([](model& m) { m.values[1].channels = 7; }) == "0 value.channels");
     CHECK(refused([](model& m) { m.values[2].width = 5; }) == "1 value.width");
     CHECK(refused([](model& m) { m.values[2].zero_point = 1; }) == "1 value.zero_point");
-    CHECK(refused([](model& m) { m.values[2].step = 2; }) == "1 value.step");
+    CHECK(refused([](model& m) { m.values[2].scale = 2; }) == "1 value.scale");
     CHECK(refused([](model& m) { m.values[2].bits = 4; }) == "1 value.bits");
     CHECK(refused([](model& m) { conv(m, 0).input = 1; }) == "0 input");
     CHECK(refused([](model& m) { conv(m, 0).options.padding_value = 0; }) == "0 padding_value");
@@ -78,7 +79,7 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([](model& m) { conv(m, 0).low = -1; }) == "0 low");
     CHECK(refused([](model& m) { conv(m, 0).high = 256; }) == "0 high");
     CHECK(refused([](model& m) { conv(m, 0).low = 9, conv(m, 0).high = 8; }) == "0 low");
-    CHECK(refused([](model& m) { conv(m, 0).raw = true; }) == "0 raw");
+    CHECK(refused([](model& m) { conv(m, 0).raw = true; }) == "0 value.element");
     CHECK(refused([](model& m) { conv(m, 2).high = 64; }) == "2 high");
     CHECK(refused([](model& m) { conv(m, 2).residual->value = 3; }) == "2 residual.value");
     CHECK(refused([](model& m) { conv(m, 2).residual->value = 1; }) == "2 value.height");
@@ -102,8 +103,7 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([&](model& m) { sum(m).b = 1; }) == "3 value.height");
     CHECK(refused([&](model& m) { sum(m).b_scale = NAN; }) == "3 b_scale");
     CHECK(refused([&](model& m) { sum(m).high = 300; }) == "3 high");
-    CHECK(refused([](model& m) { m.layers[0].operation = net::float_linear{}; }) ==
-          "0 float_linear");
+    CHECK(refused([](model& m) { m.layers[0].operation = net::float_linear{}; }) == "0 weights");
     CHECK(refused([](model& m) { m.layers[4].operation = net::float_linear{4}; }) == "4 weights");
 }
 
@@ -128,18 +128,14 @@ TEST_CASE("values that live at the same time do not meet in memory") {
     test::random r(5);
     std::size_t saved = 0;
     for (int n = 0; n < 300; ++n) {
-        const model m = test::network_maker<net::formats<shift2>>(r).make(1 + r.below(12));
+        const model m = test::network_maker<format_list<shift2>>(r).make(1 + r.below(12));
         const auto p = net::plan(m);
         std::size_t all = 0;
-        const auto bytes = [&](std::size_t v) {
-            const bool wide =
-                v + 1 == m.values.size() && net::output_of(m) == net::output_kind::sums;
-            return m.values[v].size() * (wide ? 4 : 1);
-        };
+        const auto bytes = [&](std::size_t v) { return m.values[v].bytes(); };
         const auto last_use = [&](std::size_t v) {
             std::size_t last = v;
             for (std::size_t i = 0; i < m.layers.size(); ++i)
-                net::detail::each_input(m.layers[i], [&](std::size_t u) {
+                net::detail::each_input_of(m.layers[i], [&](std::size_t u) {
                     if (u == v)
                         last = i + 1;
                 });

@@ -6,5 +6,5 @@
 using namespace s3;
 
 TEST_CASE("networks of all formats are exact") {
-    test::network_suite<net::all_formats, test::type_list<arch::native>>(2).run(200);
+    test::network_suite<all_formats, test::type_list<arch::native>>(2).run(200);
 }

@@ -6,12 +6,12 @@
 using namespace s3;
 
 TEST_CASE("networks of 3-bit, ternary and int8 weights are exact") {
-    test::network_suite<net::formats<shift3, ternary, int8_weights>, test::main_archs>(1).run(120);
+    test::network_suite<format_list<shift3, ternary, int8_weights>, test::main_archs>(1).run(120);
 }
 
 namespace {
 
-using few = net::formats<shift3, int8_weights>;
+using few = format_list<shift3, int8_weights>;
 
 [[nodiscard]] net::model one_layer() {
     net::model m;
@@ -63,14 +63,14 @@ TEST_CASE("activations beyond the promised bits are refused") {
 }
 
 TEST_CASE("a format that is not compiled in is refused at its layer") {
-    const auto p = net::prepare<net::formats<int8_weights>, arch::scalar>(one_layer());
+    const auto p = net::prepare<format_list<int8_weights>, arch::scalar>(one_layer());
     CHECK(p.error().code == errc::unsupported);
     CHECK(p.error().index == 0);
 }
 
 TEST_CASE("a last layer in float") {
     net::model m;
-    m.values = {{2, 1, 2, 8, 0.5f, 10}, {1, 1, 2}};
+    m.values = {{2, 1, 2, 8, 0.5f, 10}, {.channels = 2, .element = net::element_type::float32}};
     m.layers.push_back({"float", net::float_linear{0, {1, 2, 3, 4, 0, 0, 0, -1}, {100, 0}}});
     const auto p = net::prepare<few, arch::scalar>(m);
     REQUIRE(p);

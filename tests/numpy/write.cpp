@@ -27,7 +27,7 @@ bool write_file(const std::string& path, const Bytes& bytes) {
 }
 
 bool write_network(const std::string& path, const net::model& m, std::size_t batch) {
-    using used = net::formats<shift3, int8_weights>;
+    using used = format_list<shift3, int8_weights>;
     const auto program = net::prepare<used>(m, {.batch = batch});
     const auto file = model_file::write(m);
     if (!program || !file)

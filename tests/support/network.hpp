@@ -25,7 +25,7 @@ namespace s3::test {
 template <class Formats>
 class network_maker;
 template <weight_format... F>
-class network_maker<net::formats<F...>> {
+class network_maker<format_list<F...>> {
 public:
     explicit network_maker(random& r) : r_(r) {}
 
@@ -43,11 +43,11 @@ private:
     [[nodiscard]] net::value_info value(net::value_info v) {
         const int bits[] = {8, 8, 6, 4};
         v.bits = bits[r_.below(4)];
-        v.step = 0.5f + static_cast<float>(r_.below(64)) / 64;
+        v.scale = 0.5f + static_cast<float>(r_.below(64)) / 64;
         v.zero_point = r_.below(2) == 0 ? 0 : r_.between(0, v.top());
         return v;
     }
-    void push(net::value_info v, decltype(net::layer::operation) operation) {
+    void push(net::value_info v, net::layer_list::any operation) {
         m_.values.push_back(v);
         m_.layers.push_back({"layer " + std::to_string(m_.layers.size()), std::move(operation)});
     }
@@ -98,10 +98,10 @@ private:
         net::value_info v = value({out.height, out.width, in.channels});
         if (p.kind == net::pooling_kind::max) {
             v.bits = in.bits;
-            v.step = in.step;
+            v.scale = in.scale;
             v.zero_point = in.zero_point;
         }
-        p.scale = in.step / v.step / static_cast<float>(p.window.height * p.window.width);
+        p.scale = in.scale / v.scale / static_cast<float>(p.window.height * p.window.width);
         push(v, p);
     }
 
@@ -148,7 +148,7 @@ private:
             f.out_channels = c.options.groups * (1 + r_.below(2));
         }
         const extent out = *output_extent(in.height, in.width, f, c.options);
-        const net::value_info v = value({out.height, out.width, f.out_channels});
+        net::value_info v = value({out.height, out.width, f.out_channels});
         do { // 5-bit weights may add up to more than the kernels' proof allows
             std::size_t chosen = r_.below(sizeof...(F));
             (void)((chosen-- == 0 ? (c.filter = draw_filter<F>(f), true) : false) || ...);
@@ -168,8 +168,10 @@ private:
         }
         if (r_.below(4) == 0)
             c.bias.clear();
-        if (raw)
+        if (raw) {
+            v.element = net::element_type::int32;
             return push(v, std::move(c));
+        }
         limits(c.low, c.high, v);
         const auto partners = like(v);
         if (!partners.empty() && r_.below(2) == 0)
@@ -200,7 +202,8 @@ inline std::string describe(const net::model& m) {
         const net::value_info& i = m.values[v];
         s << (v == 0 ? "" : " -> ");
         if (v != 0)
-            net::detail::each_input(m.layers[v - 1], [&](std::size_t from) { s << from << ","; });
+            net::detail::each_input_of(m.layers[v - 1],
+                                       [&](std::size_t from) { s << from << ","; });
         s << i.height << "x" << i.width << "x" << i.channels << ":" << i.bits;
     }
     return s.str();
@@ -237,7 +240,7 @@ private:
                     const auto p = net::prepare<Formats, Arch>(
                         m, {.batch = 1 + random_.below(4), .kernels = kernels});
                     REQUIRE_MESSAGE(p, p.error().message());
-                    const bool sums = p->kind() == net::output_kind::sums;
+                    const bool sums = m.output().element == net::element_type::int32;
                     const auto& last = m.output();
                     if (sums)
                         compare<std::int32_t>(*p, images, expected, where, workers, m,
@@ -248,7 +251,7 @@ private:
                             [](std::int32_t e) { return static_cast<std::uint8_t>(e); });
                     compare<float>(*p, images, expected, where, workers, m, [&](std::int32_t e) {
                         return sums ? static_cast<float>(e) * m.output_scale
-                                    : static_cast<float>(e - last.zero_point) * last.step;
+                                    : static_cast<float>(e - last.zero_point) * last.scale;
                     });
                 }
         });

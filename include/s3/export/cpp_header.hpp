@@ -2,14 +2,15 @@
 // A network as one C++ header: weights as packed arrays in read-only memory, or, for small layers,
 // as template constants that become straight-line additions. What comes out needs
 // export/embedded.hpp alone, no heap, file, exception or operating system, and gives the same
-// outputs as program.hpp.
+// outputs as net/program.hpp.
 //
 //   namespace NAME { void run(const std::uint8_t* input, output_type* output, arena_type& arena); }
+//
+// Each layer writes its own call (`emit` in net/layers/), with the words of `cpp_writer`.
 
+#include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
 
-#include <cinttypes>
-#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -21,19 +22,16 @@ struct export_options {
     std::size_t most_constants = 0;
 };
 
-namespace detail {
-
-/// Writes the header line by line.
-class exporter {
+/// Writes the header layer by layer. Expressions come as text, to be arguments of `call`.
+class cpp_writer {
 public:
-    exporter(const net::model& m, const export_options& o)
+    cpp_writer(const net::model& m, const export_options& o)
         : model_(m), options_(o), plan_(net::plan(m)) {}
 
     /// The whole header.
     [[nodiscard]] std::string text() {
-        for (std::size_t i = 0; i < model_.layers.size(); ++i)
-            std::visit([&](const auto& operation) { write(i, operation); },
-                       model_.layers[i].operation);
+        for (index_ = 0; index_ < model_.layers.size(); ++index_)
+            std::visit([&](const auto& l) { l.emit(*this); }, model_.layers[index_].operation);
         const std::string name(options_.name);
         return "#pragma once\n"
                "// Written by s3 from a model file: change that instead.\n\n"
@@ -48,154 +46,137 @@ public:
                body_ + "}\n\n} // namespace " + name + "\n";
     }
 
-private:
-    [[nodiscard]] std::string sizes() const {
-        const net::output_kind kind = net::output_of(model_);
-        return constant("input_size", model_.input().size()) +
-               constant("output_size", model_.output().size()) +
-               constant("arena_bytes", plan_.bytes + row_bytes_) +
-               "inline constexpr float output_scale = " + real(model_.output_scale) +
-               "; ///< of an output's real number\n"
-               "using output_type = " +
-               (kind == net::output_kind::sums    ? "std::int32_t"
-                : kind == net::output_kind::bytes ? "std::uint8_t"
-                                                  : "float") +
-               ";\n\nstruct arena_type {\n    alignas(4) std::uint8_t bytes[arena_bytes == 0 ? 1 : "
-               "arena_bytes];\n};\n\n";
+    /// A value's type, and that of the layer's output.
+    [[nodiscard]] const net::value_info& operator[](net::value_id v) const {
+        return model_.values[v];
     }
+    [[nodiscard]] const net::value_info& out() const { return model_.values[index_ + 1]; }
 
-    void write(std::size_t i, const net::convolution& c) {
-        const auto& out = model_.values[i + 1];
-        const std::string id = std::to_string(i);
-        if (!c.raw)
-            data_ += array("float", "scale_" + id, c.scale, real);
-        if (!c.bias.empty())
-            data_ += array("std::int32_t", "bias_" + id, c.bias,
-                           [](std::int32_t v) { return std::to_string(v); });
-        const std::string finish =
-            "{" + (c.raw ? std::string("nullptr") : "data::scale_" + id) + ", " +
-            (c.bias.empty() ? std::string("nullptr") : "data::bias_" + id) + ", " +
-            std::to_string(c.options.padding_value) + ", " + range(out, c.low, c.high) + "}";
-        std::visit([&](const auto& filter) { write(i, c, filter, finish); }, c.filter);
-    }
-    template <weight_format F>
-    void write(std::size_t i, const net::convolution& c, const packed_filter<F>& filter,
-               const std::string& finish) {
-        const std::string id = std::to_string(i), kind = format_type<F>();
-        const auto& f = filter.shape;
-        const std::string window =
-            list({f.height, f.width, c.options.stride.height, c.options.stride.width,
-                  c.options.padding.height, c.options.padding.width, c.options.dilation.height,
-                  c.options.dilation.width});
-        std::string end = ", " + result(i);
-        if (c.residual)
-            end += ",\n        " + residual(c.residual->value, c.residual->scale);
-        const std::string images = shape(c.input) + ", " + shape(i + 1) + ", " + value(c.input);
-        const auto& matrix = filter.matrix;
-        if (F::is_shift && c.options.groups == 1 && matrix.size() <= options_.most_constants) {
-            data_ += "inline constexpr auto weights_" + id + " = s3::constant<" +
-                     std::to_string(matrix.rows()) + ", " + std::to_string(matrix.columns()) +
-                     ">({";
-            std::vector<int> values;
-            for (std::size_t r = 0; r < matrix.rows(); ++r)
-                for (std::size_t k = 0; k < matrix.columns(); ++k)
-                    values.push_back(matrix.value(r, k));
-            data_ += items(values, [](int v) { return std::to_string(v); }) + "});\n\n";
-            line(i, "s3::embedded::conv2d<data::weights_" + id + ">(" + finish + ", " + window +
-                        ",\n        " + images + end + ");");
-        } else {
-            data_ += array("std::uint8_t", "weights_" + id, matrix.stream(),
-                           [](std::uint8_t v) { return std::to_string(v); });
-            const bool wide = F::max_value > 127;
-            row_bytes_ = std::max(row_bytes_, (matrix.columns() * (wide ? 4 : 1) + 3) / 4 * 4);
-            line(i, "s3::embedded::conv2d<" + kind + ">(data::weights_" + id + ", " + finish +
-                        ",\n        " + window + ", " + std::to_string(c.options.groups) + ", " +
-                        images + ",\n        reinterpret_cast<s3::embedded::unpacked<" + kind +
-                        ">*>(memory + " + std::to_string(plan_.bytes) + ")" + end + ");");
+    /// A line of the network's function, below the layer's name: a call in s3::embedded.
+    void call(const std::string& function, const std::vector<std::string>& arguments) {
+        body_ += "    // " + printable(model_.layers[index_].name) + "\n";
+        std::string line = "    s3::embedded::" + function + "(";
+        for (std::size_t i = 0; i < arguments.size(); ++i) {
+            const std::string more = arguments[i] + (i + 1 < arguments.size() ? ", " : ");");
+            if (line.size() + more.size() > 100) {
+                body_ += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+                line = "        ";
+            }
+            line += more;
         }
-    }
-    void write(std::size_t i, const net::pooling& p) {
-        const std::string window = list({p.window.height, p.window.width, p.stride.height,
-                                         p.stride.width, p.padding.height, p.padding.width});
-        const auto& out = model_.values[i + 1];
-        const std::string start =
-            window + ", " + shape(p.input) + ", " + shape(i + 1) + ", " + value(p.input) + ", ";
-        if (p.kind == net::pooling_kind::max)
-            line(i, "s3::embedded::max_pool(" + start + result(i) + ");");
-        else
-            line(i, "s3::embedded::mean_pool(" + start +
-                        std::to_string(model_.values[p.input].zero_point) + ", " + real(p.scale) +
-                        ",\n        " + range(out, 0, out.top()) + ", " + result(i) + ");");
-    }
-    void write(std::size_t i, const net::addition& a) {
-        const auto& out = model_.values[i + 1];
-        line(i, "s3::embedded::add(" + std::to_string(out.size()) + ", " +
-                    residual(a.a, a.a_scale) + ", " + residual(a.b, a.b_scale) + ",\n        " +
-                    range(out, a.low, a.high) + ", " + result(i) + ");");
+        body_ += line + "\n";
     }
 
-    void write(std::size_t i, const net::float_linear& l) {
-        const auto& in = model_.values[l.input];
-        const std::string id = std::to_string(i);
-        data_ += array("float", "weights_" + id, l.weights, real);
-        if (!l.bias.empty())
-            data_ += array("float", "bias_" + id, l.bias, real);
-        line(i, "s3::embedded::float_linear(data::weights_" + id + ", " +
-                    (l.bias.empty() ? std::string("nullptr") : "data::bias_" + id) + ", " +
-                    std::to_string(in.size()) + ", " + std::to_string(model_.output().channels) +
-                    ", " + value(l.input) + ",\n        " + real(in.step) + ", " +
-                    std::to_string(in.zero_point) + ", output);");
-    }
-
-    void line(std::size_t i, const std::string& call) {
-        std::string name;
-        for (const char ch : model_.layers[i].name)
-            name += ch >= ' ' && ch <= '~' && ch != '\\' && ch != '?' ? ch : '_';
-        body_ += "    // " + name + "\n    " + call + "\n";
-    }
-    [[nodiscard]] std::string value(std::size_t v) const {
+    /// Pointers to where a value and the layer's output lie.
+    [[nodiscard]] std::string value(net::value_id v) const {
         return v == 0 ? std::string("input") : "memory + " + std::to_string(plan_.offset[v]);
     }
-    [[nodiscard]] std::string result(std::size_t layer) const {
-        return layer + 1 == model_.layers.size() ? std::string("output") : value(layer + 1);
+    [[nodiscard]] std::string result() const {
+        if (index_ + 1 == model_.layers.size())
+            return "output";
+        const std::string place = value(index_ + 1);
+        if (out().element == net::element_type::uint8)
+            return place;
+        return "reinterpret_cast<" + type_of(out().element) + "*>(" + place + ")";
     }
-    [[nodiscard]] std::string shape(std::size_t v) const {
+    /// Memory beside the values: of one call, aligned for int32.
+    [[nodiscard]] std::string scratch(std::size_t bytes) {
+        scratch_bytes_ = std::max(scratch_bytes_, (bytes + 3) / 4 * 4);
+        return "memory + " + std::to_string(plan_.bytes);
+    }
+
+    /// Braced lists: an image_shape, a residual, a byte_range of the output, sizes.
+    [[nodiscard]] std::string shape(net::value_id v) const {
         const auto& info = model_.values[v];
         return list({info.height, info.width, info.channels});
     }
-    [[nodiscard]] std::string residual(std::size_t v, float scale) const {
-        return "{" + value(v) + ", " + real(scale) + ", " +
-               std::to_string(model_.values[v].zero_point) + "}";
+    [[nodiscard]] std::string shape_out() const { return shape(index_ + 1); }
+    [[nodiscard]] std::string scaled(net::value_id v, float scale) const {
+        return "{" + value(v) + ", " + real(scale) + ", " + number(model_.values[v].zero_point) +
+               "}";
     }
-    [[nodiscard]] static std::string range(const net::value_info& v, int low, int high) {
-        return "{" + std::to_string(v.zero_point) + ", " + std::to_string(low) + ", " +
-               std::to_string(high) + "}";
-    }
-    template <weight_format F>
-    [[nodiscard]] static std::string format_type() {
-        return F::is_shift ? "s3::" + std::string(F::name) : std::string("s3::int8_weights");
-    }
-    [[nodiscard]] static std::string constant(const char* name, std::size_t number) {
-        return "inline constexpr std::size_t " + std::string(name) + " = " +
-               std::to_string(number) + ";\n";
-    }
-    /// Exactly this number.
-    [[nodiscard]] static std::string real(float v) {
-        char text[40];
-        std::snprintf(text, sizeof text, "%af", static_cast<double>(v));
-        return text;
+    [[nodiscard]] std::string range(int low, int high) const {
+        return "{" + number(out().zero_point) + ", " + number(low) + ", " + number(high) + "}";
     }
     [[nodiscard]] static std::string list(std::initializer_list<std::size_t> numbers) {
-        std::string text;
+        std::string all;
         for (const std::size_t n : numbers)
-            text += (text.empty() ? "{" : ", ") + std::to_string(n);
-        return text + "}";
+            all += (all.empty() ? "{" : ", ") + std::to_string(n);
+        return all + "}";
     }
-    template <class Range, class Text>
-    [[nodiscard]] static std::string items(const Range& values, const Text& as_text) {
+
+    template <std::integral T>
+    [[nodiscard]] static std::string number(T v) {
+        return std::to_string(v);
+    }
+    /// Exactly this number: a whole one times a power of two, whatever the host's locale.
+    [[nodiscard]] static std::string real(float v) {
+        const auto bits = std::bit_cast<std::uint32_t>(v);
+        const int exponent = static_cast<int>(bits >> 23 & 255u);
+        const std::uint32_t fraction = bits & 0x7fffffu;
+        std::string digits;
+        for (std::uint32_t m = exponent == 0 ? fraction : fraction | 0x800000u; m != 0; m >>= 4)
+            digits.insert(digits.begin(), "0123456789abcdef"[m & 15]);
+        return (bits >> 31 != 0 ? "-0x" : "0x") + (digits.empty() ? "0" : digits) + "p" +
+               std::to_string(std::max(exponent, 1) - 150) + "f";
+    }
+
+    /// The name of a constant array that is this layer's own; without values a null pointer.
+    template <class Range>
+    std::string array(const char* type, const std::string& name, const Range& values) {
+        if (values.empty())
+            return "nullptr";
+        const std::string own = name + "_" + std::to_string(index_);
+        data_ += "inline constexpr " + std::string(type) + " " + own + "[] = {" + items(values) +
+                 "};\n\n";
+        return "data::" + own;
+    }
+    /// The name of a constant matrix, [rows][columns].
+    std::string constant_matrix(const std::string& name, std::size_t rows, std::size_t columns,
+                                const std::vector<int>& values) {
+        const std::string own = name + "_" + std::to_string(index_);
+        data_ += "inline constexpr auto " + own + " = s3::constant<" + std::to_string(rows) + ", " +
+                 std::to_string(columns) + ">({" + items(values) + "});\n\n";
+        return "data::" + own;
+    }
+    [[nodiscard]] bool as_constants(std::size_t weights) const {
+        return weights <= options_.most_constants;
+    }
+
+private:
+    [[nodiscard]] std::string sizes() const {
+        return constant("input_size", model_.input().size()) +
+               constant("output_size", model_.output().size()) +
+               constant("arena_bytes", plan_.bytes + scratch_bytes_) +
+               "inline constexpr float output_scale = " + real(model_.output_scale) +
+               "; ///< of an output's real number\n"
+               "using output_type = " +
+               type_of(model_.output().element) +
+               ";\n\nstruct arena_type {\n    alignas(4) std::uint8_t bytes[arena_bytes == 0 ? 1 : "
+               "arena_bytes];\n};\n\n";
+    }
+    [[nodiscard]] static std::string constant(const char* name, std::size_t value) {
+        return "inline constexpr std::size_t " + std::string(name) + " = " + std::to_string(value) +
+               ";\n";
+    }
+    [[nodiscard]] static std::string type_of(net::element_type e) {
+        return e == net::element_type::uint8   ? "std::uint8_t"
+               : e == net::element_type::int32 ? "std::int32_t"
+                                               : "float";
+    }
+    [[nodiscard]] static std::string printable(std::string name) {
+        for (char& c : name)
+            c = c >= ' ' && c <= '~' && c != '\\' && c != '?' ? c : '_';
+        return name;
+    }
+    template <class Range>
+    [[nodiscard]] static std::string items(const Range& values) {
         std::string all, row;
         for (const auto& v : values) {
-            row += as_text(v) + ", ";
+            if constexpr (std::is_same_v<std::remove_cvref_t<decltype(v)>, float>)
+                row += real(v) + ", ";
+            else
+                row += number(v) + ", ";
             if (row.size() > 90) {
                 all += "\n    " + row;
                 row.clear();
@@ -203,37 +184,130 @@ private:
         }
         return all + "\n    " + row;
     }
-    template <class Range, class Text>
-    [[nodiscard]] static std::string array(const char* type, const std::string& name,
-                                           const Range& values, const Text& as_text) {
-        return "inline constexpr " + std::string(type) + " " + name + "[] = {" +
-               items(values, as_text) + "};\n\n";
-    }
 
     const net::model& model_;
     const export_options& options_;
     net::memory_plan plan_;
-    std::size_t row_bytes_ = 0;
+    std::size_t index_ = 0; ///< of the layer that is being written
+    std::size_t scratch_bytes_ = 0;
     std::string data_, body_;
 };
 
-[[nodiscard]] inline bool is_identifier(std::string_view name) noexcept {
-    const auto letter = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    };
-    return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
-        return letter(c) || (c >= '0' && c <= '9');
-    });
+namespace detail {
+
+/// Whether a namespace can have this name: neither a word of the language nor one of its libraries.
+[[nodiscard]] inline bool is_free_identifier(std::string_view name) noexcept {
+    static constexpr std::string_view taken[] = {"alignas",
+                                                 "alignof",
+                                                 "and",
+                                                 "and_eq",
+                                                 "asm",
+                                                 "auto",
+                                                 "bitand",
+                                                 "bitor",
+                                                 "bool",
+                                                 "break",
+                                                 "case",
+                                                 "catch",
+                                                 "char",
+                                                 "char16_t",
+                                                 "char32_t",
+                                                 "char8_t",
+                                                 "class",
+                                                 "co_await",
+                                                 "co_return",
+                                                 "co_yield",
+                                                 "compl",
+                                                 "concept",
+                                                 "const",
+                                                 "const_cast",
+                                                 "consteval",
+                                                 "constexpr",
+                                                 "constinit",
+                                                 "continue",
+                                                 "decltype",
+                                                 "default",
+                                                 "delete",
+                                                 "do",
+                                                 "double",
+                                                 "dynamic_cast",
+                                                 "else",
+                                                 "enum",
+                                                 "explicit",
+                                                 "export",
+                                                 "extern",
+                                                 "false",
+                                                 "float",
+                                                 "for",
+                                                 "friend",
+                                                 "goto",
+                                                 "if",
+                                                 "inline",
+                                                 "int",
+                                                 "long",
+                                                 "mutable",
+                                                 "namespace",
+                                                 "new",
+                                                 "noexcept",
+                                                 "not",
+                                                 "not_eq",
+                                                 "nullptr",
+                                                 "operator",
+                                                 "or",
+                                                 "or_eq",
+                                                 "private",
+                                                 "protected",
+                                                 "public",
+                                                 "register",
+                                                 "reinterpret_cast",
+                                                 "requires",
+                                                 "return",
+                                                 "s3",
+                                                 "short",
+                                                 "signed",
+                                                 "sizeof",
+                                                 "static",
+                                                 "static_assert",
+                                                 "static_cast",
+                                                 "std",
+                                                 "struct",
+                                                 "switch",
+                                                 "template",
+                                                 "this",
+                                                 "thread_local",
+                                                 "throw",
+                                                 "true",
+                                                 "try",
+                                                 "typedef",
+                                                 "typeid",
+                                                 "typename",
+                                                 "union",
+                                                 "unsigned",
+                                                 "using",
+                                                 "virtual",
+                                                 "void",
+                                                 "volatile",
+                                                 "wchar_t",
+                                                 "while",
+                                                 "xor",
+                                                 "xor_eq"};
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    // Names that begin with an underscore or have two in a row are the implementation's.
+    return !name.empty() && letter(name[0]) && name.find("__") == std::string_view::npos &&
+           std::find(std::begin(taken), std::end(taken), name) == std::end(taken) &&
+           std::all_of(name.begin(), name.end(),
+                       [&](char c) { return letter(c) || c == '_' || (c >= '0' && c <= '9'); });
 }
 
 } // namespace detail
 
-/// The text of the header. Precondition: the model is sound (check.hpp). Errors: a name that is no
-/// identifier.
+/// The text of the header. Errors: those of net/check.hpp; a name that no namespace can have.
 inline result<std::string> cpp_header(const net::model& m, const export_options& options = {}) {
-    if (!detail::is_identifier(options.name))
+    if (!detail::is_free_identifier(options.name))
         return error(errc::bad_option, "options.name");
-    return detail::exporter(m, options).text();
+    if (auto s = net::check(m); !s)
+        return s.error();
+    return cpp_writer(m, options).text();
 }
 
 } // namespace s3::exporting

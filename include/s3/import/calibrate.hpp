@@ -1,7 +1,7 @@
 #pragma once
-// The step and zero point of every activation, measured on samples by the network in float.
+// The scale and zero point of every activation, measured on samples by the network in float.
 //
-// Two passes: the range of each value, then the squared error of rounding with steps that cover
+// Two passes: the range of each value, then the squared error of rounding with scales that cover
 // shares of that range; the best is taken, so the largest activations may saturate. Errors: samples
 // beyond the input's bits, activations that are not finite.
 
@@ -12,15 +12,20 @@
 
 namespace s3::importing::detail {
 
-/// real = step·(q − zero_point), q of so many bits.
+/// real = scale·(q − zero_point), q of so many bits.
 struct quantizer {
-    double step = 1;
+    double scale = 1;
     int zero_point = 0;
     int bits = 8;
     double error = 0; ///< relative, of rounding the samples' activations
 
     [[nodiscard]] int top() const { return (1 << bits) - 1; }
 };
+
+/// The nearest of 0 … top.
+[[nodiscard]] inline int nearest(double v, int top) {
+    return static_cast<int>(std::lround(std::clamp(v, 0.0, double(top))));
+}
 
 /// Of the activations that one value had on the samples.
 class observed_range {
@@ -42,13 +47,13 @@ public:
     void try_shares(std::span<const float> values, int bits) {
         for (std::size_t k = 0; k < shares.size(); ++k) {
             const quantizer t = covering(shares[k], bits);
-            const auto inverse = static_cast<float>(1 / t.step), step = static_cast<float>(t.step),
-                       low = static_cast<float>(-t.zero_point),
+            const auto inverse = static_cast<float>(1 / t.scale),
+                       scale = static_cast<float>(t.scale), low = static_cast<float>(-t.zero_point),
                        high = static_cast<float>(t.top() - t.zero_point);
             double sum = 0;
             for (const float x : values) {
                 const float q = std::clamp(std::nearbyint(x * inverse), low, high);
-                sum += double{x - q * step} * (x - q * step);
+                sum += double{x - q * scale} * (x - q * scale);
             }
             errors_[k] += sum;
         }
@@ -64,9 +69,8 @@ private:
     [[nodiscard]] quantizer covering(double share, int bits) const {
         const double width = std::max(high_ - low_, 1e-6);
         quantizer q{.bits = bits};
-        q.step = std::max(width * share / q.top(), 1e-12);
-        q.zero_point =
-            std::clamp(static_cast<int>(std::lround(-low_ / width * q.top())), 0, q.top());
+        q.scale = std::max(width * share / q.top(), 1e-12);
+        q.zero_point = nearest(-low_ / width * q.top(), q.top());
         return q;
     }
 
@@ -76,25 +80,24 @@ private:
 
 /// The input as it comes; its zero point, which pads, is the mean of the means.
 [[nodiscard]] inline quantizer input_quantizer(const description& d) {
-    quantizer q{.step = d.scale, .bits = d.bits};
+    quantizer q{.scale = d.scale, .bits = d.bits};
     double mean = 0;
     for (const double m : d.mean)
         mean += m / static_cast<double>(d.mean.size());
-    q.zero_point = std::clamp(static_cast<int>(std::lround(mean / d.scale)), 0, q.top());
+    q.zero_point = nearest(mean / d.scale, q.top());
     return q;
 }
 
 /// One for each value of the model. `samples` are whole images.
-inline result<std::vector<quantizer>>
+inline described_result<std::vector<quantizer>>
 calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
           std::span<const std::uint8_t> samples,
-          const std::function<void(std::size_t, std::size_t)>& progress, std::string& where) {
+          const std::function<void(std::size_t, std::size_t)>& progress) {
     std::vector<quantizer> found{input_quantizer(d)};
     for (const std::uint8_t q : samples)
-        if (q > found[0].top()) {
-            where = "a sample is larger than the input's bits allow";
-            return error(errc::bad_option, "samples").got(q).limit(found[0].top());
-        }
+        if (q > found[0].top())
+            return described_error(error(errc::bad_option, "samples").got(q).limit(found[0].top()),
+                                   "a sample is larger than the input's bits allow");
     float_network net(d, n.shapes, weights);
     std::vector<observed_range> ranges(n.layers.size());
     const std::size_t size = n.shapes.values[0].size(), count = samples.size() / size;
@@ -106,8 +109,8 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
             if (i >= count)
                 ranges[g].try_shares(values, l.bits);
             else if (!ranges[g].widen(values))
-                return refuse(d.steps[l.last], "an activation is not finite",
-                              error(errc::not_finite, "samples").at(i), where);
+                return refuse(d.lines[l.last], "an activation is not finite",
+                              error(errc::not_finite, "samples").at(i));
         }
         if (progress)
             progress(i + 1, 2 * count);
@@ -115,7 +118,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     for (std::size_t g = 0; g < n.layers.size(); ++g) {
         const fused_layer& l = n.layers[g];
         // The largest of bytes is one of them.
-        if (d.steps[l.first].kind == step_kind::max_pool) {
+        if (d.lines[l.first].kind == line_kind::max_pool) {
             const quantizer taken = found[n.value_of[n.shapes.source[l.first]]];
             found.push_back(taken);
         } else {

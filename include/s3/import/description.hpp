@@ -17,22 +17,24 @@
 // log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input
 // is (scale·pixel − mean)/std. `#` starts a comment.
 //
-// Errors are values; `where` then says which line and what is wrong with it.
+// Numbers are read alike in every locale. Errors say which line and what is wrong with it.
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
 #include <s3/core/is_finite.hpp>
 
-#include <cerrno>
-#include <cstdlib>
+#include <cmath>
+#include <limits>
+#include <locale>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace s3::importing {
 
-enum class step_kind : unsigned char {
+enum class line_kind : unsigned char {
     conv,
     linear,
     norm,
@@ -45,13 +47,14 @@ enum class step_kind : unsigned char {
     flatten
 };
 
-/// A line. Values count as in net/model.hpp: 0 is the input, step i gives value i + 1.
-struct step {
-    step_kind kind = step_kind::conv;
-    std::size_t line = 0;
+/// A line behind the first. Values count as in net/model.hpp: 0 is the input, line i gives value
+/// i + 1.
+struct line {
+    line_kind kind = line_kind::conv;
+    std::size_t number = 0; ///< in the text, from 1
     std::string name;
     std::size_t from = 0;
-    std::size_t other = 0;
+    std::size_t other = 0; ///< of `add`
     std::size_t in = 0, out = 0;
     extent kernel = 1, stride = 1, padding = 0, dilation = 1;
     std::size_t groups = 1;
@@ -65,36 +68,50 @@ struct description {
     std::vector<double> mean, deviation; ///< empty, or one per channel
     double scale = 1.0 / 255;
     int bits = 8;
-    std::vector<step> steps;
+    std::vector<line> lines;
 };
 
-/// Says in `where` which line is wrong and why; gives `e` back.
-[[nodiscard]] inline error refuse(const step& s, const std::string& why, const error& e,
-                                  std::string& where) {
-    where =
-        "line " + std::to_string(s.line) + (s.name.empty() ? "" : " (" + s.name + ")") + ": " + why;
-    return e;
+/// What is wrong with a line.
+[[nodiscard]] inline described_error refuse(const line& l, const std::string& why, const error& e) {
+    return {e, "line " + std::to_string(l.number) + (l.name.empty() ? "" : " (" + l.name + ")") +
+                   ": " + why};
 }
 
 namespace detail {
 
+/// Whether float32 holds a positive number with all its digits.
+[[nodiscard]] inline bool is_normal(double v) noexcept {
+    return v >= double{std::numeric_limits<float>::min()} &&
+           v <= double{std::numeric_limits<float>::max()};
+}
+/// What is wrong with the numbers of an input, if anything: its step and deviations become float32.
+[[nodiscard]] inline const char* wrong_input(const description& d) noexcept {
+    if (!is_normal(d.scale))
+        return "'scale' must be positive, and within float32";
+    for (const double s : d.deviation)
+        if (!is_normal(s))
+            return "'std' must be positive, and within float32";
+    for (const double m : d.mean)
+        if (m != 0 && !is_normal(std::fabs(m)))
+            return "'mean' must be within float32";
+    return nullptr;
+}
+
 class description_parser {
 public:
-    explicit description_parser(std::string& where) : where_(where) {}
-
-    result<description> parse(std::string_view text) {
-        for (std::size_t line = 1; !text.empty() && !failed_; ++line) {
+    described_result<description> parse(std::string_view text) {
+        while (!text.empty() && wrong_.empty()) {
+            ++line_;
             const std::size_t end = std::min(text.find('\n'), text.size());
-            line_ = line;
             read_line(text.substr(0, end));
             text.remove_prefix(std::min(end + 1, text.size()));
         }
-        if (!failed_ && !seen_input_)
+        if (!seen_input_)
             fail("there is no input line");
-        if (!failed_ && d_.steps.empty())
+        if (d_.lines.empty())
             fail("there is no layer");
-        if (failed_)
-            return error(errc::bad_option, "description").at(line_);
+        if (!wrong_.empty())
+            return described_error(error(errc::bad_option, "description").at(line_), wrong_);
         return d_;
     }
 
@@ -102,9 +119,8 @@ private:
     using words = std::vector<std::string>;
 
     void fail(const std::string& why) {
-        if (!failed_)
-            where_ = "line " + std::to_string(line_) + ": " + why;
-        failed_ = true;
+        if (wrong_.empty())
+            wrong_ = "line " + std::to_string(line_) + ": " + why;
     }
     void read_line(std::string_view text) {
         text = text.substr(0, text.find('#'));
@@ -128,7 +144,7 @@ private:
         else if (!seen_input_)
             return fail("the first line must be 'input HEIGHT WIDTH CHANNELS'");
         else
-            read_step(plain);
+            read_layer(plain);
         if (!options_.empty())
             fail("'" + plain[0] + "' has no option '" + options_.begin()->first + "'");
     }
@@ -145,29 +161,26 @@ private:
         d_.deviation = list("std");
         d_.scale = number("scale", d_.scale);
         d_.bits = bits(8);
-        for (const double s : d_.deviation)
-            if (!(s > 0))
-                fail("'std' must be positive");
-        if (!(d_.scale > 0))
-            fail("'scale' must be positive");
+        if (const char* const wrong = wrong_input(d_))
+            fail(wrong);
         values_["input"] = 0;
     }
-    void read_step(const words& w) {
+    void read_layer(const words& w) {
         struct rule {
             const char* word;
-            step_kind kind;
+            line_kind kind;
             std::size_t least, most;
         };
-        static constexpr rule rules[] = {{"conv", step_kind::conv, 3, 3},
-                                         {"linear", step_kind::linear, 3, 3},
-                                         {"bn", step_kind::norm, 1, 1},
-                                         {"relu", step_kind::relu, 0, 1},
-                                         {"relu6", step_kind::relu6, 0, 1},
-                                         {"add", step_kind::add, 1, 1},
-                                         {"maxpool", step_kind::max_pool, 0, 1},
-                                         {"avgpool", step_kind::mean_pool, 0, 1},
-                                         {"globalmean", step_kind::global_mean, 0, 1},
-                                         {"flatten", step_kind::flatten, 0, 0}};
+        static constexpr rule rules[] = {{"conv", line_kind::conv, 3, 3},
+                                         {"linear", line_kind::linear, 3, 3},
+                                         {"bn", line_kind::norm, 1, 1},
+                                         {"relu", line_kind::relu, 0, 1},
+                                         {"relu6", line_kind::relu6, 0, 1},
+                                         {"add", line_kind::add, 1, 1},
+                                         {"maxpool", line_kind::max_pool, 0, 1},
+                                         {"avgpool", line_kind::mean_pool, 0, 1},
+                                         {"globalmean", line_kind::global_mean, 0, 1},
+                                         {"flatten", line_kind::flatten, 0, 0}};
         const rule* known = nullptr;
         for (const rule& r : rules)
             if (w[0] == r.word)
@@ -177,46 +190,48 @@ private:
         if (w.size() - 1 < known->least || w.size() - 1 > known->most)
             return fail("'" + w[0] + "' takes " + std::to_string(known->most) +
                         " words before its options, not " + std::to_string(w.size() - 1));
-        step s;
-        s.kind = known->kind;
-        s.line = line_;
-        s.from = d_.steps.size();
+        line l;
+        l.kind = known->kind;
+        l.number = line_;
+        l.from = d_.lines.size();
         if (const auto from = option("from"); !from.empty())
-            s.from = value_of(from);
-        s.bits = bits(0);
-        switch (s.kind) {
-        case step_kind::add:
-            s.other = value_of(w[1]);
+            l.from = value_of(from);
+        l.bits = bits(0);
+        switch (l.kind) {
+        case line_kind::add:
+            l.other = value_of(w[1]);
             break;
-        case step_kind::conv:
-            s.dilation = pair("dilation", 1, 1);
-            s.groups = size_of(option("groups", "1"), 1);
+        case line_kind::conv:
+            l.dilation = pair("dilation", 1, 1);
+            l.groups = size_of(option("groups", "1"), 1);
             [[fallthrough]];
-        case step_kind::max_pool:
-        case step_kind::mean_pool:
+        case line_kind::max_pool:
+        case line_kind::mean_pool:
             if (options_.count("kernel") == 0)
                 return fail("'" + w[0] + "' needs kernel=");
-            s.kernel = pair("kernel", 1, 1);
-            s.stride = pair("stride", s.kind == step_kind::conv ? extent(1) : s.kernel, 1);
-            s.padding = pair("padding", 0, 0);
+            l.kernel = pair("kernel", 1, 1);
+            l.stride = pair("stride", l.kind == line_kind::conv ? extent(1) : l.kernel, 1);
+            l.padding = pair("padding", 0, 0);
             break;
-        case step_kind::norm:
-            s.eps = number("eps", s.eps);
+        case line_kind::norm:
+            l.eps = number("eps", l.eps);
+            if (!(l.eps >= 0))
+                fail("'eps' must not be negative");
             break;
         default:
             break;
         }
         if (known->least == 3) {
-            s.in = size_of(w[2], 1);
-            s.out = size_of(w[3], 1);
-            s.format = option("format", "auto");
+            l.in = size_of(w[2], 1);
+            l.out = size_of(w[3], 1);
+            l.format = option("format", "auto");
         }
-        if (s.kind != step_kind::add && w.size() > 1) {
-            s.name = w[1];
-            if (!values_.emplace(s.name, d_.steps.size() + 1).second)
-                return fail("'" + s.name + "' is the name of an earlier line");
+        if (l.kind != line_kind::add && w.size() > 1) {
+            l.name = w[1];
+            if (!values_.emplace(l.name, d_.lines.size() + 1).second)
+                return fail("'" + l.name + "' is the name of an earlier line");
         }
-        d_.steps.push_back(std::move(s));
+        d_.lines.push_back(std::move(l));
     }
     /// Takes an option away.
     std::string option(const std::string& key, const std::string& otherwise = "") {
@@ -254,9 +269,11 @@ private:
         return {size_of(text.substr(0, x), least), size_of(text.substr(x + 1), least)};
     }
     double real(const std::string& text) {
-        char* end = nullptr;
-        const double value = std::strtod(text.c_str(), &end);
-        if (text.empty() || *end != 0 || !is_finite(value))
+        std::istringstream in(text);
+        in.imbue(std::locale::classic());
+        double value = 0;
+        in >> std::noskipws >> value;
+        if (in.fail() || in.peek() != std::istringstream::traits_type::eof() || !is_finite(value))
             fail("'" + text + "' is not a number");
         return value;
     }
@@ -267,7 +284,10 @@ private:
             return otherwise;
         if (slash == std::string::npos)
             return real(text);
-        return real(text.substr(0, slash)) / real(text.substr(slash + 1));
+        const double quotient = real(text.substr(0, slash)) / real(text.substr(slash + 1));
+        if (!is_finite(quotient))
+            fail("'" + text + "' is not a number");
+        return is_finite(quotient) ? quotient : otherwise;
     }
     std::vector<double> list(const std::string& key) {
         std::vector<double> values;
@@ -293,10 +313,9 @@ private:
         return static_cast<int>(std::min<std::size_t>(b, 8));
     }
 
-    std::string& where_;
     description d_;
-    std::size_t line_ = 0;
-    bool failed_ = false;
+    std::size_t line_ = 0; ///< that is being read, from 1
+    std::string wrong_;    ///< the first thing that is
     bool seen_input_ = false;
     std::map<std::string, std::string> options_;
     std::map<std::string, std::size_t> values_;
@@ -304,8 +323,8 @@ private:
 
 } // namespace detail
 
-inline result<description> parse(std::string_view text, std::string& where) {
-    return detail::description_parser(where).parse(text);
+inline described_result<description> parse(std::string_view text) {
+    return detail::description_parser().parse(text);
 }
 
 /// Descriptions that we bring: "resnet8", "resnet20", "resnet56" (for 32 × 32 images, He et al.

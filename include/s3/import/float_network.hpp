@@ -9,35 +9,37 @@
 
 namespace s3::importing {
 
-/// Shapes that follow from a description. Values as in `step`.
+/// Shapes that follow from a description. Values as in `line`.
 struct network_shapes {
     struct image {
         std::size_t height = 1, width = 1, channels = 0;
-        [[nodiscard]] std::size_t size() const { return height * width * channels; }
+        [[nodiscard]] std::size_t size() const {
+            return saturating_mul(saturating_mul(height, width), channels);
+        }
         friend bool operator==(const image&, const image&) = default;
     };
     std::vector<image> values;
-    std::vector<std::size_t> source;   ///< what step i reads: `from`, or what a flatten reads
+    std::vector<std::size_t> source;   ///< what line i reads: `from`, or what a flatten reads
     std::vector<filter_shape> filters; ///< of convolutions and linear layers
 };
 
-inline result<network_shapes> infer(const description& d, std::string& where) {
+inline described_result<network_shapes> infer(const description& d) {
     network_shapes s;
     s.values.push_back({d.height, d.width, d.channels});
     constexpr std::size_t limit = std::size_t{1} << 31;
-    for (const step& t : d.steps) {
+    for (const line& t : d.lines) {
         const auto refuse = [&](const std::string& why) {
-            return importing::refuse(t, why, error(errc::shape_mismatch, "description").at(t.line),
-                                     where);
+            return importing::refuse(t, why,
+                                     error(errc::shape_mismatch, "description").at(t.number));
         };
-        const bool flat = t.from > 0 && d.steps[t.from - 1].kind == step_kind::flatten;
-        if (flat && t.kind != step_kind::linear)
+        const bool flat = t.from > 0 && d.lines[t.from - 1].kind == line_kind::flatten;
+        if (flat && t.kind != line_kind::linear)
             return refuse("after 'flatten' comes 'linear'");
         const std::size_t from = flat ? s.source[t.from - 1] : t.from;
         const auto& in = s.values[from];
         auto out = in;
         filter_shape filter;
-        const bool linear = t.kind == step_kind::linear, conv = t.kind == step_kind::conv;
+        const bool linear = t.kind == line_kind::linear, conv = t.kind == line_kind::conv;
         if (conv && t.in != in.channels)
             return refuse("the image has " + std::to_string(in.channels) + " channels, not " +
                           std::to_string(t.in));
@@ -51,7 +53,7 @@ inline result<network_shapes> infer(const description& d, std::string& where) {
         if (linear) {
             filter = {t.out, in.height, in.width, in.channels};
             out = {1, 1, t.out};
-        } else if (conv || t.kind == step_kind::max_pool || t.kind == step_kind::mean_pool) {
+        } else if (conv || t.kind == line_kind::max_pool || t.kind == line_kind::mean_pool) {
             filter = {conv ? t.out : 1, t.kernel.height, t.kernel.width,
                       conv ? t.in / t.groups : 1};
             if (!conv && (t.padding.height >= t.kernel.height || t.padding.width >= t.kernel.width))
@@ -61,11 +63,11 @@ inline result<network_shapes> infer(const description& d, std::string& where) {
             if (!size)
                 return refuse(size.error().message());
             out = {size->height, size->width, conv ? t.out : in.channels};
-        } else if (t.kind == step_kind::global_mean) {
+        } else if (t.kind == line_kind::global_mean) {
             out = {1, 1, in.channels};
-        } else if (t.kind == step_kind::flatten) {
+        } else if (t.kind == line_kind::flatten) {
             out = {1, 1, in.size()};
-        } else if (t.kind == step_kind::add && s.values[t.other] != in) {
+        } else if (t.kind == line_kind::add && s.values[t.other] != in) {
             return refuse("the two values have different shapes");
         }
         if (saturating_mul(saturating_mul(out.height, out.width), out.channels) > limit)
@@ -77,7 +79,7 @@ inline result<network_shapes> infer(const description& d, std::string& where) {
     return s;
 }
 
-/// What a step computes with: a filter [out][height][width][in], or a factor per channel (norms);
+/// What a line computes with: a filter [out][height][width][in], or a factor per channel (norms);
 /// both with an offset per channel.
 struct float_weights {
     std::vector<float> filter;
@@ -90,7 +92,7 @@ public:
     float_network(const description& d, const network_shapes& shapes,
                   std::vector<float_weights> weights)
         : d_(d), shapes_(shapes), weights_(std::move(weights)), values_(shapes.values.size()) {
-        for (std::size_t i = 0; i < d.steps.size(); ++i) {
+        for (std::size_t i = 0; i < d.lines.size(); ++i) {
             values_[i + 1].resize(shapes.values[i + 1].size());
             // Output channels innermost, so that the compiler's vectors run along them.
             auto& f = weights_[i].filter;
@@ -113,36 +115,36 @@ public:
             const double x = d_.scale * image[i] - (d_.mean.empty() ? 0 : d_.mean[c]);
             values_[0][i] = static_cast<float>(d_.deviation.empty() ? x : x / d_.deviation[c]);
         }
-        for (std::size_t i = 0; i < d_.steps.size(); ++i)
+        for (std::size_t i = 0; i < d_.lines.size(); ++i)
             compute(i);
     }
     [[nodiscard]] std::span<const float> value(std::size_t v) const { return values_[v]; }
 
 private:
     void compute(std::size_t i) {
-        const step& s = d_.steps[i];
+        const line& s = d_.lines[i];
         const auto& in = values_[shapes_.source[i]];
         auto& y = values_[i + 1];
         const float_weights& w = weights_[i];
         const std::size_t channels = shapes_.values[i + 1].channels;
         switch (s.kind) {
-        case step_kind::conv:
-        case step_kind::linear:
+        case line_kind::conv:
+        case line_kind::linear:
             return convolve(i, in, y);
-        case step_kind::norm:
+        case line_kind::norm:
             for (std::size_t k = 0; k < y.size(); ++k)
                 y[k] = static_cast<float>(in[k] * w.factor[k % channels] + w.offset[k % channels]);
             return;
-        case step_kind::relu:
-        case step_kind::relu6:
+        case line_kind::relu:
+        case line_kind::relu6:
             for (std::size_t k = 0; k < y.size(); ++k)
-                y[k] = std::clamp(in[k], 0.0f, s.kind == step_kind::relu ? 3e38f : 6.0f);
+                y[k] = std::clamp(in[k], 0.0f, s.kind == line_kind::relu ? 3e38f : 6.0f);
             return;
-        case step_kind::add:
+        case line_kind::add:
             for (std::size_t k = 0; k < y.size(); ++k)
                 y[k] = in[k] + values_[s.other][k];
             return;
-        case step_kind::flatten:
+        case line_kind::flatten:
             std::copy(in.begin(), in.end(), y.begin());
             return;
         default:
@@ -150,7 +152,7 @@ private:
         }
     }
     void convolve(std::size_t i, const std::vector<float>& in, std::vector<float>& y) {
-        const step& s = d_.steps[i];
+        const line& s = d_.lines[i];
         const auto &x = shapes_.values[shapes_.source[i]], &out = shapes_.values[i + 1];
         const filter_shape& f = shapes_.filters[i];
         const conv_options o{s.stride, s.padding, s.dilation, s.groups};
@@ -182,10 +184,10 @@ private:
         }
     }
     void pool(std::size_t i, const std::vector<float>& in, std::vector<float>& y) {
-        const step& s = d_.steps[i];
+        const line& s = d_.lines[i];
         const auto &x = shapes_.values[shapes_.source[i]], &out = shapes_.values[i + 1];
-        const bool global = s.kind == step_kind::global_mean,
-                   largest = s.kind == step_kind::max_pool;
+        const bool global = s.kind == line_kind::global_mean,
+                   largest = s.kind == line_kind::max_pool;
         const extent kernel = global ? extent(x.height, x.width) : s.kernel;
         const conv_options o{global ? extent(1) : s.stride, global ? extent(0) : s.padding, 1, 1};
         for (std::size_t k = 0; k < y.size(); ++k) {

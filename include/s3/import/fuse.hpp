@@ -13,19 +13,19 @@
 
 namespace s3::importing::detail {
 
-[[nodiscard]] inline bool is_convolution(step_kind k) {
-    return k == step_kind::conv || k == step_kind::linear;
+[[nodiscard]] inline bool is_convolution(line_kind k) {
+    return k == line_kind::conv || k == line_kind::linear;
 }
 
-/// Steps that become one layer.
+/// Lines that become one layer.
 struct fused_layer {
-    std::size_t first;                        ///< the step of its convolution, pooling or addition
-    std::size_t last;                         ///< the step whose value it gives
+    std::size_t first;                        ///< the line of its convolution, pooling or addition
+    std::size_t last;                         ///< the line whose value it gives
     int bits;                                 ///< of its activations
-    std::optional<std::size_t> norm = {};     ///< a step
+    std::optional<std::size_t> norm = {};     ///< a line
     std::optional<std::size_t> residual = {}; ///< a value of the description
-    std::optional<step_kind> limit = {};      ///< relu or relu6
-    net::output_kind output = net::output_kind::bytes;
+    std::optional<line_kind> limit = {};      ///< relu or relu6
+    net::element_type output = net::element_type::uint8;
 };
 
 struct fused_network {
@@ -35,21 +35,19 @@ struct fused_network {
 };
 
 /// `bits` of activations where the description does not say.
-inline result<fused_network> fuse(const description& d, int bits, std::string& where) {
-    if (d.steps.empty()) {
-        where = "there is no layer";
-        return error(errc::bad_option, "description");
-    }
-    auto shapes = infer(d, where);
+inline described_result<fused_network> fuse(const description& d, int bits) {
+    if (d.lines.empty())
+        return described_error(error(errc::bad_option, "description"), "there is no layer");
+    auto shapes = infer(d);
     if (!shapes)
         return shapes.error();
-    fused_network n{*std::move(shapes), {}, std::vector<std::size_t>(d.steps.size() + 1, 0)};
-    std::vector<std::size_t> uses(d.steps.size() + 1, 0);
-    for (const step& s : d.steps) {
+    fused_network n{*std::move(shapes), {}, std::vector<std::size_t>(d.lines.size() + 1, 0)};
+    std::vector<std::size_t> uses(d.lines.size() + 1, 0);
+    for (const line& s : d.lines) {
         ++uses[s.from];
-        uses[s.other] += s.kind == step_kind::add;
+        uses[s.other] += s.kind == line_kind::add;
     }
-    /// The layer that gives this value and may take one more step, if there is one.
+    /// The layer that gives this value and may take one more line, if there is one.
     const auto open = [&](std::size_t value) -> fused_layer* {
         if (n.value_of[value] == 0 || uses[value] != 1)
             return nullptr;
@@ -58,31 +56,31 @@ inline result<fused_network> fuse(const description& d, int bits, std::string& w
     };
     const auto open_convolution = [&](std::size_t value) -> fused_layer* {
         fused_layer* const l = open(value);
-        return l != nullptr && is_convolution(d.steps[l->first].kind) && !l->residual ? l : nullptr;
+        return l != nullptr && is_convolution(d.lines[l->first].kind) && !l->residual ? l : nullptr;
     };
-    for (std::size_t i = 0; i < d.steps.size(); ++i) {
-        const step& s = d.steps[i];
+    for (std::size_t i = 0; i < d.lines.size(); ++i) {
+        const line& s = d.lines[i];
         const auto misplaced = [&](const char* why) {
-            return refuse(s, why, error(errc::unsupported, "description"), where);
+            return refuse(s, why, error(errc::unsupported, "description"));
         };
-        if (s.kind == step_kind::flatten) {
+        if (s.kind == line_kind::flatten) {
             n.value_of[i + 1] = n.value_of[s.from];
             continue;
         }
         fused_layer* taker = nullptr;
-        if (s.kind == step_kind::norm) {
+        if (s.kind == line_kind::norm) {
             taker = open_convolution(s.from);
             if (taker == nullptr || taker->norm)
                 return misplaced("'bn' must follow a conv or linear that nothing else uses");
             taker->norm = i;
-        } else if (s.kind == step_kind::relu || s.kind == step_kind::relu6) {
+        } else if (s.kind == line_kind::relu || s.kind == line_kind::relu6) {
             taker = open(s.from);
-            if (taker == nullptr || (!is_convolution(d.steps[taker->first].kind) &&
-                                     d.steps[taker->first].kind != step_kind::add))
+            if (taker == nullptr || (!is_convolution(d.lines[taker->first].kind) &&
+                                     d.lines[taker->first].kind != line_kind::add))
                 return misplaced(
                     "relu must follow a conv, linear, bn or add that nothing else uses");
             taker->limit = s.kind;
-        } else if (s.kind == step_kind::add) {
+        } else if (s.kind == line_kind::add) {
             const bool from_is_later = n.value_of[s.from] > n.value_of[s.other];
             taker = open_convolution(from_is_later ? s.from : s.other);
             if (taker != nullptr)
@@ -94,19 +92,20 @@ inline result<fused_network> fuse(const description& d, int bits, std::string& w
         taker->bits = s.bits != 0 ? s.bits : taker->bits;
         n.value_of[i + 1] = static_cast<std::size_t>(taker - n.layers.data()) + 1;
     }
-    if (n.layers.empty() || n.layers.back().last + 1 != d.steps.size())
-        return refuse(d.steps.back(), "the last line must give the network's output",
-                      error(errc::unsupported, "description"), where);
+    if (n.layers.empty() || n.layers.back().last + 1 != d.lines.size())
+        return refuse(d.lines.back(), "the last line must give the network's output",
+                      error(errc::unsupported, "description"));
     fused_layer& last = n.layers.back();
-    const step& s = d.steps[last.first];
+    const line& s = d.lines[last.first];
     if (last.first == last.last && is_convolution(s.kind))
-        last.output = s.kind == step_kind::linear && s.format == "float" ? net::output_kind::real
-                                                                         : net::output_kind::sums;
-    for (std::size_t i = 0; i < d.steps.size(); ++i)
-        if (d.steps[i].format == "float" &&
-            (i != last.first || last.output != net::output_kind::real))
-            return refuse(d.steps[i], "only a 'linear' that is the last line may be float",
-                          error(errc::unsupported, "format"), where);
+        last.output = s.kind == line_kind::linear && s.format == "float"
+                          ? net::element_type::float32
+                          : net::element_type::int32;
+    for (std::size_t i = 0; i < d.lines.size(); ++i)
+        if (d.lines[i].format == "float" &&
+            (i != last.first || last.output != net::element_type::float32))
+            return refuse(d.lines[i], "only a 'linear' that is the last line may be float",
+                          error(errc::unsupported, "format"));
     return n;
 }
 

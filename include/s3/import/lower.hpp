@@ -3,9 +3,9 @@
 //
 // With the integer sum acc = Σ w·q, batch norm goes into the epilogue, the sign of γ included:
 //
-//   real convolution   x = unit·(acc − zero_point·Σw),   unit = step_in · scale of the channel
-//   batch norm         y = factor·x + offset
-//   epilogue           scale = factor·unit / step_out,
+//   real convolution   x = unit·(acc − zero_point·Σw),   unit = scale of the input · scale of the
+//   channel batch norm         y = factor·x + offset epilogue           scale = factor·unit / scale
+//   of the output,
 //                      bias = round(offset / (factor·unit)) − zero_point·Σw
 //
 // An input with a mean and deviation per channel stays bytes: both go into the first convolution's
@@ -28,7 +28,7 @@ struct layer_report {
     float least_scale = 0, largest_scale = 0; ///< real weight = scale · value
     double weight_error = 0;                  ///< relative, against the weights given
     int bits = 8;
-    double step = 0;
+    double scale = 0;            ///< of the activations
     double activation_error = 0; ///< relative error of rounding activations on the samples
 };
 
@@ -42,39 +42,40 @@ namespace detail {
 class network_lowering {
 public:
     network_lowering(const description& d, const fused_network& n, network_weights weights,
-                     std::vector<quantizer> quantizers, std::string& where)
-        : d_(d), n_(n), w_(std::move(weights)), q_(std::move(quantizers)), where_(where) {}
+                     std::vector<quantizer> quantizers)
+        : d_(d), n_(n), w_(std::move(weights)), q_(std::move(quantizers)) {}
 
-    result<imported_network> run() {
+    described_result<imported_network> run() {
         for (std::size_t v = 0; v < q_.size(); ++v) {
             const auto& shape = n_.shapes.values[v == 0 ? 0 : n_.layers[v - 1].last + 1];
             out_.model.values.push_back({shape.height, shape.width, shape.channels, q_[v].bits,
-                                         static_cast<float>(q_[v].step), q_[v].zero_point});
+                                         static_cast<float>(q_[v].scale), q_[v].zero_point});
         }
         for (std::size_t i = 0; i < n_.layers.size(); ++i) {
             const fused_layer& f = n_.layers[i];
-            const step& s = d_.steps[f.first];
+            value(i + 1).element = f.output;
+            const line& s = d_.lines[f.first];
             net::layer l;
             layer_report r;
-            if (f.output == net::output_kind::real) {
+            if (f.output == net::element_type::float32) {
                 l.operation = lower_float(i, r);
             } else if (is_convolution(s.kind)) {
                 net::convolution c;
                 if (auto done = lower(i, c, r); !done)
                     return done.error();
                 l.operation = std::move(c);
-            } else if (s.kind == step_kind::add) {
+            } else if (s.kind == line_kind::add) {
                 l.operation = add(i, r);
             } else {
                 l.operation = pool(i, r);
             }
             l.name = !s.name.empty()
                          ? s.name
-                         : (s.kind == step_kind::add ? "add" : "pool") + std::to_string(i);
+                         : (s.kind == line_kind::add ? "add" : "pool") + std::to_string(i);
             r.name = l.name;
             r.bits = value(i + 1).bits;
-            r.step = value(i + 1).step;
-            r.activation_error = f.output == net::output_kind::bytes ? q_[i + 1].error : 0;
+            r.scale = value(i + 1).scale;
+            r.activation_error = f.output == net::element_type::uint8 ? q_[i + 1].error : 0;
             out_.report.push_back(std::move(r));
             out_.model.layers.push_back(std::move(l));
         }
@@ -87,8 +88,9 @@ private:
     [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
         return n_.value_of[n_.shapes.source[f.first]];
     }
-    [[nodiscard]] error refuse(const fused_layer& f, const std::string& why, const error& e) {
-        return importing::refuse(d_.steps[f.first], why, e, where_);
+    [[nodiscard]] described_error refuse(const fused_layer& f, const std::string& why,
+                                         const error& e) {
+        return importing::refuse(d_.lines[f.first], why, e);
     }
 
     template <class Operation>
@@ -97,35 +99,35 @@ private:
         const net::value_info& out = value(i + 1);
         o.low = f.limit ? out.zero_point : 0;
         o.high = out.top();
-        if (f.limit == step_kind::relu6)
-            o.high = std::min(o.high,
-                              out.zero_point + static_cast<int>(std::lround(6 / double{out.step})));
+        if (f.limit == line_kind::relu6)
+            o.high = std::min(o.high, out.zero_point +
+                                          static_cast<int>(std::lround(6 / double{out.scale})));
     }
 
     [[nodiscard]] net::addition add(std::size_t i, layer_report& r) {
         net::addition a;
         a.a = input_of(n_.layers[i]);
-        a.b = n_.value_of[d_.steps[n_.layers[i].first].other];
-        a.a_scale = value(a.a).step / value(i + 1).step;
-        a.b_scale = value(a.b).step / value(i + 1).step;
+        a.b = n_.value_of[d_.lines[n_.layers[i].first].other];
+        a.a_scale = value(a.a).scale / value(i + 1).scale;
+        a.b_scale = value(a.b).scale / value(i + 1).scale;
         set_limits(i, a);
         r.format = "addition";
         return a;
     }
 
     [[nodiscard]] net::pooling pool(std::size_t i, layer_report& r) {
-        const step& s = d_.steps[n_.layers[i].first];
+        const line& s = d_.lines[n_.layers[i].first];
         net::pooling p;
         p.input = input_of(n_.layers[i]);
         const net::value_info &in = value(p.input), &out = value(i + 1);
-        p.kind = s.kind == step_kind::max_pool ? net::pooling_kind::max : net::pooling_kind::mean;
-        const bool global = s.kind == step_kind::global_mean;
+        p.kind = s.kind == line_kind::max_pool ? net::pooling_kind::max : net::pooling_kind::mean;
+        const bool global = s.kind == line_kind::global_mean;
         p.window = global ? extent(in.height, in.width) : s.kernel;
         p.stride = global ? extent(1) : s.stride;
         p.padding = s.padding;
         const double area = static_cast<double>(p.window.height * p.window.width);
         if (p.kind == net::pooling_kind::mean)
-            p.scale = static_cast<float>(double{in.step} / (double{out.step} * area));
+            p.scale = static_cast<float>(double{in.scale} / (double{out.scale} * area));
         r.format = p.kind == net::pooling_kind::max ? "max pooling" : "mean pooling";
         return p;
     }
@@ -140,8 +142,8 @@ private:
         a.offset = w.offset.empty() ? 0 : w.offset[row];
         if (input_of(f) == 0 && !d_.mean.empty()) {
             const filter_shape& shape = n_.shapes.filters[f.first];
-            const std::size_t first = row / (shape.out_channels / d_.steps[f.first].groups);
-            const double padding = value(0).zero_point * double{value(0).step};
+            const std::size_t first = row / (shape.out_channels / d_.lines[f.first].groups);
+            const double padding = value(0).zero_point * double{value(0).scale};
             for (std::size_t k = 0; k < shape.columns(); ++k) {
                 const std::size_t channel = first * shape.in_channels + k % shape.in_channels;
                 a.offset += w.filter[row * shape.columns() + k] * (padding - d_.mean[channel]) /
@@ -168,9 +170,9 @@ private:
         const fused_layer& f = n_.layers[i];
         report_weights(f, r);
         r.least_scale = r.largest_scale = 1;
-        value(i + 1).step = 1;
+        value(i + 1).scale = 1;
         value(i + 1).zero_point = 0;
-        net::float_linear l{input_of(f), w_.real[f.first].filter};
+        net::float_linear l{input_of(f), w_.real[f.first].filter, {}};
         for (std::size_t m = 0; m < value(i + 1).channels; ++m)
             l.bias.push_back(static_cast<float>(affine_of(f, m).offset));
         if (l.input == 0 && !d_.deviation.empty())
@@ -179,18 +181,18 @@ private:
         return l;
     }
 
-    status lower(std::size_t i, net::convolution& c, layer_report& r) {
+    described_status lower(std::size_t i, net::convolution& c, layer_report& r) {
         const fused_layer& f = n_.layers[i];
-        const step& s = d_.steps[f.first];
+        const line& s = d_.lines[f.first];
         imported_weights& w = w_.packed[f.first];
         c.input = input_of(f);
         const net::value_info& in = value(c.input);
         net::value_info& out = value(i + 1);
         c.options = {s.stride, s.padding, s.dilation, s.groups, in.zero_point};
-        c.raw = f.output == net::output_kind::sums;
+        c.raw = f.output == net::element_type::int32;
         if (f.residual) {
             const std::size_t v = n_.value_of[*f.residual];
-            c.residual = net::residual_input{v, value(v).step / out.step};
+            c.residual = net::residual_input{v, value(v).scale / out.scale};
         }
         report_weights(f, r);
         r.least_scale = std::numeric_limits<float>::max();
@@ -204,7 +206,7 @@ private:
                 w.filter);
             r.least_scale = std::min(r.least_scale, static_cast<float>(scale));
             r.largest_scale = std::max(r.largest_scale, static_cast<float>(scale));
-            const double unit = double{in.step} * scale;
+            const double unit = double{in.scale} * scale;
             auto [factor, offset] = affine_of(f, m);
             // Room that the sums leave for the bias. A channel that the norm all but switches off
             // gets a factor that keeps its bias within it.
@@ -225,7 +227,7 @@ private:
                 std::clamp(std::nearbyint(offset / (factor * unit)), -room, room) -
                 sum * in.zero_point));
             if (!c.raw)
-                c.scale.push_back(static_cast<float>(factor * unit / double{out.step}));
+                c.scale.push_back(static_cast<float>(factor * unit / double{out.scale}));
             else if (r.least_scale != r.largest_scale)
                 return refuse(f, "the last layer needs one scale for all its rows",
                               error(errc::unsupported, "scale").at(m));
@@ -233,7 +235,7 @@ private:
                 out_.model.output_scale = static_cast<float>(unit);
         }
         if (c.raw) {
-            out.step = out_.model.output_scale;
+            out.scale = out_.model.output_scale;
             out.bits = 8;
             out.zero_point = 0;
         }
@@ -246,7 +248,6 @@ private:
     const fused_network& n_;
     network_weights w_;
     std::vector<quantizer> q_;
-    std::string& where_;
     imported_network out_;
 };
 

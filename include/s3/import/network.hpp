@@ -4,11 +4,11 @@
 //   state dict (safetensors) + description (import/description.hpp) + sample images → net::model
 //
 // Four stages, a header each: lines become layers (fuse), tensors become weights (read),
-// activations get a step and zero point (calibrate), all of it becomes an integer model (lower).
+// activations get a scale and zero point (calibrate), all of it becomes an integer model (lower).
 // Accumulators are proven by each row's real Σ|w|.
 //
-// Errors: those of the stages and of net::check; no samples. `where` then says which line or layer
-// and what is wrong.
+// Errors: those of the stages and of net::check; no samples. Their description says which line or
+// layer, and what is wrong.
 
 #include <s3/import/calibrate.hpp>
 #include <s3/import/fuse.hpp>
@@ -27,40 +27,38 @@ struct import_options {
     bool float_last = false;
 };
 
-inline result<imported_network> import_network(const safetensors::contents& file,
-                                               const description& given, const import_options& o,
-                                               std::string& where) {
+inline described_result<imported_network> import_network(const safetensors::contents& file,
+                                                         const description& given,
+                                                         const import_options& o) {
     description d = given;
-    if (o.float_last && !d.steps.empty())
-        d.steps.back().format = "float";
+    if (o.float_last && !d.lines.empty())
+        d.lines.back().format = "float";
     const std::size_t size = saturating_mul(saturating_mul(d.height, d.width), d.channels);
-    if (size == 0 || o.samples.empty() || o.samples.size() % size != 0) {
-        where = "calibration needs sample images of " + std::to_string(size) + " bytes each";
-        return error(errc::bad_option, "samples").got(o.samples.size()).needs(size);
-    }
+    if (size == 0 || o.samples.empty() || o.samples.size() % size != 0)
+        return described_error(error(errc::bad_option, "samples").got(o.samples.size()).needs(size),
+                               "calibration needs sample images of " + std::to_string(size) +
+                                   " bytes each");
     if (o.bits < 2 || o.bits > 8)
         return error(errc::bad_option, "bits").got(o.bits).limit(8);
-    if (d.scale <= 0)
-        return error(errc::bad_option, "description.scale");
-    const auto fused = detail::fuse(d, o.bits, where);
+    if (const char* const wrong = detail::wrong_input(d))
+        return described_error(error(errc::bad_option, "description"), wrong);
+    const auto fused = detail::fuse(d, o.bits);
     if (!fused)
         return fused.error();
-    auto weights = detail::read_weights(file, d, *fused, where);
+    auto weights = detail::read_weights(file, d, *fused);
     if (!weights)
         return weights.error();
-    auto quantizers = detail::calibrate(d, *fused, weights->real, o.samples, o.progress, where);
+    auto quantizers = detail::calibrate(d, *fused, weights->real, o.samples, o.progress);
     if (!quantizers)
         return quantizers.error();
     auto imported =
-        detail::network_lowering(d, *fused, *std::move(weights), *std::move(quantizers), where)
-            .run();
+        detail::network_lowering(d, *fused, *std::move(weights), *std::move(quantizers)).run();
     if (!imported)
         return imported.error();
     if (auto s = net::check(imported->model); !s) {
         const auto layer = static_cast<std::size_t>(s.error().index);
-        if (layer < imported->report.size())
-            where = imported->report[layer].name + ": " + s.error().message();
-        return s.error();
+        const described_error e = s.error();
+        return layer < imported->report.size() ? e.in(imported->report[layer].name) : e;
     }
     return imported;
 }

@@ -15,7 +15,7 @@
 
 namespace s3::importing::detail {
 
-/// Each has one entry per step; those of steps without weights are empty.
+/// Each has one entry per line; those of lines without weights are empty.
 struct network_weights {
     std::vector<float_weights> real;      ///< for float_network
     std::vector<imported_weights> packed; ///< of convolutions and linear layers
@@ -23,22 +23,22 @@ struct network_weights {
 
 inline constexpr std::array norm_fields{"running_mean", "running_var", "weight", "bias"};
 
-inline result<float_weights> read_norm(const safetensors::contents& file, const step& s,
-                                       std::size_t channels, std::string& where) {
+inline described_result<float_weights> read_norm(const safetensors::contents& file, const line& s,
+                                                 std::size_t channels) {
     std::array<std::vector<float>, norm_fields.size()> fields;
     for (std::size_t k = 0; k < fields.size(); ++k) {
         const auto found = file.tensors.find(s.name + "." + norm_fields[k]);
         if (found == file.tensors.end()) {
             if (k < 2)
                 return refuse(s, std::string("there is no tensor ") + norm_fields[k],
-                              error(errc::foreign, norm_fields[k]), where);
+                              error(errc::foreign, norm_fields[k]));
             fields[k].assign(channels, k == 2 ? 1.0f : 0.0f); // affine = False
             continue;
         }
         auto values = safetensors::from_bytes<float>(found->second);
         if (!values || values->size() != channels)
             return refuse(s, std::string(norm_fields[k]) + " is not one F32 per channel",
-                          error(errc::shape_mismatch, norm_fields[k]), where);
+                          error(errc::shape_mismatch, norm_fields[k]));
         fields[k] = *std::move(values);
     }
     const auto& [mean, variance, gamma, beta] = fields;
@@ -49,48 +49,47 @@ inline result<float_weights> read_norm(const safetensors::contents& file, const 
         w.offset.push_back(beta[c] - mean[c] * factor);
         if (!is_finite(factor) || !is_finite(w.offset.back()))
             return refuse(s, "channel " + std::to_string(c) + " is not finite",
-                          error(errc::not_finite, "bn").at(c), where);
+                          error(errc::not_finite, "bn").at(c));
     }
     return w;
 }
 
-inline result<network_weights> read_weights(const safetensors::contents& file, const description& d,
-                                            const fused_network& n, std::string& where) {
+inline described_result<network_weights>
+read_weights(const safetensors::contents& file, const description& d, const fused_network& n) {
     network_weights w;
-    w.real.resize(d.steps.size());
-    w.packed.resize(d.steps.size());
+    w.real.resize(d.lines.size());
+    w.packed.resize(d.lines.size());
     std::set<std::string> used;
     for (const fused_layer& l : n.layers) {
-        const step& s = d.steps[l.first];
+        const line& s = d.lines[l.first];
         if (!is_convolution(s.kind))
             continue;
         const bool reads_input = n.shapes.source[l.first] == 0;
         weight_options o{s.format,
                          reads_input || &l == &n.layers.back(),
-                         l.output == net::output_kind::sums,
+                         l.output == net::element_type::int32,
                          {}};
-        if (reads_input && l.output != net::output_kind::real)
+        if (reads_input && l.output != net::element_type::float32)
             o.divide = d.deviation;
         auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);
         if (!packed)
-            return refuse(s, packed.error().message(), packed.error(), where);
+            return refuse(s, packed.error().message(), packed.error());
         used.insert(packed->tensors.begin(), packed->tensors.end());
         w.real[l.first] = {packed->real, {}, packed->bias};
         w.packed[l.first] = *std::move(packed);
         if (l.norm) {
-            auto norm = read_norm(file, d.steps[*l.norm], s.out, where);
+            auto norm = read_norm(file, d.lines[*l.norm], s.out);
             if (!norm)
                 return norm.error();
             w.real[*l.norm] = *std::move(norm);
             for (const char* field : norm_fields)
-                used.insert(d.steps[*l.norm].name + "." + field);
+                used.insert(d.lines[*l.norm].name + "." + field);
         }
     }
     for (const auto& [name, tensor] : file.tensors)
-        if (used.count(name) == 0 && !name.ends_with(".num_batches_tracked")) {
-            where = "no line of the description uses the tensor " + name;
-            return error(errc::foreign, "tensor");
-        }
+        if (used.count(name) == 0 && !name.ends_with(".num_batches_tracked"))
+            return described_error(error(errc::foreign, "tensor"),
+                                   "no line of the description uses the tensor " + name);
     return w;
 }
 

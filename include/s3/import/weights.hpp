@@ -12,7 +12,6 @@
 // Latents are realized first, always; `format` float leaves it at real numbers. Errors: tensors
 // that are missing, of another shape or type, not finite; weights outside the format.
 
-#include <s3/core/is_finite.hpp>
 #include <s3/import/description.hpp>
 #include <s3/io/safetensors.hpp>
 #include <s3/net/model.hpp>
@@ -43,351 +42,437 @@ struct weight_options {
 
 namespace detail {
 
-class weight_importer {
+/// The tensors of one layer in a state dict, by their names behind the layer's.
+class layer_tensors {
 public:
-    weight_importer(const safetensors::contents& file, const std::string& name,
-                    const filter_shape& shape, const weight_options& o)
-        : file_(file), name_(name), shape_(shape), o_(o),
-          count_(saturating_mul(shape.out_channels, shape.columns())) {}
+    layer_tensors(const safetensors::contents& file, const std::string& layer,
+                  const filter_shape& shape)
+        : file_(file), layer_(layer), shape_(shape) {}
 
-    result<imported_weights> run() {
-        for (const double d : o_.divide)
-            uneven_ |= d != o_.divide[0];
-        if (auto s = has("bias") ? read("bias", shape_.out_channels, out_.bias) : status(); !s)
-            return s.error();
-        status s;
-        if (has("weight_val"))
-            s = realize_any<true>();
-        else if (has("weight_shift"))
-            s = realize_any<false>();
-        else if (has("shift") && has("sign"))
-            s = deep_shift();
-        else
-            s = real_weights();
-        if (!s)
-            return s.error();
-        measure();
-        return std::move(out_);
+    [[nodiscard]] std::size_t weights() const {
+        return saturating_mul(shape_.out_channels, shape_.columns());
     }
+    [[nodiscard]] const safetensors::tensor* find(const std::string& field) const {
+        const auto found = file_.tensors.find(layer_ + "." + field);
+        return found == file_.tensors.end() ? nullptr : &found->second;
+    }
+    [[nodiscard]] bool has(const std::string& field) const { return find(field) != nullptr; }
+
+    /// Finite numbers, so many. Weights have one per weight, in the shape of a filter.
+    result<std::vector<double>> read(const std::string& field, std::size_t count) {
+        const char* const argument = field == "bias" ? "bias" : "weight";
+        const safetensors::tensor* const t = find(field);
+        if (t == nullptr)
+            return error(errc::foreign, "weight (no such tensor)");
+        names_.push_back(layer_ + "." + field);
+        const std::size_t size = t->data.size() / safetensors::info(t->type).bytes;
+        if (size != count)
+            return error(errc::shape_mismatch, argument).got(size).needs(count);
+        if (count == weights() && count != 0 &&
+            (t->shape.empty() || t->shape[0] != shape_.out_channels))
+            return error(errc::shape_mismatch, "weight.out_channels").needs(shape_.out_channels);
+        if (t->shape.size() == 4 && (t->shape[1] != shape_.in_channels ||
+                                     t->shape[2] != shape_.height || t->shape[3] != shape_.width))
+            return error(errc::shape_mismatch, "weight.shape");
+        if (t->type == safetensors::dtype::f32)
+            return numbers<float>(*t, argument);
+        if (t->type == safetensors::dtype::i8)
+            return numbers<std::int8_t>(*t, argument);
+        return error(errc::unsupported, "weight.dtype (not F32 or I8)");
+    }
+    /// Full names of all that were read.
+    [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
 
 private:
-    [[nodiscard]] bool has(const std::string& field) const {
-        return file_.tensors.count(name_ + "." + field) != 0;
-    }
     template <class T>
-    status read(const std::string& field, std::size_t count, std::vector<T>& to) {
-        const auto found = file_.tensors.find(name_ + "." + field);
-        if (found == file_.tensors.end())
-            return error(errc::foreign, "weight (no such tensor)");
-        out_.tensors.push_back(found->first);
-        const char* const argument = field == "bias" ? "bias" : "weight";
-        const safetensors::tensor& t = found->second;
-        if (t.data.size() / safetensors::info(t.type).bytes != count)
-            return error(errc::shape_mismatch, argument)
-                .got(t.data.size() / safetensors::info(t.type).bytes)
-                .needs(count);
-        if (count == count_ && count != 0 && (t.shape.empty() || t.shape[0] != shape_.out_channels))
-            return error(errc::shape_mismatch, "weight.out_channels").needs(shape_.out_channels);
-        if (t.shape.size() == 4 && (t.shape[1] != shape_.in_channels ||
-                                    t.shape[2] != shape_.height || t.shape[3] != shape_.width))
-            return error(errc::shape_mismatch, "weight.shape");
-        const auto keep = [&](auto values) -> status {
-            if (!values)
-                return values.error();
-            for (std::size_t i = 0; i < values->size(); ++i)
-                if (!is_finite(static_cast<double>((*values)[i])))
-                    return error(errc::not_finite, argument).at(i);
-            to.assign(values->begin(), values->end());
-            return {};
-        };
-        switch (t.type) {
-        case safetensors::dtype::f32:
-            return keep(safetensors::from_bytes<float>(t));
-        case safetensors::dtype::i8:
-            return keep(safetensors::from_bytes<std::int8_t>(t));
-        default:
-            return error(errc::unsupported, "weight.dtype (not F32 or I8)");
-        }
+    static result<std::vector<double>> numbers(const safetensors::tensor& t, const char* argument) {
+        const auto values = safetensors::from_bytes<T>(t);
+        if (!values)
+            return values.error();
+        for (std::size_t i = 0; i < values->size(); ++i)
+            if (!is_finite(static_cast<float>((*values)[i])))
+                return error(errc::not_finite, argument).at(i);
+        return std::vector<double>(values->begin(), values->end());
     }
 
-    /// `real` as state dicts have it, [out][in][height][width].
+    const safetensors::contents& file_;
+    const std::string& layer_;
+    const filter_shape& shape_;
+    std::vector<std::string> names_;
+};
+
+/// What a state dict says of a layer's weights, [out][in][height][width].
+struct found_weights {
+    std::vector<double> values;
+    const char* method;
+    const char* format = ""; ///< of realized latents
+    bool exact = false;      ///< weights that some shift format must hold
+};
+
+/// Realizes latents of format F.
+template <class F>
+result<found_weights> realize_latents(layer_tensors& tensors) {
+    std::array<std::vector<float>, latents_per_weight<F>> memory;
+    std::array<std::span<const float>, latents_per_weight<F>> latents;
+    for (std::size_t k = 0; k < memory.size(); ++k) {
+        const auto values = tensors.read(parameter_name<F>(k), tensors.weights());
+        if (!values)
+            return values.error();
+        for (const double v : *values)
+            memory[k].push_back(static_cast<float>(v));
+        latents[k] = memory[k];
+    }
+    std::vector<float> weights(tensors.weights());
+    if (auto s = realize(from_fields<F, const float>(latents), weights); !s)
+        return s.error();
+    return found_weights{{weights.begin(), weights.end()},
+                         F::has_zero ? "S3 latents" : "DenseShift latents",
+                         F::name};
+}
+/// Latents tell their format by their number.
+inline result<found_weights> read_latents(layer_tensors& tensors) {
+    const bool zero = tensors.has("weight_val");
+    std::size_t shifts = tensors.has("weight_shift") ? 1 : 0;
+    while (tensors.has("weight_shift" + std::to_string(shifts + 1)))
+        ++shifts;
+    result<found_weights> found =
+        error(errc::bad_option, "weight_shift (number of latents)").got(shifts);
+    all_formats::each([&]<class F>() {
+        if constexpr (F::is_shift)
+            if (F::has_zero == zero && shift_latents<F> == shifts)
+                found = realize_latents<F>(tensors);
+    });
+    return found;
+}
+/// round(sign)·2^round(shift)
+inline result<found_weights> read_deep_shift(layer_tensors& tensors) {
+    auto values = tensors.read("shift", tensors.weights());
+    if (!values)
+        return values.error();
+    const auto sign = tensors.read("sign", tensors.weights());
+    if (!sign)
+        return sign.error();
+    for (std::size_t i = 0; i < values->size(); ++i) {
+        const double shift = std::clamp(std::nearbyint((*values)[i]), -99.0, 99.0);
+        (*values)[i] =
+            std::ldexp(std::clamp(std::nearbyint((*sign)[i]), -1.0, 1.0), static_cast<int>(shift));
+    }
+    return found_weights{*std::move(values), "DeepShift", "", true};
+}
+/// Real numbers, times a scale of the tensor or of each row.
+inline result<found_weights> read_real(layer_tensors& tensors, std::size_t rows) {
+    auto values = tensors.read("weight", tensors.weights());
+    if (!values)
+        return values.error();
+    if (const safetensors::tensor* const t = tensors.find("scale")) {
+        const bool one = t->data.size() == safetensors::info(t->type).bytes;
+        const auto scale = tensors.read("scale", one ? 1 : rows);
+        if (!scale)
+            return scale.error();
+        const std::size_t columns = values->size() / std::max<std::size_t>(rows, 1);
+        for (std::size_t i = 0; i < values->size(); ++i)
+            (*values)[i] *= (*scale)[one ? 0 : i / columns];
+    }
+    return found_weights{*std::move(values), "real weights"};
+}
+inline result<found_weights> find_weights(layer_tensors& tensors, std::size_t rows) {
+    if (tensors.has("weight_val") || tensors.has("weight_shift"))
+        return read_latents(tensors);
+    if (tensors.has("shift") && tensors.has("sign"))
+        return read_deep_shift(tensors);
+    return read_real(tensors, rows);
+}
+
+/// A number for each weight's row: one for all, or one per row.
+[[nodiscard]] inline double of_row(const std::vector<double>& numbers, std::size_t row) {
+    return numbers[numbers.size() == 1 ? 0 : row];
+}
+
+/// Weights that are all 0 or ±unit·2^k, k ≥ 0.
+struct shift_weights {
+    std::vector<double> unit; ///< one, or one per row
+    int exponents = 1;
+    bool zeros = false;
+
     template <class F>
-    status pack_as(std::span<const double> values, const pack_options& options) {
-        auto packed = pack_filter<F>(values, shape_, filter_order::oihw, options);
-        if (!packed)
-            return packed.error();
-        out_.filter = *std::move(packed);
-        out_.format = F::name;
-        return {};
+    [[nodiscard]] bool fit() const {
+        if constexpr (F::is_shift)
+            return exponents <= F::exponents && (F::has_zero || !zeros);
+        else
+            return false;
     }
-    /// Calls f with the format of this name.
-    template <std::size_t Index = 0, class Function>
-    static status with_format(std::string_view name, Function&& f) {
-        if constexpr (Index < std::variant_size_v<net::any_filter>) {
-            using format = typename std::variant_alternative_t<Index, net::any_filter>::format;
-            return name == format::name ? f(format{}) : with_format<Index + 1>(name, f);
-        } else {
-            return error(errc::bad_option, "format (unknown)");
-        }
-    }
-
-    template <bool Zero>
-    status realize_any() {
-        out_.method = Zero ? "S3 latents" : "DenseShift latents";
-        std::size_t shifts = has("weight_shift") ? 1 : 0;
-        while (has("weight_shift" + std::to_string(shifts + 1)))
-            ++shifts;
-        status done = error(errc::bad_option, "weight_shift (number of latents)").got(shifts);
-        const auto attempt = [&]<class F>(F) {
-            if (shift_latents<F> == shifts)
-                done = realize_as<F>();
-        };
-        attempt(shift_format<2, Zero>{});
-        attempt(shift_format<3, Zero>{});
-        attempt(shift_format<4, Zero>{});
-        attempt(shift_format<5, Zero>{});
-        return done;
-    }
-    template <class F>
-    status realize_as() {
-        std::array<std::vector<float>, latents_per_weight<F>> memory;
-        std::array<std::span<const float>, latents_per_weight<F>> fields;
-        for (std::size_t k = 0; k < memory.size(); ++k) {
-            if (auto s = read(parameter_name<F>(k), count_, memory[k]); !s)
-                return s;
-            fields[k] = memory[k];
-        }
-        std::vector<float> weights(count_);
-        if (auto s = realize(from_fields<F, const float>(fields), weights); !s)
-            return s;
-        real_.assign(weights.begin(), weights.end());
-        return pack_exact<F>({}, 0);
-    }
-    status deep_shift() {
-        out_.method = "DeepShift";
-        std::vector<double> sign;
-        if (auto s = read("shift", count_, real_); !s)
-            return s;
-        if (auto s = read("sign", count_, sign); !s)
-            return s;
-        for (std::size_t i = 0; i < count_; ++i)
-            real_[i] =
-                std::ldexp(std::clamp(std::nearbyint(sign[i]), -1.0, 1.0),
-                           static_cast<int>(std::clamp(std::nearbyint(real_[i]), -99.0, 99.0)));
-        return keep_exactly() ? pack_found() : error(errc::not_in_format, "weight.shift");
-    }
-    status real_weights() {
-        out_.method = "real weights";
-        if (auto s = read("weight", count_, real_); !s)
-            return s;
-        if (has("scale")) {
-            const auto& t = file_.tensors.at(name_ + ".scale");
-            std::vector<double> scale;
-            const bool one = t.data.size() == safetensors::info(t.type).bytes;
-            if (auto s = read("scale", one ? 1 : shape_.out_channels, scale); !s)
-                return s;
-            for (std::size_t i = 0; i < count_; ++i)
-                real_[i] *= scale[one ? 0 : i / shape_.columns()];
-        }
-        if (o_.format == "float")
-            return {};
-        if (o_.format.rfind("deepshift", 0) == 0 && o_.format.size() == 10) {
-            out_.method = "rounded in log2";
-            const int bits = o_.format[9] - '0', least = 1 - (1 << std::clamp(bits - 1, 1, 4));
-            if (bits < 2 || bits > 5)
-                return error(errc::bad_option, "format (unknown)");
-            original_ = real_;
-            for (double& w : real_)
-                if (w != 0)
-                    w = std::copysign(std::ldexp(1.0, std::clamp(static_cast<int>(std::nearbyint(
-                                                                     std::log2(std::fabs(w)))),
-                                                                 least, 0)),
-                                      w);
-            return keep_exactly() ? pack_found() : error(errc::not_in_format, "weight");
-        }
-        if (o_.format == "int8")
-            return round_to_int8();
-        if (keep_exactly() && (o_.format == "auto" || fits(o_.format))) {
-            out_.method = "kept exactly";
-            return pack_found();
-        }
-        if (o_.format != "auto")
-            return with_format(o_.format, [&]<class F>(F) { return round_to<F>(); });
-        if (o_.end)
-            return round_to_int8();
-        return error(errc::not_in_format,
-                     "weight (not of a shift format: say format=… to round to one)");
-    }
-
-    /// Finds the scale and exponents of weights that are all 0 or ±scale·2^k.
-    [[nodiscard]] bool keep_exactly() { return find_units(false) || find_units(true); }
-    [[nodiscard]] bool find_units(bool per_row) {
-        const std::size_t columns = shape_.columns();
-        units_.assign(per_row ? shape_.out_channels : 1, 0);
-        const auto unit = [&](std::size_t i) -> double& {
-            return units_[per_row ? i / columns : 0];
-        };
-        span_ = 0;
-        zeros_ = false;
-        for (std::size_t i = 0; i < count_; ++i)
-            if (const double m = std::fabs(real_[i]); m != 0 && (unit(i) == 0 || m < unit(i)))
-                unit(i) = m;
-        for (std::size_t i = 0; i < count_; ++i) {
-            if (real_[i] == 0) {
-                zeros_ = true;
-                continue;
-            }
-            int exponent = 0;
-            const double ratio = std::fabs(real_[i]) / unit(i);
-            // Scales are float products, equal to a rounding.
-            const double fraction = std::frexp(ratio * (1 + 1e-6), &exponent);
-            if (std::fabs(fraction - 0.5) > 2e-6)
-                return false;
-            span_ = std::max(span_, exponent - 1);
-        }
-        for (double& u : units_)
-            u = u == 0 ? 1 : u;
-        return span_ < 16 - (zeros_ ? 1 : 0);
-    }
-    [[nodiscard]] bool fits(std::string_view name) {
+    [[nodiscard]] bool fit(std::string_view format) const {
         bool good = false;
-        (void)with_format(name, [&]<class F>(F) -> status {
-            if constexpr (F::is_shift)
-                good = span_ < F::exponents && (F::has_zero || !zeros_);
-            return {};
-        });
+        all_formats::visit(format, [&]<class F>() { good = fit<F>(); });
         return good;
     }
-    status pack_found() {
-        std::string_view name = o_.format;
-        if (!fits(name))
-            for (const char* candidate :
-                 {"dense5", "shift5", "dense4", "shift4", "dense3", "shift3", "dense2", "shift2"})
-                if (fits(candidate))
-                    name = candidate;
-        return with_format(name, [&]<class F>(F) -> status {
+    /// The format of fewest bits that holds them, with a zero if there is a choice; or "".
+    [[nodiscard]] const char* format() const {
+        const char* best = "";
+        int least = 99;
+        all_formats::each([&]<class F>() {
             if constexpr (F::is_shift)
-                return pack_exact<F>(units_, 0);
-            else
-                return error(errc::bad_option, "format");
+                if (fit<F>() && 2 * F::bits + (F::has_zero ? 0 : 1) < least) {
+                    least = 2 * F::bits + (F::has_zero ? 0 : 1);
+                    best = F::name;
+                }
         });
+        return best;
     }
-    /// Packs real weights that are values of F times `units`, or simply values of F.
-    template <class F>
-    status pack_exact(std::vector<double> units, int offset) {
-        std::vector<double> values(count_);
-        for (std::size_t i = 0; i < count_; ++i) {
-            const double u =
-                units.empty() ? 1 : units[units.size() == 1 ? 0 : i / shape_.columns()];
-            int exponent = 0;
-            if (real_[i] != 0)
-                std::frexp(std::fabs(real_[i]) / u * (1 + 1e-6), &exponent);
-            values[i] = real_[i] == 0 ? 0 : std::copysign(std::ldexp(1.0, exponent - 1), real_[i]);
+};
+
+/// k of a weight ±unit·2^k, whose unit is a float product and so equal to a rounding; or −1.
+[[nodiscard]] inline int exponent_of(double weight, double unit) {
+    int exponent = 0;
+    const double fraction = std::frexp(std::fabs(weight) / unit * (1 + 1e-6), &exponent);
+    return std::fabs(fraction - 0.5) > 2e-6 ? -1 : exponent - 1;
+}
+
+/// The unit of each row, or of all, is its smallest weight.
+[[nodiscard]] inline std::optional<shift_weights> find_units(std::span<const double> weights,
+                                                             std::size_t rows, bool per_row) {
+    shift_weights found;
+    found.unit.assign(per_row ? rows : 1, 0);
+    const std::size_t columns = weights.size() / std::max<std::size_t>(rows, 1);
+    const auto unit = [&](std::size_t i) -> double& {
+        return found.unit[per_row ? i / columns : 0];
+    };
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        if (const double m = std::fabs(weights[i]); m != 0 && (unit(i) == 0 || m < unit(i)))
+            unit(i) = m;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        found.zeros |= weights[i] == 0;
+        if (weights[i] == 0)
+            continue;
+        const int k = exponent_of(weights[i], unit(i));
+        if (k < 0)
+            return {};
+        found.exponents = std::max(found.exponents, k + 1);
+    }
+    for (double& u : found.unit)
+        u = u == 0 ? 1 : u;
+    if (*found.format() == 0)
+        return {};
+    return found;
+}
+[[nodiscard]] inline std::optional<shift_weights> find_units(std::span<const double> weights,
+                                                             std::size_t rows) {
+    auto found = find_units(weights, rows, false);
+    return found ? found : find_units(weights, rows, true);
+}
+
+/// Rounds each weight in log2 to ±2^k, k from 0 down to what DeepShift's bits can say.
+inline void round_in_log2(std::vector<double>& weights, int bits) {
+    const int least = 1 - (1 << std::min(bits - 1, 4));
+    for (double& w : weights)
+        if (w != 0) {
+            const double k = std::nearbyint(std::log2(std::fabs(w)));
+            w = std::copysign(std::ldexp(1.0, static_cast<int>(std::clamp(k, double(least), 0.0))),
+                              w);
         }
-        if (uneven_)
-            return error(errc::unsupported,
-                         "weight (channels of the input with different std need int8)");
-        const double divide = o_.divide.empty() ? 1 : o_.divide[0];
-        std::vector<float> scale;
-        int power = 0;
-        if (units.size() <= 1 && divide == 1 &&
-            std::frexp(units.empty() ? 1 : units[0], &power) == 0.5)
-            offset = power - 1;
-        else
-            for (const double u : units.empty() ? std::vector<double>{1} : units)
-                scale.push_back(static_cast<float>(u / divide));
-        for (double& v : values)
-            v = std::ldexp(v, offset);
-        return pack_as<F>(values, {offset, scale});
+}
+
+/// A filter, and what was done to the weights given.
+struct packed_weights {
+    net::any_filter filter;
+    const char* format = "";
+    const char* method = "";
+};
+
+/// Packs weights, [out][in][height][width], divided by a number per input channel.
+class weight_packer {
+public:
+    weight_packer(const filter_shape& shape, const weight_options& o) : shape_(shape), o_(o) {
+        for (const double d : o.divide)
+            uneven_ |= d != o.divide[0];
     }
-    [[nodiscard]] std::vector<double> divided() const {
-        auto values = real_;
-        const std::size_t taps = shape_.height * shape_.width;
-        for (std::size_t i = 0; i < count_ && !o_.divide.empty(); ++i)
-            values[i] /= o_.divide[i / taps % shape_.in_channels];
-        return values;
+
+    /// Weights as they are, into the format.
+    result<packed_weights> keep(std::span<const double> weights, const shift_weights& found,
+                                std::string_view format, const char* method) const {
+        result<packed_weights> packed = error(errc::bad_option, "format (unknown)");
+        all_formats::visit(format, [&]<class F>() {
+            if constexpr (F::is_shift)
+                packed = keep_as<F>(weights, found, method);
+        });
+        return packed;
     }
-    status round_to_int8() {
-        out_.method = "rounded";
-        auto values = divided();
+    /// Real numbers, to whole multiples of 1/127 of the largest weight of the row, or of all.
+    result<packed_weights> round_to_int8(std::span<const double> weights) const {
+        auto values = divided(weights);
         std::vector<float> scale(o_.one_scale ? 1 : shape_.out_channels, 0);
         const auto unit = [&](std::size_t i) -> float& {
             return scale[o_.one_scale ? 0 : i / shape_.columns()];
         };
-        for (std::size_t i = 0; i < count_; ++i)
+        for (std::size_t i = 0; i < values.size(); ++i)
             unit(i) = std::max(unit(i), static_cast<float>(std::fabs(values[i]) / 127));
         for (float& s : scale)
-            s = s < 1e-30f ? 1e-30f : s;
-        for (std::size_t i = 0; i < count_; ++i)
+            s = std::max(s, 1e-30f);
+        for (std::size_t i = 0; i < values.size(); ++i)
             values[i] = std::clamp(std::nearbyint(values[i] / double{unit(i)}), -127.0, 127.0);
-        return pack_as<int8_weights>(values, {0, scale});
+        return pack_as<int8_weights>(values, {0, scale}, "rounded");
     }
-    template <class F>
-    status round_to() {
-        out_.method = "rounded";
+    /// Real numbers, to the nearest of a format.
+    result<packed_weights> round_to(std::span<const double> weights,
+                                    std::string_view format) const {
         if (uneven_)
             return error(errc::unsupported, "weight (different std need int8)");
-        const auto values = divided();
+        result<packed_weights> packed = error(errc::bad_option, "format (unknown)");
+        all_formats::visit(format,
+                           [&]<class F>() { packed = round_to_format<F>(divided(weights)); });
+        return packed;
+    }
+
+private:
+    template <class F>
+    result<packed_weights> pack_as(std::span<const double> values, const pack_options& options,
+                                   const char* method) const {
+        auto packed = pack_filter<F>(values, shape_, filter_order::oihw, options);
+        if (!packed)
+            return packed.error();
+        return packed_weights{*std::move(packed), F::name, method};
+    }
+    template <class F>
+    result<packed_weights> keep_as(std::span<const double> weights, const shift_weights& found,
+                                   const char* method) const {
+        if (uneven_)
+            return error(errc::unsupported,
+                         "weight (channels of the input with different std need int8)");
+        const double divide = o_.divide.empty() ? 1 : o_.divide[0];
+        // A scale that is a power of two is the exponents' offset, others are numbers of their own.
+        int power = 0;
+        const bool whole =
+            found.unit.size() == 1 && divide == 1 && std::frexp(found.unit[0], &power) == 0.5;
+        const int offset = whole ? power - 1 : 0;
+        std::vector<float> scale;
+        for (std::size_t u = 0; u < (whole ? 0 : found.unit.size()); ++u)
+            scale.push_back(static_cast<float>(found.unit[u] / divide));
+        std::vector<double> values(weights.size(), 0);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            if (weights[i] != 0) {
+                const double unit = of_row(found.unit, i / shape_.columns());
+                values[i] = std::copysign(std::ldexp(1.0, exponent_of(weights[i], unit) + offset),
+                                          weights[i]);
+            }
+        return pack_as<F>(values, {offset, scale}, method);
+    }
+    template <class F>
+    result<packed_weights> round_to_format(const std::vector<double>& values) const {
         const auto rounded =
             quantize<F>(std::span<const double>(values), shape_.out_channels, shape_.columns());
         if (!rounded)
             return rounded.error();
-        std::vector<double> exact(count_);
+        std::vector<double> exact(values.size());
         if (auto s = unpack(*rounded, std::span(exact)); !s)
-            return s;
-        return pack_as<F>(exact, {rounded->exponent_offset(), rounded->scale()});
+            return s.error();
+        return pack_as<F>(exact, {rounded->exponent_offset(), rounded->scale()}, "rounded");
+    }
+    [[nodiscard]] std::vector<double> divided(std::span<const double> weights) const {
+        std::vector<double> values(weights.begin(), weights.end());
+        const std::size_t taps = shape_.height * shape_.width;
+        for (std::size_t i = 0; i < values.size() && !o_.divide.empty(); ++i)
+            values[i] /= o_.divide[i / taps % shape_.in_channels];
+        return values;
     }
 
-    void measure() {
-        if (!original_.empty())
-            real_ = original_;
-        out_.real.resize(count_);
-        const std::size_t taps = shape_.height * shape_.width, columns = shape_.columns();
-        const auto column_of = [&](std::size_t i) {
-            return i % taps * shape_.in_channels + i / taps % shape_.in_channels;
-        };
-        for (std::size_t i = 0; i < count_; ++i)
-            out_.real[i / columns * columns + column_of(i)] = static_cast<float>(real_[i]);
-        if (o_.format == "float") {
-            out_.format = "float";
-            out_.zeros = static_cast<std::size_t>(std::count(real_.begin(), real_.end(), 0.0));
-            return;
-        }
-        double wrong = 0, all = 0;
-        std::visit(
-            [&](const auto& f) {
-                for (std::size_t i = 0; i < count_; ++i) {
-                    const std::size_t o = i / columns, c = i / taps % shape_.in_channels;
-                    const std::size_t column = column_of(i);
-                    const int value = f.matrix.value(o, column);
-                    const double packed = double{f.matrix.real_scale(o)} * value *
-                                          (o_.divide.empty() ? 1 : o_.divide[c]);
-                    out_.zeros += value == 0;
-                    wrong += (real_[i] - packed) * (real_[i] - packed);
-                    all += real_[i] * real_[i];
-                }
-            },
-            out_.filter);
-        out_.error = all > 0 ? std::sqrt(wrong / all) : 0;
-    }
-
-    const safetensors::contents& file_;
-    const std::string& name_;
     const filter_shape& shape_;
     const weight_options& o_;
-    std::size_t count_;
-    imported_weights out_;
-    std::vector<double> real_, original_, units_;
-    int span_ = 0;
-    bool zeros_ = false, uneven_ = false;
+    bool uneven_ = false; ///< divisors differ, which one scale per row cannot say
 };
+
+/// Chooses between keeping weights and rounding them, by what they are and what was asked for.
+inline result<packed_weights> pack_weights(const found_weights& found, const filter_shape& shape,
+                                           const weight_options& o) {
+    const weight_packer packer(shape, o);
+    const std::size_t rows = shape.out_channels;
+    if (*found.format != 0)
+        return packer.keep(found.values, {{1}}, found.format, found.method);
+    if (o.format == "int8" && !found.exact)
+        return packer.round_to_int8(found.values);
+    const bool deep_shift =
+        !found.exact && o.format.rfind("deepshift", 0) == 0 && o.format.size() == 10;
+    std::vector<double> values = found.values;
+    if (deep_shift) {
+        const int bits = o.format[9] - '0';
+        if (bits < 2 || bits > 5)
+            return error(errc::bad_option, "format (unknown)");
+        round_in_log2(values, bits);
+    }
+    const auto units = find_units(values, rows);
+    const bool must_fit = found.exact || deep_shift, fits = units && units->fit(o.format);
+    if (must_fit && !units)
+        return error(errc::not_in_format, found.exact ? "weight.shift" : "weight");
+    if (units && (must_fit || fits || o.format == "auto"))
+        return packer.keep(values, *units, fits ? std::string_view(o.format) : units->format(),
+                           found.exact  ? found.method
+                           : deep_shift ? "rounded in log2"
+                                        : "kept exactly");
+    if (o.format != "auto")
+        return packer.round_to(values, o.format);
+    if (o.end)
+        return packer.round_to_int8(values);
+    return error(errc::not_in_format,
+                 "weight (not of a shift format: say format=… to round to one)");
+}
+
+/// Compares packed weights with those given.
+inline void measure(const found_weights& found, const filter_shape& shape, const weight_options& o,
+                    imported_weights& out) {
+    const std::size_t taps = shape.height * shape.width, columns = shape.columns();
+    out.real.resize(found.values.size());
+    double wrong = 0, all = 0;
+    std::visit(
+        [&](const auto& f) {
+            for (std::size_t i = 0; i < found.values.size(); ++i) {
+                const std::size_t channel = i / taps % shape.in_channels, row = i / columns;
+                const std::size_t column = i % taps * shape.in_channels + channel;
+                const double given = found.values[i];
+                out.real[row * columns + column] = static_cast<float>(given);
+                if (o.format == "float") {
+                    out.zeros += given == 0;
+                    continue;
+                }
+                const int value = f.matrix.value(row, column);
+                const double packed = double{f.matrix.real_scale(row)} * value *
+                                      (o.divide.empty() ? 1 : o.divide[channel]);
+                out.zeros += value == 0;
+                wrong += (given - packed) * (given - packed);
+                all += given * given;
+            }
+        },
+        out.filter);
+    out.error = all > 0 ? std::sqrt(wrong / all) : 0;
+}
 
 } // namespace detail
 
 inline result<imported_weights> import_weights(const safetensors::contents& file,
                                                const std::string& name, const filter_shape& shape,
                                                const weight_options& o = {}) {
-    return detail::weight_importer(file, name, shape, o).run();
+    detail::layer_tensors tensors(file, name, shape);
+    imported_weights out;
+    if (tensors.has("bias")) {
+        auto bias = tensors.read("bias", shape.out_channels);
+        if (!bias)
+            return bias.error();
+        out.bias = *std::move(bias);
+    }
+    const auto found = detail::find_weights(tensors, shape.out_channels);
+    if (!found)
+        return found.error();
+    out.method = found->method;
+    out.format = "float";
+    if (o.format != "float") {
+        auto packed = detail::pack_weights(*found, shape, o);
+        if (!packed)
+            return packed.error();
+        out.filter = std::move(packed->filter);
+        out.format = packed->format;
+        out.method = packed->method;
+    }
+    detail::measure(*found, shape, o, out);
+    out.tensors = tensors.names();
+    return out;
 }
 
 } // namespace s3::importing

@@ -3,10 +3,10 @@
 // nlohmann-json, whose exceptions are not used.
 //
 //   metadata   "s3.model": the version of this arrangement, "1"
-//              "s3.network": values and layers as JSON, in the words of net/model.hpp
-//   tensors    per convolution NAME.weight (U8: a record of pack/layout.hpp), NAME.scale (F32) and
-//              NAME.bias (I32), the latter two where there are any; of a linear layer in float,
-//              NAME.weight and NAME.bias (F32)
+//              "s3.network": values and layers as JSON, in the words of their `fields`
+//   tensors    LAYER.FIELD: a filter is U8, a record of pack/layout.hpp; lists of numbers are F32
+//   or
+//              I32, and left out where they are empty
 //
 // `read` is safe on hostile bytes: allocation is bounded by their number, and what it returns has
 // passed net::check. Errors name a field; their index is the layer or value. With
@@ -16,11 +16,11 @@
 #include <s3/io/mapped_file.hpp>
 #include <s3/io/safetensors.hpp>
 #include <s3/net/check.hpp>
-#include <s3/net/model.hpp>
 #include <s3/pack/record.hpp>
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <list>
 #include <set>
@@ -38,305 +38,326 @@ namespace detail {
 
 using nlohmann::json;
 
-/// Takes fields out of a JSON object, each by its name: the part of `argument` behind "model.".
-/// The first that is missing or of another kind is remembered, and so is one too many.
-class fields {
+/// A layer's tensors in a file that is being read: found by the layer's name and their own.
+class tensor_source {
 public:
-    fields(const json& object, std::size_t number) : object_(object), number_(number) {
-        if (!object.is_object())
-            fail("model");
-    }
-    [[nodiscard]] bool has(const char* argument) const {
-        return object_.is_object() && object_.contains(argument + 6);
-    }
-    void take(const char* argument, std::size_t& to) { unsigned_of(find(argument), argument, to); }
-    void take(const char* argument, std::int32_t& to) {
-        const json* v = find(argument);
-        const auto low = std::numeric_limits<std::int32_t>::min();
-        const auto high = std::numeric_limits<std::int32_t>::max();
-        // What is too large for int64 is unsigned, and larger than `high` as such.
-        if (v == nullptr || !v->is_number_integer() ||
-            (v->is_number_unsigned() && v->get<std::uint64_t>() > std::uint64_t{high}) ||
-            v->get<std::int64_t>() < low)
-            return fail(argument);
-        to = v->get<std::int32_t>();
-    }
-    void take(const char* argument, float& to) {
-        const json* v = find(argument);
-        if (v == nullptr || !v->is_number())
-            return fail(argument);
-        const double value = v->get<double>();
-        if (!(std::fabs(value) <= double{std::numeric_limits<float>::max()}))
-            return fail(argument);
-        to = static_cast<float>(value);
-    }
-    void take(const char* argument, bool& to) {
-        const json* v = find(argument);
-        if (v == nullptr || !v->is_boolean())
-            return fail(argument);
-        to = v->get<bool>();
-    }
-    void take(const char* argument, std::string& to) {
-        const json* v = find(argument);
-        if (v == nullptr || !v->is_string())
-            return fail(argument);
-        to = v->get_ref<const std::string&>();
-    }
-    void take(const char* argument, extent& to) {
-        const json* v = find(argument);
-        if (v == nullptr || !v->is_array() || v->size() != 2)
-            return fail(argument);
-        unsigned_of(&(*v)[0], argument, to.height);
-        unsigned_of(&(*v)[1], argument, to.width);
-    }
-    /// The first error; a field that nobody asked for is one.
-    status finish() const {
-        if (wrong_ != nullptr)
-            return error(errc::foreign, wrong_).at(number_);
-        if (object_.size() != taken_)
-            return error(errc::foreign, "model (unknown field)").at(number_);
-        return {};
-    }
-
-private:
-    [[nodiscard]] const json* find(const char* argument) {
-        if (!has(argument))
-            return nullptr;
-        ++taken_;
-        return &object_.find(argument + 6).value();
-    }
-    void unsigned_of(const json* v, const char* argument, std::size_t& to) {
-        if (v == nullptr || !v->is_number_unsigned() ||
-            v->get<std::uint64_t>() > std::numeric_limits<std::size_t>::max())
-            return fail(argument);
-        to = v->get<std::size_t>();
-    }
-    void fail(const char* argument) {
-        if (wrong_ == nullptr)
-            wrong_ = argument;
-    }
-
-    const json& object_;
-    std::size_t number_;
-    std::size_t taken_ = 0;
-    const char* wrong_ = nullptr;
-};
-
-[[nodiscard]] inline json to_json(const extent& e) {
-    return {e.height, e.width};
-}
-[[nodiscard]] inline json to_json(const net::value_info& v) {
-    return {{"height", v.height}, {"width", v.width}, {"channels", v.channels},
-            {"bits", v.bits},     {"step", v.step},   {"zero_point", v.zero_point}};
-}
-[[nodiscard]] inline json to_json(const net::convolution& c) {
-    json j{{"kind", "convolution"},
-           {"input", c.input},
-           {"stride", to_json(c.options.stride)},
-           {"padding", to_json(c.options.padding)},
-           {"dilation", to_json(c.options.dilation)},
-           {"groups", c.options.groups},
-           {"low", c.low},
-           {"high", c.high},
-           {"raw", c.raw}};
-    if (c.residual) {
-        j["residual"] = c.residual->value;
-        j["residual_scale"] = c.residual->scale;
-    }
-    return j;
-}
-[[nodiscard]] inline json to_json(const net::pooling& p) {
-    return {{"kind", p.kind == net::pooling_kind::max ? "max_pooling" : "mean_pooling"},
-            {"input", p.input},
-            {"window", to_json(p.window)},
-            {"stride", to_json(p.stride)},
-            {"padding", to_json(p.padding)},
-            {"scale", p.scale}};
-}
-[[nodiscard]] inline json to_json(const net::addition& a) {
-    return {{"kind", "addition"},   {"a", a.a},     {"b", a.b},      {"a_scale", a.a_scale},
-            {"b_scale", a.b_scale}, {"low", a.low}, {"high", a.high}};
-}
-[[nodiscard]] inline json to_json(const net::float_linear& l) {
-    return {{"kind", "float_linear"}, {"input", l.input}};
-}
-
-inline status read_value(const json& j, std::size_t number, net::value_info& v) {
-    fields f(j, number);
-    f.take("model.height", v.height);
-    f.take("model.width", v.width);
-    f.take("model.channels", v.channels);
-    f.take("model.bits", v.bits);
-    f.take("model.step", v.step);
-    f.take("model.zero_point", v.zero_point);
-    return f.finish();
-}
-
-/// The filter of whatever format the record has.
-template <std::size_t Index = 0>
-result<net::any_filter> read_filter(std::span<const std::byte> record, const layout::header& h,
-                                    stream_memory memory) {
-    if constexpr (Index < std::variant_size_v<net::any_filter>) {
-        using filter = std::variant_alternative_t<Index, net::any_filter>;
-        using format = typename filter::format;
-        if (!layout::holds<format>(h))
-            return read_filter<Index + 1>(record, h, memory);
-        auto read = deserialize_filter<format>(record, memory);
-        if (!read)
-            return read.error();
-        return net::any_filter(*std::move(read));
-    } else {
-        return error(errc::unsupported, "record.format").got(h.bits);
-    }
-}
-
-class reader {
-public:
-    reader(const safetensors::contents& file, stream_memory memory)
+    tensor_source(const safetensors::contents& file, stream_memory memory)
         : file_(file), memory_(memory) {}
 
-    result<net::model> read(const json& network) {
-        net::model m;
-        fields top(network, 0);
-        top.take("model.output_scale", m.output_scale);
-        const json none = json::array();
-        const auto list = [&](const char* name) -> const json& {
-            const auto found = network.find(name);
-            return found == network.end() || !found->is_array() ? none : *found;
-        };
-        if (!network.is_object() || network.size() != 3 || !top.has("model.output_scale") ||
-            !top.has("model.values") || !top.has("model.layers"))
-            return error(errc::foreign, "model.network");
-        for (const json& j : list("values")) {
-            net::value_info v;
-            if (auto s = read_value(j, m.values.size(), v); !s)
-                return s.error();
-            m.values.push_back(v);
-        }
-        if (m.values.empty())
-            return error(errc::foreign, "model.values");
-        for (const json& j : list("layers")) {
-            net::layer l;
-            if (auto s = read_layer(j, m, l); !s)
-                return s.error();
-            m.layers.push_back(std::move(l));
-        }
-        if (used_ != file_.tensors.size())
-            return error(errc::foreign, "model.tensors").got(file_.tensors.size()).needs(used_);
-        if (auto s = net::check(m); !s)
-            return s.error();
-        return m;
-    }
-
-private:
-    status read_layer(const json& j, const net::model& m, net::layer& l) {
-        const std::size_t number = m.layers.size();
-        fields f(j, number);
-        std::string kind;
-        f.take("model.name", l.name);
-        f.take("model.kind", kind);
-        if (!names_.insert(l.name).second)
-            return error(errc::foreign, "model.name (given twice)").at(number);
-        if (kind == "convolution")
-            return read_convolution(f, m, l);
-        if (kind == "max_pooling" || kind == "mean_pooling") {
-            net::pooling p;
-            p.kind = kind == "max_pooling" ? net::pooling_kind::max : net::pooling_kind::mean;
-            f.take("model.input", p.input);
-            f.take("model.window", p.window);
-            f.take("model.stride", p.stride);
-            f.take("model.padding", p.padding);
-            f.take("model.scale", p.scale);
-            l.operation = p;
-        } else if (kind == "addition") {
-            net::addition a;
-            f.take("model.a", a.a);
-            f.take("model.b", a.b);
-            f.take("model.a_scale", a.a_scale);
-            f.take("model.b_scale", a.b_scale);
-            f.take("model.low", a.low);
-            f.take("model.high", a.high);
-            l.operation = a;
-        } else if (kind == "float_linear") {
-            net::float_linear f_linear;
-            f.take("model.input", f_linear.input);
-            if (auto s =
-                    net::detail::first_of({read_list(l, "model.weight", number, f_linear.weights),
-                                           read_list(l, "model.bias", number, f_linear.bias)});
-                !s)
-                return s;
-            l.operation = std::move(f_linear);
-        } else {
-            return error(errc::foreign, "model.kind").at(number);
-        }
-        return f.finish();
-    }
-    status read_convolution(fields& f, const net::model& m, net::layer& l) {
-        const std::size_t number = m.layers.size();
-        net::convolution c;
-        f.take("model.input", c.input);
-        f.take("model.stride", c.options.stride);
-        f.take("model.padding", c.options.padding);
-        f.take("model.dilation", c.options.dilation);
-        f.take("model.groups", c.options.groups);
-        f.take("model.low", c.low);
-        f.take("model.high", c.high);
-        f.take("model.raw", c.raw);
-        if (f.has("model.residual")) {
-            c.residual.emplace();
-            f.take("model.residual", c.residual->value);
-            f.take("model.residual_scale", c.residual->scale);
-        }
-        if (auto s = f.finish(); !s)
-            return s;
-        if (c.input >= m.values.size())
-            return error(errc::foreign, "model.input").at(number).got(c.input);
-        c.options.padding_value = m.values[c.input].zero_point;
-
-        const safetensors::tensor* weight = tensor(l.name + ".weight");
-        if (weight == nullptr)
-            return error(errc::foreign, "model.weight (no such tensor)").at(number);
-        if (weight->type != safetensors::dtype::u8 || weight->shape.size() != 1)
-            return error(errc::foreign, "model.weight").at(number);
-        const auto h = layout::read(weight->data);
+    /// The filter of whatever format the record has, which must be there.
+    status take(const std::string& name, net::any_filter& to) {
+        const safetensors::tensor* t = find(name);
+        if (t == nullptr)
+            return error(errc::foreign, "weight (no such tensor)");
+        if (t->type != safetensors::dtype::u8 || t->shape.size() != 1)
+            return error(errc::foreign, "weight");
+        const auto h = layout::read(t->data);
         if (!h)
-            return h.error().at(number);
-        auto filter = read_filter(weight->data, *h, memory_);
-        if (!filter)
-            return filter.error().index < 0 ? filter.error().at(number) : filter.error();
-        c.filter = *std::move(filter);
-        if (auto s = net::detail::first_of({read_list(l, "model.scale", number, c.scale),
-                                            read_list(l, "model.bias", number, c.bias)});
-            !s)
-            return s;
-        l.operation = std::move(c);
-        return {};
+            return h.error();
+        return read_filter(t->data, *h, to);
     }
-    /// The layer's tensor that is named behind "model.", if there is one.
+    /// Numbers, if they are there.
     template <class T>
-    status read_list(const net::layer& l, const char* argument, std::size_t number,
-                     std::vector<T>& to) {
-        const safetensors::tensor* t = tensor(l.name + "." + (argument + 6));
+    status take(const std::string& name, std::vector<T>& to) {
+        const safetensors::tensor* t = find(name);
         if (t == nullptr)
             return {};
         auto values = safetensors::from_bytes<T>(*t);
         if (!values || t->shape.size() != 1 || values->empty())
-            return error(errc::foreign, argument).at(number);
+            return error(errc::foreign, "tensor");
         to = *std::move(values);
         return {};
     }
-    [[nodiscard]] const safetensors::tensor* tensor(const std::string& name) {
+    /// How many tensors were found.
+    [[nodiscard]] std::size_t used() const { return used_; }
+
+private:
+    [[nodiscard]] const safetensors::tensor* find(const std::string& name) {
         const auto found = file_.tensors.find(name);
         if (found == file_.tensors.end())
             return nullptr;
         ++used_;
         return &found->second;
     }
+    template <std::size_t Index = 0>
+    status read_filter(std::span<const std::byte> record, const layout::header& h,
+                       net::any_filter& to) {
+        if constexpr (Index < std::variant_size_v<net::any_filter>) {
+            using filter = std::variant_alternative_t<Index, net::any_filter>;
+            using format = typename filter::format;
+            if (!layout::holds<format>(h))
+                return read_filter<Index + 1>(record, h, to);
+            auto read = deserialize_filter<format>(record, memory_);
+            if (!read)
+                return read.error();
+            to = *std::move(read);
+            return {};
+        } else {
+            return error(errc::unsupported, "record.format").got(h.bits);
+        }
+    }
 
     const safetensors::contents& file_;
     stream_memory memory_;
-    std::set<std::string> names_;
     std::size_t used_ = 0;
+};
+
+/// Takes fields out of a JSON object, and tensors that belong to it, each by its name. The first
+/// that is missing or of another kind is remembered; a field that nobody asks for is an error too.
+class field_reader {
+public:
+    field_reader(const json& object, tensor_source* tensors = nullptr, std::string prefix = "")
+        : object_(object), tensors_(tensors), prefix_(std::move(prefix)) {
+        if (!object.is_object())
+            fail("model");
+    }
+    void operator()(const char* name, std::size_t& to) { whole_number(find(name), name, to); }
+    void operator()(const char* name, net::value_id& to) { (*this)(name, to.number); }
+    void operator()(const char* name, std::int32_t& to) {
+        const json* v = find(name);
+        const auto low = std::numeric_limits<std::int32_t>::min();
+        const auto high = std::numeric_limits<std::int32_t>::max();
+        // What is too large for int64 is unsigned, and larger than `high` as such.
+        if (v == nullptr || !v->is_number_integer() ||
+            (v->is_number_unsigned() && v->get<std::uint64_t>() > std::uint64_t{high}) ||
+            v->get<std::int64_t>() < low)
+            return fail(name);
+        to = v->get<std::int32_t>();
+    }
+    void operator()(const char* name, float& to) {
+        const json* v = find(name);
+        if (v == nullptr || !v->is_number())
+            return fail(name);
+        const double value = v->get<double>();
+        if (!(std::fabs(value) <= double{std::numeric_limits<float>::max()}))
+            return fail(name);
+        to = static_cast<float>(value);
+    }
+    void operator()(const char* name, bool& to) {
+        const json* v = find(name);
+        if (v == nullptr || !v->is_boolean())
+            return fail(name);
+        to = v->get<bool>();
+    }
+    void operator()(const char* name, std::string& to) {
+        const json* v = find(name);
+        if (v == nullptr || !v->is_string())
+            return fail(name);
+        to = v->get_ref<const std::string&>();
+    }
+    void operator()(const char* name, extent& to) {
+        const json* v = find(name);
+        if (v == nullptr || !v->is_array() || v->size() != 2)
+            return fail(name);
+        whole_number(&(*v)[0], name, to.height);
+        whole_number(&(*v)[1], name, to.width);
+    }
+    /// The kind of a value: an image where nothing is said.
+    void operator()(const char* name, net::value_kind& to) {
+        std::string text = kind_names[0];
+        if (has(name))
+            (*this)(name, text);
+        const auto found = std::find(std::begin(kind_names), std::end(kind_names), text);
+        if (found == std::end(kind_names))
+            return fail(name);
+        to = static_cast<net::value_kind>(found - std::begin(kind_names));
+    }
+    /// Two fields, if they are there: NAME and NAME_scale.
+    void operator()(const char* name, std::optional<net::residual_input>& to) {
+        if (!has(name))
+            return;
+        to.emplace();
+        (*this)(name, to->value);
+        const std::string scale = name + std::string("_scale");
+        (*this)(scale.c_str(), to->scale);
+    }
+    void operator()(const char* name, net::any_filter& to) { tensor(name, to); }
+    template <class T>
+    void operator()(const char* name, std::vector<T>& to) {
+        tensor(name, to);
+    }
+
+    /// The first error.
+    [[nodiscard]] status finish() const {
+        if (!wrong_)
+            return wrong_;
+        if (object_.size() != taken_)
+            return error(errc::foreign, "model (unknown field)");
+        return tensor_wrong_;
+    }
+
+    static constexpr const char* kind_names[] = {"image", "vector", "sequence"};
+
+private:
+    [[nodiscard]] bool has(const char* name) const {
+        return object_.is_object() && object_.contains(name);
+    }
+    [[nodiscard]] const json* find(const char* name) {
+        if (!has(name))
+            return nullptr;
+        ++taken_;
+        return &object_.find(name).value();
+    }
+    void whole_number(const json* v, const char* name, std::size_t& to) {
+        if (v == nullptr || !v->is_number_unsigned() ||
+            v->get<std::uint64_t>() > std::numeric_limits<std::size_t>::max())
+            return fail(name);
+        to = v->get<std::size_t>();
+    }
+    template <class T>
+    void tensor(const char* name, T& to) {
+        if (tensor_wrong_ && tensors_ != nullptr)
+            tensor_wrong_ = tensors_->take(prefix_ + "." + name, to);
+    }
+    void fail(const char* name) {
+        if (wrong_)
+            wrong_ = error(errc::foreign, name);
+    }
+
+    const json& object_;
+    tensor_source* tensors_;
+    std::string prefix_; ///< of the tensors' names
+    std::size_t taken_ = 0;
+    status wrong_, tensor_wrong_;
+};
+
+/// A layer by what a file calls it; its other fields are default.
+template <std::size_t Index = 0>
+bool make_layer(std::string_view name, net::layer_list::any& to) {
+    if constexpr (Index < std::variant_size_v<net::layer_list::any>) {
+        std::variant_alternative_t<Index, net::layer_list::any> l;
+        for (std::size_t k = 0; k < l.names.size(); ++k)
+            if (name == l.names[k]) {
+                if constexpr (requires { l.kind; })
+                    l.kind = static_cast<decltype(l.kind)>(k);
+                to = std::move(l);
+                return true;
+            }
+        return make_layer<Index + 1>(name, to);
+    } else {
+        return false;
+    }
+}
+
+class reader {
+public:
+    reader(const safetensors::contents& file, stream_memory memory) : tensors_(file, memory) {}
+
+    result<net::model> read(const json& network, std::size_t tensors) {
+        net::model m;
+        const auto values = network.find("values"), layers = network.find("layers");
+        if (network.size() != 3 || values == network.end() || layers == network.end() ||
+            !values->is_array() || !layers->is_array())
+            return error(errc::foreign, "model.network");
+        field_reader top(network);
+        m.output_scale = 0; // as it stays where it is no number
+        top("output_scale", m.output_scale);
+        if (!(m.output_scale > 0))
+            return error(errc::foreign, "output_scale");
+        for (const json& j : *values) {
+            net::value_info v;
+            field_reader f(j);
+            net::value_info::fields(v, f);
+            if (auto s = f.finish(); !s)
+                return s.error().at(m.values.size());
+            m.values.push_back(v);
+        }
+        if (m.values.empty())
+            return error(errc::foreign, "model.values");
+        for (const json& j : *layers) {
+            net::layer l;
+            if (auto s = read_layer(j, m, l); !s)
+                return s.error().at(m.layers.size());
+            m.layers.push_back(std::move(l));
+        }
+        if (tensors_.used() != tensors)
+            return error(errc::foreign, "model.tensors").got(tensors).needs(tensors_.used());
+        if (auto s = net::check(m); !s)
+            return s.error();
+        return m;
+    }
+
+private:
+    status read_layer(const json& j, net::model& m, net::layer& l) {
+        std::string kind;
+        {
+            field_reader f(j);
+            f("name", l.name);
+            f("kind", kind);
+        }
+        if (!names_.insert(l.name).second)
+            return error(errc::foreign, "name (given twice)");
+        if (!make_layer(kind, l.operation))
+            return error(errc::foreign, "kind");
+        return std::visit(
+            [&]<class L>(L& o) -> status {
+                field_reader f(j, &tensors_, l.name);
+                f("name", l.name);
+                f("kind", kind);
+                L::fields(o, f);
+                if (auto s = f.finish(); !s)
+                    return s;
+                if constexpr (requires { o.complete(m.values); })
+                    o.complete(m.values);
+                // Files do not keep the type of elements: it follows from the layer.
+                if (m.layers.size() + 1 < m.values.size())
+                    m.values[m.layers.size() + 1].element = net::element_of(o);
+                return {};
+            },
+            l.operation);
+    }
+    tensor_source tensors_;
+    std::set<std::string> names_;
+};
+
+/// Puts fields into a JSON object, and what tensors hold into a file.
+class field_writer {
+public:
+    field_writer(json& object, const std::string& prefix, safetensors::contents& file,
+                 std::list<std::vector<std::byte>>& memory)
+        : object_(object), prefix_(prefix), file_(file), memory_(memory) {}
+
+    template <class T>
+    void operator()(const char* name, const T& value) {
+        object_[name] = value;
+    }
+    void operator()(const char* name, net::value_id value) { object_[name] = value.number; }
+    void operator()(const char* name, const extent& e) { object_[name] = {e.height, e.width}; }
+    void operator()(const char* name, net::value_kind kind) {
+        if (kind != net::value_kind::image)
+            object_[name] = field_reader::kind_names[static_cast<std::size_t>(kind)];
+    }
+    void operator()(const char* name, const std::optional<net::residual_input>& r) {
+        if (r) {
+            object_[name] = r->value.number;
+            object_[name + std::string("_scale")] = r->scale;
+        }
+    }
+    void operator()(const char* name, const net::any_filter& filter) {
+        tensor(name, safetensors::dtype::u8,
+               std::visit([](const auto& f) { return serialize(f); }, filter));
+    }
+    void operator()(const char* name, const std::vector<float>& values) {
+        tensor(name, safetensors::dtype::f32, safetensors::to_bytes(std::span(values)));
+    }
+    void operator()(const char* name, const std::vector<std::int32_t>& values) {
+        tensor(name, safetensors::dtype::i32, safetensors::to_bytes(std::span(values)));
+    }
+
+private:
+    /// Numbers of which there are none have no tensor.
+    void tensor(const char* name, safetensors::dtype type, std::vector<std::byte> bytes) {
+        const auto count = bytes.size() / safetensors::info(type).bytes;
+        if (count == 0)
+            return;
+        memory_.push_back(std::move(bytes));
+        file_.tensors[prefix_ + "." + name] = {type, {count}, memory_.back()};
+    }
+
+    json& object_;
+    const std::string& prefix_;
+    safetensors::contents& file_;
+    std::list<std::vector<std::byte>>& memory_;
 };
 
 } // namespace detail
@@ -358,7 +379,7 @@ inline result<net::model> read(std::span<const std::byte> bytes,
     const auto parsed = safetensors::detail::parse_object(text, twice, 4);
     if (!parsed.is_object() || twice)
         return error(errc::foreign, "model.network");
-    return detail::reader(*file, memory).read(parsed);
+    return detail::reader(*file, memory).read(parsed, file->tensors.size());
 }
 
 /// The bytes of a file that `read` gives back as `m`. Errors: those of net::check; layers without a
@@ -369,37 +390,26 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
         return s.error();
     safetensors::contents file;
     std::list<std::vector<std::byte>> memory;
-    const auto add = [&](const std::string& name, safetensors::dtype type,
-                         std::vector<std::byte> bytes) {
-        memory.push_back(std::move(bytes));
-        const auto count = memory.back().size() / safetensors::info(type).bytes;
-        if (count != 0)
-            file.tensors[name] = {type, {count}, memory.back()};
-    };
     json network{{"values", json::array()}, {"layers", json::array()}};
     network["output_scale"] = m.output_scale;
-    for (const auto& v : m.values)
-        network["values"].push_back(detail::to_json(v));
+    for (const auto& v : m.values) {
+        json j;
+        net::value_info::fields(v, detail::field_writer(j, "", file, memory));
+        network["values"].push_back(std::move(j));
+    }
     std::set<std::string> names;
     for (const auto& l : m.layers) {
         if (!names.insert(l.name).second)
-            return error(errc::bad_option, "model.name (given twice)").at(names.size());
-        json j = std::visit([](const auto& o) { return detail::to_json(o); }, l.operation);
+            return error(errc::bad_option, "name (given twice)").at(names.size());
+        json j;
         j["name"] = l.name;
+        std::visit(
+            [&]<class L>(const L& o) {
+                j["kind"] = net::name_of(o);
+                L::fields(o, detail::field_writer(j, l.name, file, memory));
+            },
+            l.operation);
         network["layers"].push_back(std::move(j));
-        if (const auto* c = std::get_if<net::convolution>(&l.operation)) {
-            add(l.name + ".weight", safetensors::dtype::u8,
-                std::visit([](const auto& f) { return serialize(f); }, c->filter));
-            add(l.name + ".scale", safetensors::dtype::f32,
-                safetensors::to_bytes(std::span<const float>(c->scale)));
-            add(l.name + ".bias", safetensors::dtype::i32,
-                safetensors::to_bytes(std::span<const std::int32_t>(c->bias)));
-        } else if (const auto* f = std::get_if<net::float_linear>(&l.operation)) {
-            add(l.name + ".weight", safetensors::dtype::f32,
-                safetensors::to_bytes(std::span<const float>(f->weights)));
-            add(l.name + ".bias", safetensors::dtype::f32,
-                safetensors::to_bytes(std::span<const float>(f->bias)));
-        }
     }
     file.metadata[version_key] = version;
     file.metadata[network_key] = network.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -1,7 +1,7 @@
 #pragma once
 // Where each value of a network lies in memory: values whose lifetimes do not meet share bytes, and
-// a sum may lie where its operand lay. Planned per image: at batch n every offset and size is n
-// times as large, so that one plan serves any batch.
+// a value may lie where an input lay that its layer reads element by element. Planned per image: at
+// batch n every offset and size is n times as large, so that one plan serves any batch.
 
 #include <s3/net/model.hpp>
 
@@ -19,87 +19,88 @@ namespace detail {
 
 /// Calls f with each value that a layer reads.
 template <class Function>
-void each_input(const layer& l, Function&& f) {
-    std::visit(
-        [&](const auto& op) {
-            if constexpr (requires { op.a; }) {
-                f(op.a);
-                f(op.b);
-            } else {
-                f(op.input);
-            }
-            if constexpr (requires { op.residual; })
-                if (op.residual)
-                    f(op.residual->value);
+void each_input_of(const layer& l, Function&& f) {
+    std::visit([&](const auto& o) { each_input(o, [&](const char*, value_id v) { f(v); }); },
+               l.operation);
+}
+
+/// The values whose place the output may take: each of their elements is read just before the same
+/// element is written.
+[[nodiscard]] inline std::vector<value_id> replaceable(const layer& l) {
+    return std::visit(
+        [](const auto& o) -> std::vector<value_id> {
+            if constexpr (requires { o.replaces(); })
+                return o.replaces();
+            else
+                return {};
         },
         l.operation);
 }
 
-/// The values whose place the output may take: they are read element by element, just before the
-/// same element is written.
-[[nodiscard]] inline std::vector<std::size_t> replaceable(const layer& l) {
-    if (const auto* add = std::get_if<addition>(&l.operation))
-        return {add->a, add->b};
-    if (const auto* conv = std::get_if<convolution>(&l.operation))
-        if (conv->residual && conv->residual->value != conv->input)
-            return {conv->residual->value};
-    return {};
-}
+/// Memory of one value, or of several that take each other's place.
+struct memory_block {
+    std::size_t bytes;
+    std::size_t first, last; ///< values while which it is needed
+    std::size_t offset = 0;
+    [[nodiscard]] std::size_t end() const { return offset + bytes; }
+};
 
-} // namespace detail
-
-/// Greedy by size: the largest first, each at the lowest offset where it meets no other that lives
-/// at the same time. Precondition: `check(m)`.
-[[nodiscard]] inline memory_plan plan(const model& m) {
-    struct block {
-        std::size_t bytes, first, last, offset = 0;
-        bool placed = false;
-    };
-    const std::size_t count = m.values.size();
-    std::vector<std::size_t> last_use(count);
-    for (std::size_t v = 1; v < count; ++v)
-        last_use[v] = v;
-    for (std::size_t i = 0; i < m.layers.size(); ++i)
-        detail::each_input(m.layers[i], [&](std::size_t v) { last_use[v] = i + 1; });
-
-    // A value lives from the step that writes it to the last one that reads it.
-    std::vector<block> blocks;
-    std::vector<std::size_t> block_of(count, 0);
-    for (std::size_t v = 1; v < count; ++v) {
-        const bool sums = v + 1 == count && output_of(m) == output_kind::sums;
-        const std::size_t element = sums ? sizeof(std::int32_t) : 1;
-        const std::size_t bytes = (m.values[v].size() * element + 63) / 64 * 64;
-        block_of[v] = blocks.size();
-        for (const std::size_t from : detail::replaceable(m.layers[v - 1]))
-            if (from != 0 && last_use[from] == v)
-                block_of[v] = block_of[from];
-        if (block_of[v] == blocks.size())
-            blocks.push_back({bytes, v, last_use[v]});
-        else
-            blocks[block_of[v]].last = last_use[v];
-    }
-
+/// Each block at the lowest offset where it meets no other that is needed at the same time, the
+/// largest first. Returns the bytes of all.
+inline std::size_t place(std::vector<memory_block>& blocks) {
     std::vector<std::size_t> order(blocks.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return blocks[a].bytes != blocks[b].bytes ? blocks[a].bytes > blocks[b].bytes : a < b;
     });
-    memory_plan p;
+    std::size_t all = 0;
+    std::vector<std::size_t> placed; // by offset, so that one sweep finds the lowest gap
     for (const std::size_t b : order) {
-        block& mine = blocks[b];
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (const block& other : blocks)
-                if (other.placed && other.first <= mine.last && mine.first <= other.last &&
-                    other.offset < mine.offset + mine.bytes &&
-                    mine.offset < other.offset + other.bytes) {
-                    mine.offset = other.offset + other.bytes;
-                    moved = true;
-                }
+        memory_block& mine = blocks[b];
+        for (const std::size_t p : placed) {
+            const memory_block& other = blocks[p];
+            const bool together = other.first <= mine.last && mine.first <= other.last;
+            if (together && other.offset >= mine.end())
+                break;
+            if (together)
+                mine.offset = std::max(mine.offset, other.end());
         }
-        mine.placed = true;
-        p.bytes = std::max(p.bytes, mine.offset + mine.bytes);
+        all = std::max(all, mine.end());
+        placed.insert(std::upper_bound(placed.begin(), placed.end(), b,
+                                       [&](std::size_t x, std::size_t y) {
+                                           return blocks[x].offset < blocks[y].offset;
+                                       }),
+                      b);
     }
+    return all;
+}
+
+} // namespace detail
+
+/// Precondition: `check(m)`.
+[[nodiscard]] inline memory_plan plan(const model& m) {
+    const std::size_t count = m.values.size();
+    std::vector<std::size_t> last_use(count);
+    std::iota(last_use.begin(), last_use.end(), std::size_t{0});
+    for (std::size_t i = 0; i < m.layers.size(); ++i)
+        detail::each_input_of(m.layers[i], [&](value_id v) { last_use[v] = i + 1; });
+
+    // A value lives from the layer that writes it to the last one that reads it.
+    std::vector<detail::memory_block> blocks;
+    std::vector<std::size_t> block_of(count, 0);
+    for (std::size_t v = 1; v < count; ++v) {
+        block_of[v] = blocks.size();
+        if (m.values[v].element == element_type::uint8)
+            for (const value_id from : detail::replaceable(m.layers[v - 1]))
+                if (from != 0 && last_use[from] == v)
+                    block_of[v] = block_of[from];
+        if (block_of[v] == blocks.size())
+            blocks.push_back({(m.values[v].bytes() + 63) / 64 * 64, v, last_use[v]});
+        else
+            blocks[block_of[v]].last = last_use[v];
+    }
+    memory_plan p;
+    p.bytes = detail::place(blocks);
     p.offset.assign(count, 0);
     for (std::size_t v = 1; v < count; ++v)
         p.offset[v] = blocks[block_of[v]].offset;

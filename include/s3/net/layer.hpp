@@ -1,0 +1,174 @@
+#pragma once
+// What every kind of layer has in common. A layer is a struct in net/layers/ with
+//
+//   names                  what model files call it; a layer of several names has a `kind`, which
+//                          counts them
+//   fields(layer, f)       f(name in files, member) for each member; inputs are `value_id`, weights
+//                          are named "weight"
+//   infer(site)            the shape and kind of its output, or what does not fit
+//   check(site)            what else it needs to run
+//   run(site, y)           computes its output, for each type of y that it can write
+//   reference(site, y)     the same by its definition, as int32, however slowly
+//   emit(writer)           the call that does it in an exported header (export/cpp_header.hpp)
+//
+// and, where it needs them, element(), the type of its output's elements if not uint8;
+// complete(values), which sets after reading what follows from its inputs; replaces(), the inputs
+// whose memory its output may take; scratch_bytes(out, batch, workers); and a type
+// prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs in its stead.
+// net/layers.hpp lists the layers.
+
+#include <s3/exec/executor.hpp>
+#include <s3/net/value.hpp>
+#include <s3/ops/prepare.hpp>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace s3::net {
+
+/// A layer's input that is added to its sum as round((q − zero_point of the value)·scale).
+struct residual_input {
+    value_id value = {};
+    float scale = 1;
+};
+
+/// What is known when a network is prepared.
+struct program_options {
+    std::size_t batch = 1; ///< images per run that the kernels are chosen for; any batch runs
+    /// shift_add: convolutions without multiplications, wherever the format has such kernels.
+    family kernels = family::automatic;
+};
+
+/// Where a layer stands: the types of all values of its network, and which one it computes.
+struct layer_site {
+    std::span<const value_info> values;
+    std::size_t index = 0; ///< of the layer
+
+    [[nodiscard]] const value_info& operator[](value_id v) const noexcept { return values[v]; }
+    [[nodiscard]] const value_info& out() const noexcept { return values[index + 1]; }
+};
+
+/// A site whose earlier values are computed, by definition: their elements are widened to int32.
+struct reference_site : layer_site {
+    std::size_t batch;
+    std::span<const std::vector<std::int32_t>> computed;
+
+    /// Element i of a value, from its zero point on.
+    [[nodiscard]] std::int32_t centered(value_id v, std::size_t i) const {
+        return computed[v][i] - values[v].zero_point;
+    }
+    [[nodiscard]] image_view<const std::int32_t> image(value_id v) const {
+        const value_info& i = values[v];
+        return {computed[v], batch, i.height, i.width, i.channels};
+    }
+    [[nodiscard]] image_view<std::int32_t> output(std::vector<std::int32_t>& y) const {
+        return {y, batch, out().height, out().width, out().channels};
+    }
+};
+
+/// A site in one run of a program: its earlier values lie in memory.
+template <architecture Arch, executor Executor>
+struct run_site : layer_site {
+    using arch = Arch;
+
+    std::size_t batch;
+    const std::uint8_t* input;           ///< of the network
+    std::span<const std::size_t> offset; ///< of each value in `base`, per image
+    std::byte* base;
+    std::span<std::byte> scratch;
+    Executor& ex;
+
+    [[nodiscard]] std::byte* place(value_id v) const noexcept { return base + batch * offset[v]; }
+    [[nodiscard]] std::span<const std::uint8_t> bytes(value_id v) const noexcept {
+        return {v == 0 ? input : reinterpret_cast<const std::uint8_t*>(place(v)),
+                batch * values[v].size()};
+    }
+    [[nodiscard]] image_view<const std::uint8_t> image(value_id v) const noexcept {
+        const value_info& i = values[v];
+        return {bytes(v), batch, i.height, i.width, i.channels};
+    }
+    /// Shares `units` of work among the executor's workers: f(begin, end) for each piece.
+    template <class Function>
+    void in_pieces(std::size_t units, Function&& f) const {
+        const std::size_t workers = ex.concurrency();
+        const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
+        ex.run(tasks,
+               [&](std::size_t t, std::size_t) { f(units * t / tasks, units * (t + 1) / tasks); });
+    }
+};
+
+/// What model files call a layer.
+template <class L>
+[[nodiscard]] const char* name_of(const L& l) noexcept {
+    if constexpr (requires { l.kind; })
+        return L::names[static_cast<std::size_t>(l.kind)];
+    else
+        return L::names[0];
+}
+
+namespace detail {
+
+/// Visits fields for the inputs among them, each with its name.
+template <class Function>
+struct input_visitor {
+    Function& f;
+
+    void operator()(const char* name, value_id v) { f(name, v); }
+    void operator()(const char*, const std::optional<residual_input>& r) {
+        if (r)
+            f("residual.value", r->value);
+    }
+    template <class T>
+    void operator()(const char*, const T&) {}
+};
+
+} // namespace detail
+
+/// The type of the elements that a layer gives: bytes, unless it says otherwise.
+template <class L>
+[[nodiscard]] element_type element_of(const L& l) noexcept {
+    if constexpr (requires { l.element(); })
+        return l.element();
+    else
+        return element_type::uint8;
+}
+
+/// Calls f(field, value) for each input of a layer.
+template <class L, class Function>
+void each_input(const L& l, Function&& f) {
+    L::fields(l, detail::input_visitor<Function>{f});
+}
+
+namespace detail {
+
+/// What today's layers read: earlier values, of bytes.
+template <class L>
+status check_inputs(const layer_site& s, const L& l) {
+    status found;
+    each_input(l, [&](const char* name, value_id v) {
+        if (!found)
+            return;
+        if (v > s.index)
+            found = error(errc::bad_option, name).got(v.number).limit(s.index);
+        else if (s[v].element != element_type::uint8)
+            found = error(errc::unsupported, name);
+    });
+    return found;
+}
+
+/// A value of the kind of `like`, in another size.
+[[nodiscard]] inline value_info resized(const value_info& like, const extent& size,
+                                        std::size_t channels) {
+    value_info v;
+    v.height = size.height;
+    v.width = size.width;
+    v.channels = channels;
+    v.kind = like.kind;
+    return v;
+}
+
+} // namespace detail
+} // namespace s3::net

@@ -1,0 +1,50 @@
+#pragma once
+// The layers that a network may have. A new one is a file in net/layers/ (net/layer.hpp says what
+// it holds), its include here and its name in the list: running, checking, files and export follow.
+
+#include <s3/net/layers/addition.hpp>
+#include <s3/net/layers/convolution.hpp>
+#include <s3/net/layers/float_linear.hpp>
+#include <s3/net/layers/pooling.hpp>
+
+#include <variant>
+
+namespace s3::net {
+
+/// What every layer has; the rest are templates (net/layer.hpp).
+template <class L>
+concept layer_type = requires(const L& l, const layer_site& site, const reference_site& computed,
+                              std::vector<std::int32_t>& y) {
+    { L::names[0] } -> std::convertible_to<const char*>;
+    { l.infer(site) } -> std::same_as<result<value_info>>;
+    { l.check(site) } -> std::same_as<status>;
+    l.reference(computed, y);
+};
+
+namespace detail {
+
+/// What a program holds of a layer: the layer, unless it says otherwise.
+template <class L, class Formats, class Arch>
+struct prepared_layer {
+    using type = L;
+};
+template <class L, class Formats, class Arch>
+requires requires {
+    typename L::template prepared<Formats, Arch>;
+}
+struct prepared_layer<L, Formats, Arch> {
+    using type = typename L::template prepared<Formats, Arch>;
+};
+
+} // namespace detail
+
+template <layer_type... L>
+struct layer_types {
+    using any = std::variant<L...>;
+    template <class Formats, class Arch>
+    using prepared = std::variant<typename detail::prepared_layer<L, Formats, Arch>::type...>;
+};
+
+using layer_list = layer_types<convolution, pooling, addition, float_linear>;
+
+} // namespace s3::net

@@ -1,0 +1,273 @@
+#pragma once
+// A convolution with packed weights and an epilogue (ops/epilogue.hpp). A linear layer is one too:
+// of a 1 × 1 image, or, after a flatten, with a filter as large as the image.
+//
+//   y = clamp(round((Σ w·q + bias)·scale) + zero point of y
+//             + round((residual − its zero point)·its scale), low, high)
+//
+// or, where `raw`, Σ w·q + bias as int32. Every row's Σ|w|·(largest q) + |bias| fits int32, by the
+// row's real Σ|w|. What lies outside the image is the input's zero point.
+
+#include <s3/kernel/reference.hpp>
+#include <s3/net/filter.hpp>
+#include <s3/net/layer.hpp>
+#include <s3/ops/conv2d.hpp>
+
+namespace s3::net {
+
+/// A convolution in a program: its kernel is chosen, its weights are laid out.
+template <class Formats, architecture Arch>
+struct prepared_convolution {
+    template <class F>
+    using prepared = prepared_filter<F, std::uint8_t, Arch, family::any>;
+
+    value_id input = {};
+    typename Formats::template as<std::variant, prepared> filter;
+    std::vector<float> scale;
+    std::vector<std::int32_t> bias;
+    std::optional<residual_input> residual;
+    std::int32_t low, high;
+
+    [[nodiscard]] const char* kernel_name() const {
+        return std::visit([](const auto& f) { return f.kernel_name(); }, filter);
+    }
+    [[nodiscard]] std::size_t scratch_bytes(const value_info& out, std::size_t batch,
+                                            std::size_t workers) const {
+        return std::visit(
+            [&](const auto& f) { return s3::scratch_bytes(f, batch, out.image_size(), workers); },
+            filter);
+    }
+
+    template <executor Executor, class Y>
+    requires(std::is_same_v<Y, std::uint8_t> || std::is_same_v<Y, std::int32_t>) status
+        run(const run_site<Arch, Executor>& s, Y* y)
+    const {
+        const value_info& out = s.out();
+        epilogue e{.bias = bias};
+        if constexpr (sizeof(Y) == 1) {
+            e.scale = scale;
+            e.zero_point = out.zero_point;
+            e.low = low;
+            e.high = high;
+            if (residual) {
+                e.residual = s.bytes(residual->value);
+                e.residual_scale = residual->scale;
+                e.residual_zero_point = s[residual->value].zero_point;
+            }
+        }
+        const image_view<Y> to{
+            {y, s.batch * out.size()}, s.batch, out.height, out.width, out.channels};
+        return std::visit(
+            [&](const auto& f) { return conv2d(f, s.image(input), to, e, s.scratch, s.ex); },
+            filter);
+    }
+};
+
+struct convolution {
+    value_id input = {};
+    any_filter filter;
+    conv_options options;           ///< padding_value is the input's zero point
+    std::vector<float> scale;       ///< per output channel; empty where `raw`
+    std::vector<std::int32_t> bias; ///< per output channel, or empty
+    std::optional<residual_input> residual;
+    /// Limits of the output byte, within its bits: ReLU has low = zero_point, ReLU6 a high too.
+    std::int32_t low = 0;
+    std::int32_t high = 255;
+    bool raw = false; ///< int32 sums plus bias instead of bytes
+
+    static constexpr std::array names{"convolution"};
+
+    template <class Self, class Function>
+    static void fields(Self& l, Function&& f) {
+        f("input", l.input);
+        f("stride", l.options.stride);
+        f("padding", l.options.padding);
+        f("dilation", l.options.dilation);
+        f("groups", l.options.groups);
+        f("residual", l.residual);
+        f("low", l.low);
+        f("high", l.high);
+        f("raw", l.raw);
+        f("weight", l.filter);
+        f("scale", l.scale);
+        f("bias", l.bias);
+    }
+    void complete(std::span<const value_info> values) {
+        if (input < values.size())
+            options.padding_value = values[input].zero_point;
+    }
+
+    [[nodiscard]] element_type element() const noexcept {
+        return raw ? element_type::int32 : element_type::uint8;
+    }
+
+    result<value_info> infer(const layer_site& s) const {
+        const value_info& in = s[input];
+        const filter_shape& f = shape_of(filter);
+        const auto [rows, columns] = std::visit(
+            [](const auto& p) { return std::pair(p.matrix.rows(), p.matrix.columns()); }, filter);
+        if (rows != f.out_channels || columns != f.columns())
+            return error(errc::shape_mismatch, "filter.shape").got(columns).needs(f.columns());
+        const std::size_t groups = options.groups;
+        if (groups == 0 || groups > f.out_channels || f.out_channels % groups != 0)
+            return error(errc::bad_option, "groups").got(groups).limit(f.out_channels);
+        const std::size_t channels = saturating_mul(f.in_channels, groups);
+        if (in.channels != channels)
+            return error(errc::shape_mismatch, "filter.in_channels")
+                .got(channels)
+                .needs(in.channels);
+        const auto size = output_extent(in.height, in.width, f, options);
+        if (!size)
+            return size.error();
+        return detail::resized(in, *size, f.out_channels);
+    }
+    status check(const layer_site& s) const {
+        const value_info &in = s[input], &out = s.out();
+        const bool padded = options.padding.height != 0 || options.padding.width != 0;
+        if (padded && options.padding_value != in.zero_point)
+            return error(errc::bad_option, "padding_value")
+                .got(options.padding_value)
+                .needs(in.zero_point);
+        if (!bias.empty() && bias.size() != out.channels)
+            return error(errc::shape_mismatch, "bias").got(bias.size()).needs(out.channels);
+        if (auto fits = check_sums(in.top()); !fits)
+            return fits;
+        if (raw && (residual || !scale.empty()))
+            return error(errc::unsupported, residual ? "residual" : "scale");
+        if (raw)
+            return {};
+        if (scale.size() != out.channels)
+            return error(errc::shape_mismatch, "scale").got(scale.size()).needs(out.channels);
+        for (const float one : scale)
+            if (auto finite = detail::check_scale(one, "scale"); !finite)
+                return finite;
+        if (residual)
+            if (auto fits =
+                    detail::first_of({detail::check_shape(s[residual->value], out),
+                                      detail::check_scale(residual->scale, "residual.scale")});
+                !fits)
+                return fits;
+        return detail::check_limits(low, high, out);
+    }
+
+    /// The residual is read element by element, just before the same element of y is written.
+    [[nodiscard]] std::vector<value_id> replaces() const {
+        if (residual && residual->value != input)
+            return {residual->value};
+        return {};
+    }
+
+    template <class Formats, architecture Arch>
+    using prepared = prepared_convolution<Formats, Arch>;
+
+    template <class Formats, architecture Arch>
+    result<prepared_convolution<Formats, Arch>> prepare(const layer_site& s,
+                                                        const program_options& o) const {
+        const value_info& out = s.out();
+        prepare_options fitting{.batch = saturating_mul(o.batch, out.height * out.width),
+                                .kernels = o.kernels,
+                                .activation_bits = s[input].bits};
+        return std::visit(
+            [&]<weight_format F>(
+                const packed_filter<F>& f) -> result<prepared_convolution<Formats, Arch>> {
+                if constexpr (Formats::template has<F>) {
+                    if (!F::is_shift && fitting.kernels == family::shift_add)
+                        fitting.kernels = family::automatic;
+                    auto p = s3::prepare<std::uint8_t, family::any, Arch>(f, options, fitting);
+                    if (!p)
+                        return p.error();
+                    return prepared_convolution<Formats, Arch>{input,    *std::move(p), scale, bias,
+                                                               residual, raw ? 0 : low, high};
+                } else {
+                    return error(errc::unsupported, "format").got(F::bits);
+                }
+            },
+            filter);
+    }
+
+    void reference(const reference_site& s, std::vector<std::int32_t>& y) const {
+        std::visit(
+            [&]<class F>(const packed_filter<F>& f) {
+                const std::size_t columns = f.matrix.columns();
+                std::vector<int> weights(f.matrix.size());
+                for (std::size_t i = 0; i < weights.size(); ++i)
+                    weights[i] = f.matrix.value(i / columns, i % columns);
+                s3::reference::conv2d<int, std::int32_t, std::int32_t>(
+                    weights, f.shape, s.image(input), s.output(y), options);
+            },
+            filter);
+        for (std::size_t i = 0; i < y.size(); ++i) {
+            const std::size_t c = i % s.out().channels;
+            if (!bias.empty())
+                y[i] += bias[c];
+            if (raw)
+                continue;
+            y[i] = scale_round(y[i], scale[c]) + s.out().zero_point;
+            if (residual)
+                y[i] += scale_round(s.centered(residual->value, i), residual->scale);
+            y[i] = std::clamp(y[i], low, high);
+        }
+    }
+
+    template <class Writer>
+    void emit(Writer& w) const {
+        std::visit([&](const auto& f) { emit_format(w, f); }, filter);
+    }
+
+private:
+    status check_sums(int largest) const {
+        const auto abs_sums = std::visit([](const auto& p) { return p.matrix.abs_sums(); }, filter);
+        for (std::size_t m = 0; m < abs_sums.size(); ++m) {
+            const std::int64_t room = std::numeric_limits<std::int32_t>::max() -
+                                      (bias.empty() ? 0 : std::abs(std::int64_t{bias[m]}));
+            if (room < 0 || abs_sums[m] > room / largest)
+                return error(errc::depth_exceeded, "weights.row")
+                    .got(abs_sums[m])
+                    .limit(room / largest);
+        }
+        return {};
+    }
+
+    /// Weights are an array, or, where there are few enough, a template constant.
+    template <class Writer, weight_format F>
+    void emit_format(Writer& w, const packed_filter<F>& f) const {
+        const auto& matrix = f.matrix;
+        const bool constant = F::is_shift && options.groups == 1 && w.as_constants(matrix.size());
+        const std::string finish = "{" + (raw ? "nullptr" : w.array("float", "scale", scale)) +
+                                   ", " + w.array("std::int32_t", "bias", bias) + ", " +
+                                   w.number(options.padding_value) + ", " + w.range(low, high) +
+                                   "}";
+        const std::string window =
+            w.list({f.shape.height, f.shape.width, options.stride.height, options.stride.width,
+                    options.padding.height, options.padding.width, options.dilation.height,
+                    options.dilation.width});
+        std::vector<std::string> arguments;
+        std::string parameter = F::cpp_name;
+        if (constant) {
+            std::vector<int> values;
+            for (std::size_t r = 0; r < matrix.rows(); ++r)
+                for (std::size_t k = 0; k < matrix.columns(); ++k)
+                    values.push_back(matrix.value(r, k));
+            parameter = w.constant_matrix("weights", matrix.rows(), matrix.columns(), values);
+            arguments = {finish, window, w.shape(input), w.shape_out(), w.value(input)};
+        } else {
+            const bool wide = F::min_value < -128 || F::max_value > 127;
+            const std::string row = w.scratch(matrix.columns() * (wide ? 4 : 1));
+            arguments = {w.array("std::uint8_t", "weights", matrix.stream()),
+                         finish,
+                         window,
+                         w.number(options.groups),
+                         w.shape(input),
+                         w.shape_out(),
+                         w.value(input),
+                         "reinterpret_cast<s3::embedded::unpacked<" + parameter + ">*>(" + row +
+                             ")"};
+        }
+        arguments.push_back(w.result());
+        if (residual)
+            arguments.push_back(w.scaled(residual->value, residual->scale));
+        w.call("conv2d<" + parameter + ">", arguments);
+    }
+};
+
+} // namespace s3::net
