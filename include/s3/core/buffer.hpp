@@ -33,6 +33,7 @@ public:
         std::memset(raw, 0, size * sizeof(T));
         return buffer(static_cast<T*>(raw), size);
     }
+    /// The same elements as `from`, or `errc::out_of_memory`.
     static result<buffer> copy_of(std::span<const T> from) {
         auto copy = make(from.size());
         if (copy && !from.empty())

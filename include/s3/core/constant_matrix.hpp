@@ -96,7 +96,8 @@ template <constant_matrix W, std::size_t Row>
     return highest;
 }
 
-/// sum ± x, or nothing for a weight of another plane.
+/// Adds x to the sum if the weight is 2^Shift, subtracts it if −2^Shift; else the weight belongs to
+/// another plane.
 template <std::int32_t Weight, int Shift, class V>
 S3_INLINE constexpr void add_term(V& sum, const V& x) noexcept {
     if constexpr (Weight == (1 << Shift))
@@ -125,7 +126,7 @@ template <constant_matrix W, std::size_t Row, class V, class X>
     return sum;
 }
 
-/// All rows of W for one vector (or value) of columns.
+/// Calls store(m, sum of row m) for all rows of W, where x(k) gives a value or a vector.
 template <constant_matrix W, class V, class X, class Store>
 S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
     [&]<std::size_t... Row>(std::index_sequence<Row...>) S3_INLINE_LAMBDA {

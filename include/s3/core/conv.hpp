@@ -6,7 +6,7 @@
 
 namespace s3 {
 
-/// A height and a width; one number stands for both.
+/// A height and a width in pixels; a single number sets both.
 struct extent {
     std::size_t height = 1;
     std::size_t width = 1;
@@ -28,23 +28,26 @@ struct filter_shape {
     friend constexpr bool operator==(const filter_shape&, const filter_shape&) = default;
 };
 
+/// How a filter moves over an image.
 struct conv_options {
-    extent stride = 1;
-    extent padding = 0;
-    extent dilation = 1;
-    std::size_t groups = 1;
-    /// What stands outside the image: the activation that means zero (its zero point).
+    extent stride = 1;      ///< pixels from one window to the next
+    extent padding = 0;     ///< pixels added at each side of the image
+    extent dilation = 1;    ///< pixels from one tap of a window to the next
+    std::size_t groups = 1; ///< parts of the channels, each convolved by filters of its own
+    /// The activation that the added pixels have: the one that means zero (the zero point).
     int padding_value = 0;
 };
 
 namespace detail {
 
+/// Pixels of the output along one axis. Errors: kernel, stride or dilation of 0; any size above
+/// 2^31; a window that is larger than the padded image.
 inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::size_t stride,
                                        std::size_t padding, std::size_t dilation,
                                        const char* argument) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (kernel == 0 || kernel > limit)
-        return error(errc::bad_option, "filter.shape").got(kernel);
+        return error(errc::bad_option, "filter.shape").got(kernel).limit(kernel == 0 ? 1 : limit);
     if (stride == 0 || stride > limit)
         return error(errc::bad_option, "stride").got(stride).limit(stride == 0 ? 1 : limit);
     if (dilation == 0 || dilation > limit)
@@ -54,14 +57,11 @@ inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::
     if (in > limit)
         return error(errc::bad_option, argument).got(in).limit(limit);
     const std::size_t reach = saturating_mul(dilation, kernel - 1);
-    if (reach >= in + 2 * padding)
-        return error(errc::shape_mismatch, argument).got(in + 2 * padding).needs(reach + 1);
-    return (in + 2 * padding - reach - 1) / stride + 1;
+    const std::size_t padded = saturating_add(in, saturating_mul(2, padding));
+    if (reach >= padded)
+        return error(errc::shape_mismatch, argument).got(padded).needs(saturating_add(reach, 1));
+    return (padded - reach - 1) / stride + 1;
 }
-
-} // namespace detail
-
-namespace detail {
 
 /// The window of output pixel n, counted over images and rows. A tap outside the image has a row or
 /// column that is too large: numbers below zero wrap.
@@ -89,7 +89,7 @@ struct pixel_window {
 
 } // namespace detail
 
-/// Height and width of the output, or what does not fit.
+/// Height and width of the output of a convolution, or an error that names what does not fit.
 inline result<extent> output_extent(std::size_t height, std::size_t width,
                                     const filter_shape& filter, const conv_options& o) {
     const auto h = detail::output_size(height, filter.height, o.stride.height, o.padding.height,

@@ -35,7 +35,7 @@ struct matrix_view {
         return columns == 0 ? data.data() : data.data() + r * stride;
     }
 
-    /// An error unless the buffer holds the shape.
+    /// An error that names `argument` unless `data` holds every element of the shape.
     status check(const char* argument) const noexcept {
         if (stride < columns)
             return error(errc::bad_option, argument).got(stride).needs(columns);
@@ -70,15 +70,18 @@ struct image_view {
         return {data, batch, height, width, channels, order};
     }
 
+    /// The number of elements.
     [[nodiscard]] constexpr std::size_t size() const noexcept {
         return saturating_mul(saturating_mul(batch, height), saturating_mul(width, channels));
     }
+    /// Where in `data` the element of image n, row h, column w and channel c is.
     [[nodiscard]] constexpr std::size_t index(std::size_t n, std::size_t h, std::size_t w,
                                               std::size_t c) const noexcept {
         return order == image_order::nhwc ? ((n * height + h) * width + w) * channels + c
                                           : ((n * channels + c) * height + h) * width + w;
     }
 
+    /// An error that names `argument` unless `data` holds every element of the shape.
     status check(const char* argument) const noexcept {
         if (data.size() < size())
             return error(errc::buffer_too_small, argument).got(data.size()).needs(size());

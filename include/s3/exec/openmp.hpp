@@ -15,7 +15,8 @@ namespace s3 {
 
 class openmp_executor {
 public:
-    /// As many threads as OpenMP would take here (OMP_NUM_THREADS), or as said.
+    /// With `threads` threads; by default as many as OpenMP gives a parallel region at this place
+    /// (OMP_NUM_THREADS).
     explicit openmp_executor(int threads = omp_get_max_threads()) noexcept
         : threads_(std::max(threads, 1)) {}
 

@@ -10,6 +10,7 @@
 
 namespace s3 {
 
+/// Workers are numbered by their place in the arena, which is theirs alone while they run.
 struct tbb_executor {
     [[nodiscard]] static std::size_t concurrency() noexcept {
         return static_cast<std::size_t>(tbb::this_task_arena::max_concurrency());

@@ -34,6 +34,7 @@ inline constexpr bool unstrided_map<Eigen::Map<P, Alignment, Eigen::Stride<0, 0>
 template <class M>
 concept contiguous = std::derived_from<M, Eigen::PlainObjectBase<M>> || detail::unstrided_map<M>;
 
+/// All elements, in the order in which they are stored.
 template <contiguous M>
 [[nodiscard]] auto span(M& m) noexcept {
     return std::span(m.data(), static_cast<std::size_t>(m.size()));

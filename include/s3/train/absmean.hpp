@@ -19,10 +19,10 @@ namespace s3 {
 
 namespace detail {
 
-/// γ + ε keeps an all-zero tensor at w = 0.
+/// ε of the formula: with it, a tensor of zeros alone has w = 0 rather than 0/0.
 inline constexpr float absmean_epsilon = 1e-5f;
 
-/// −1, 0 or 1: |x| > ½ survives, since ½ itself rounds to the even 0.
+/// w of x = v / (γ + ε): ±1 where |x| > ½, else 0, since ½ itself rounds to the even 0.
 template <class V>
 [[nodiscard]] S3_INLINE V ternary_of(const V& x) noexcept {
     const V zero(0.0f), half(0.5f);
@@ -56,7 +56,7 @@ inline result<float> checked_absmean_scale(std::span<const float> latent,
 }
 } // namespace detail
 
-/// Writes γ·w to `weights`, or w alone if `unit`; returns γ.
+/// Writes one real weight γ·w per latent to `weights`, or w alone if `unit`; returns γ.
 template <architecture Arch = arch::native>
 result<float> realize_absmean(std::span<const float> latent, std::span<float> weights,
                               bool unit = false) noexcept {
@@ -74,7 +74,8 @@ result<float> realize_absmean(std::span<const float> latent, std::span<float> we
     return scale;
 }
 
-/// Writes or adds the gradient of the latent, given that of the real weights γ·w.
+/// Writes the gradient of each latent to `grad_latent`, or adds it there, given the gradients of
+/// the real weights γ·w.
 template <architecture Arch = arch::native, class Estimator = straight_through::identity>
 status backward_absmean(std::span<const float> latent, std::span<const float> grad_weights,
                         std::span<float> grad_latent, gradients into = gradients::overwrite,

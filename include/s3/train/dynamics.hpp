@@ -21,7 +21,7 @@ template <class T>
 concept signed_number = std::floating_point<T> || std::signed_integral<T>;
 
 namespace detail {
-/// 0 for negative, 1 for zero, 2 for positive.
+/// The state of a weight: 0 if it is negative, 1 if zero, 2 if positive.
 template <signed_number T>
 [[nodiscard]] constexpr std::size_t state(T w) noexcept {
     return static_cast<std::size_t>(1 + (w > 0) - (w < 0));
@@ -52,18 +52,21 @@ struct transitions {
                 sum += n;
         return sum;
     }
-    /// − → + and + → −.
+    /// Weights that went from − to + or from + to − without a zero in between.
     [[nodiscard]] constexpr std::size_t direct_flips() const noexcept {
         return count[0][2] + count[2][0];
     }
+    /// Weights that were zero and are not any more.
     [[nodiscard]] constexpr std::size_t revived() const noexcept {
         return count[1][0] + count[1][2];
     }
+    /// Weights that were not zero and now are.
     [[nodiscard]] constexpr std::size_t pruned() const noexcept {
         return count[0][1] + count[2][1];
     }
 };
 
+/// The moves of each weight between two moments; errors: spans of unequal size.
 template <signed_number T>
 result<transitions> count_transitions(std::span<const T> before, std::span<const T> after) {
     if (before.size() != after.size())

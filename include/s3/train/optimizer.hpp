@@ -7,8 +7,9 @@
 //   s3::step(s3::sgd{}, p, {momentum}, grad_weights, weights);
 //
 // `sgd` and `adam` are torch's, to float rounding. An optimizer is any struct that tells its number
-// of `moments` (spans shaped like the latents, zero at the start) and whose `ready()` returns
-// new_latent = update(latent, gradient, moments) over one lane; a host can write its own.
+// of `moments` (spans shaped like the latents, zero before the first update) and whose `ready()`
+// returns a function new_latent = update(latent, gradient, moments) of one lane; a host can write
+// its own.
 
 #include <s3/train/regularize.hpp>
 #include <s3/train/reparam.hpp>
@@ -56,7 +57,7 @@ struct adam {
     float epsilon = 1e-8f;
     float weight_decay = 0.0f;
     bool decoupled = false;
-    std::int64_t number = 1; ///< of this step, from 1: the host counts
+    std::int64_t number = 1; ///< 1 at the first update, one more at each: the host counts
 
     static constexpr std::size_t moments = 2;
 
@@ -130,7 +131,7 @@ status step(const Optimizer& optimizer, const latents<F>& p,
             detail::lanes::store(x_at[k] + i, x[k]);
         });
         if (!detail::lanes::all_finite(x))
-            return false; // with the gradient still there, to be told from the latents
+            return false; // `grad_weights` is not overwritten yet: below, it can be told apart
         detail::lanes::store(weights.data() + i, lane::realize(x));
         return true;
     };

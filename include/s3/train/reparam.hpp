@@ -12,9 +12,9 @@
 //   DenseShift a: g·√(S+1)     l_k: g·sgn(a)/(2·√(S+1))·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
 // The gradient of b is not masked by H(b): that is how a zero revives. A zero weight is −0 where
-// a < 0, as the product has it. One fused pass each. Outputs may be the very spans that are read,
-// but must not overlap them otherwise. Errors: spans of unequal size, before anything is written; a
-// latent that is NaN or infinite, after which the outputs are unspecified.
+// a < 0, as the product has it. Each function is one pass over memory. Outputs may be the very
+// spans that are read, but must not overlap them otherwise. Errors: spans of unequal size, before
+// anything is written; a latent that is NaN or infinite, after which the outputs are unspecified.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
@@ -28,10 +28,10 @@
 
 namespace s3 {
 
-/// What a span of gradients receives.
+/// Whether `backward` replaces what its spans of gradients hold, or adds to it.
 enum class gradients : unsigned char { overwrite, accumulate };
 
-/// Types that can hold every weight of F: float, or an integer wide enough.
+/// Types that can hold every weight of the format F: float, or an integer that is wide enough.
 template <class T, class F>
 concept weight_value = std::same_as<T, float> ||
     (std::signed_integral<T>&& F::max_value <= std::numeric_limits<T>::max());
@@ -45,17 +45,18 @@ namespace detail {
 template <shift_weight_format F>
 struct reparam {
     static constexpr std::size_t count = latents_per_weight<F>;
-    static constexpr std::size_t steps = shift_latents<F>;
-    static constexpr std::size_t first = count - steps;
+    static constexpr std::size_t shifts = shift_latents<F>;
+    static constexpr std::size_t first = count - shifts; ///< where x holds l_1
 
     template <class V>
     using lane_array = std::array<V, count>;
 
+    /// w of latents x.
     template <class V>
     [[nodiscard]] static S3_INLINE V realize(const lane_array<V>& x) noexcept {
         const V zero(0.0f), one(1.0f);
         V power = one;
-        lanes::unroll<steps>([&](auto k) S3_INLINE_LAMBDA {
+        lanes::unroll<shifts>([&](auto k) S3_INLINE_LAMBDA {
             power = lanes::select(x[first + k] > zero, power + power, one);
         });
         if constexpr (F::has_zero)
@@ -64,17 +65,19 @@ struct reparam {
         return power * lanes::select(x[0] >= zero, one, V(-1.0f));
     }
 
+    /// The gradients of latents x, given the gradient g of w.
     template <class V, class Estimator>
     [[nodiscard]] static S3_INLINE lane_array<V> backward(const lane_array<V>& x, const V& g,
                                                           const Estimator& estimate) noexcept {
         const V zero(0.0f), one(1.0f);
         const auto positive = [&](std::size_t k) S3_INLINE_LAMBDA { return x[k] > zero; };
-        const auto step = [&](std::size_t k)
-                              S3_INLINE_LAMBDA { return lanes::select(positive(k), one, zero); };
+        const auto heaviside = [&](std::size_t k) S3_INLINE_LAMBDA {
+            return lanes::select(positive(k), one, zero);
+        };
 
-        std::array<V, steps> next; // S_{k−1} + 1
+        std::array<V, shifts> next; // S_{k−1} + 1
         V shift = zero, power = one;
-        lanes::unroll<steps>([&](auto k) S3_INLINE_LAMBDA {
+        lanes::unroll<shifts>([&](auto k) S3_INLINE_LAMBDA {
             next[k] = shift + one;
             shift = lanes::select(positive(first + k), next[k], zero);
             power = lanes::select(positive(first + k), power + power, one);
@@ -86,16 +89,16 @@ struct reparam {
         if constexpr (F::has_zero) {
             const V unsigned_part = g * power, signed_part = unsigned_part * sign;
             out[0] = estimate(lanes::select(positive(1), unsigned_part, zero), x[0], sign);
-            out[1] = estimate(signed_part, x[1], step(1));
+            out[1] = estimate(signed_part, x[1], heaviside(1));
             inner = lanes::select(positive(1), signed_part, zero) * V(std::numbers::ln2_v<float>);
         } else {
             const V root = lanes::sqrt(shift + one);
             out[0] = estimate(g * root, x[0], sign);
             inner = g * sign / (root + root);
         }
-        lanes::unroll<steps>([&](auto outermost) S3_INLINE_LAMBDA {
-            constexpr std::size_t k = steps - 1 - outermost;
-            out[first + k] = estimate(inner * next[k], x[first + k], step(first + k));
+        lanes::unroll<shifts>([&](auto outermost) S3_INLINE_LAMBDA {
+            constexpr std::size_t k = shifts - 1 - outermost;
+            out[first + k] = estimate(inner * next[k], x[first + k], heaviside(first + k));
             inner = lanes::select(positive(first + k), inner, zero);
         });
         return out;
@@ -153,7 +156,8 @@ noexcept {
             });
         return end == weights.size() ? status() : validate(p, end);
     } else {
-        // Integers never take the latents' place: no exit keeps compilers from vectorizing.
+        // Integer outputs cannot lie where latents do, so that all may be written before the check:
+        // a loop without an early exit is one that compilers vectorize.
         std::uint32_t largest = 0;
         for (std::size_t i = 0; i < weights.size(); ++i) {
             const auto x = lane::template load<float>(from, i);
@@ -165,7 +169,8 @@ noexcept {
     }
 }
 
-/// Writes or adds the gradients of the latents `p`, given the gradients of the weights.
+/// Writes the gradients of the latents `p` to `grad_latents`, or adds them there, given the
+/// gradients of the discrete weights.
 template <architecture Arch = arch::native, shift_weight_format F, latent_float Float,
           class Estimator = straight_through::identity>
 status backward(const latents<F, Float>& p, std::span<const float> grad_weights,

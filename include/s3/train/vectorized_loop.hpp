@@ -39,7 +39,7 @@ using simd::abs, simd::select, simd::sqrt;
 }
 inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
 
-/// body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
+/// Calls body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
 /// registers.
 template <std::size_t N, class Body>
 S3_INLINE void unroll(Body&& body) {
@@ -49,7 +49,8 @@ S3_INLINE void unroll(Body&& body) {
     (std::make_index_sequence<N>{});
 }
 
-/// Whether all lanes of all of `x` are finite. Vectors under -ffast-math may say so of any.
+/// Whether all lanes of all of `x` are finite. Under -ffast-math, vectors may be called finite that
+/// are not; the plain floats of a tail never are.
 template <class V, std::size_t N>
 [[nodiscard]] S3_INLINE bool all_finite(const std::array<V, N>& x) noexcept {
     if constexpr (std::is_same_v<V, float>) {
@@ -66,8 +67,8 @@ template <class V, std::size_t N>
     }
 }
 
-/// body(V{}, i) for each lane that starts at element i of `size`, until one returns false. Returns
-/// the i at which that happened, or `size`.
+/// Calls body(V{}, i) for each lane that starts at element i of `size`, until a call returns false.
+/// Returns the i of that call, or `size`.
 template <class Arch, class Body>
 S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     std::size_t i = 0;
@@ -82,7 +83,7 @@ S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     return size;
 }
 
-/// body(V{}, i) for all lanes.
+/// Calls body(V{}, i) for each lane that starts at element i of `size`.
 template <class Arch, class Body>
 S3_INLINE void for_each(std::size_t size, Body&& body) {
     for_each_while<Arch>(size, [&]<class V>(const V& v, std::size_t i) S3_INLINE_LAMBDA {
