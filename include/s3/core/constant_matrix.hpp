@@ -51,8 +51,8 @@ inline void weight_is_not_zero_or_a_signed_power_of_two() {}
 
 /// max |x| of a type.
 template <std::integral X>
-inline constexpr std::int64_t largest_magnitude = std::int64_t{std::numeric_limits<X>::max()} +
-                                                  (std::is_signed_v<X> ? 1 : 0);
+inline constexpr std::int64_t largest_abs = std::int64_t{std::numeric_limits<X>::max()} +
+                                            (std::is_signed_v<X> ? 1 : 0);
 
 } // namespace detail
 
@@ -65,7 +65,7 @@ requires(sizeof(X) <= 4) inline constexpr bool product_fits_int32 = [] {
         if (!detail::is_shift(w))
             return false;
     for (std::size_t m = 0; m < W.rows; ++m)
-        if (W.abs_sum(m) > std::numeric_limits<std::int32_t>::max() / detail::largest_magnitude<X>)
+        if (W.abs_sum(m) > std::numeric_limits<std::int32_t>::max() / detail::largest_abs<X>)
             return false;
     return true;
 }();
