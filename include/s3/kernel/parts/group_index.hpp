@@ -102,7 +102,7 @@ struct entry_fields {
     template <std::size_t Group>
     static S3_INLINE std::size_t offset(const std::uint64_t* row) noexcept {
         constexpr int line = std::countr_zero(EntryBytes);
-        constexpr int shift = static_cast<int>(Group % per_word * bits) - line;
+        constexpr int shift = (static_cast<int>(Group % per_word * bits) - line + 64) % 64;
         constexpr std::uint64_t mask = ((std::uint64_t{1} << bits) - 1) << line;
         return std::rotr(row[Group / per_word], shift) & mask;
     }
