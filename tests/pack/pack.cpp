@@ -360,3 +360,14 @@ TEST_CASE("filters that do not fit their shape are refused") {
     CHECK(pack_filter<shift3>(bad, {2, 3, 2, 2}).error().index == 5);
     CHECK_FALSE(pack_filter<shift3>(bad, {2, 3, 2, 2}, filter_order::oihw));
 }
+
+TEST_CASE("what vanishes or overflows when the offset is taken out is no zero and no weight") {
+    for (const double w : {1e-300, -5e-324, 1e308}) {
+        CHECK(pack<shift3>(std::vector<double>{w}, 1, 1, {.exponent_offset = 126}).error().code ==
+              errc::not_in_format);
+        CHECK(pack<shift3>(std::vector<double>{w}, 1, 1, {.exponent_offset = -126}).error().code ==
+              errc::not_in_format);
+    }
+    CHECK(pack<shift3>(std::vector<double>{-0.0}, 1, 1, {.exponent_offset = 126})->value(0, 0) ==
+          0);
+}

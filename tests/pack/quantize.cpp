@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -52,6 +53,37 @@ double least_error(std::span<const float> row, nearest rounding) {
     double least = std::numeric_limits<double>::infinity();
     for (int p = -60; p <= 60; ++p)
         least = std::min(least, error_at<F>(row, p, rounding));
+    return least;
+}
+
+template <class F>
+double error_of(std::span<const float> row, double scale) {
+    double sum = 0;
+    for (const float w : row) {
+        const double d = w - scale * F::round(w / scale);
+        sum += d * d;
+    }
+    return sum;
+}
+/// The least error over a fine grid of scales, at the best scale for each one's rounding.
+template <class F>
+double least_real_error(std::span<const float> row) {
+    double largest = 0, least = std::numeric_limits<double>::infinity();
+    for (const float w : row)
+        largest = std::max(largest, std::fabs(double{w}));
+    if (largest == 0)
+        return 0;
+    for (double scale = 2 * largest / F::max_value; scale > largest / F::max_value / 64;
+         scale *= 0.99) {
+        double wq = 0, qq = 0;
+        for (const float w : row) {
+            const double q = F::round(w / scale);
+            wq += w * q;
+            qq += q * q;
+        }
+        least = std::min(
+            {least, error_of<F>(row, scale), qq > 0 && wq > 0 ? error_of<F>(row, wq / qq) : least});
+    }
     return least;
 }
 
@@ -175,6 +207,82 @@ TEST_CASE("each row's scale has the least squared error of all") {
                     REQUIRE(q->value(m, k) == F::round(std::ldexp(double{row[k]}, -p), rounding));
             }
         }
+    });
+}
+
+TEST_CASE("few large weights do not decide for millions of small ones") {
+    std::vector<float> w(3'000'000, 0.001f);
+    w.back() = 1;
+    const auto q = quantize<ternary>(w, 1, w.size());
+    REQUIRE(q);
+    CHECK(q->exponent_offset() == -10);
+    const auto real =
+        quantize<ternary>(w, 1, w.size(), {nearest::value, scale_per::tensor, scale_kind::real});
+    REQUIRE(real);
+    // The mean of all weights, which are all rounded to one: (3000 + 1) / 3000001.
+    CHECK(real->real_scale(0) == doctest::Approx(0.0010003).epsilon(1e-5));
+}
+
+TEST_CASE(
+    "a real scale has nearly the least squared error of all, and no more than a power of two") {
+    all_formats::each([]<class F>() {
+        CAPTURE(std::string(F::name));
+        for (const std::size_t columns : {1u, 2u, 3u, 9u, 40u, 300u})
+            for (const float size : {1e-20f, 0.03f, 700.0f}) {
+                CAPTURE(columns);
+                const auto w = weights(6 * columns, size, columns);
+                const quantize_options real{nearest::value, scale_per::row, scale_kind::real};
+                const auto q = quantize<F>(w, 6, columns, real);
+                const auto power = quantize<F>(w, 6, columns, {nearest::value, scale_per::row});
+                REQUIRE((q && power));
+                CHECK(q->exponent_offset() == 0);
+                double all = 0, all_least = 0;
+                for (std::size_t m = 0; m < 6; ++m) {
+                    const auto row = std::span<const float>(w).subspan(m * columns, columns);
+                    const double scale = q->scale()[m], error = error_of<F>(row, scale);
+                    double square = 0;
+                    for (std::size_t k = 0; k < columns; ++k) {
+                        square += double{row[k]} * row[k];
+                        REQUIRE(q->value(m, k) == F::round(row[k] / scale));
+                    }
+                    const double least = least_real_error<F>(row);
+                    const double rounding = 1e-12 * square; // scales are floats
+                    if (F::is_shift)
+                        CHECK(error <= least * 1.25 + rounding);
+                    CHECK(error <= error_of<F>(row, power->scale()[m]) * (1 + 1e-5) + rounding);
+                    all += error;
+                    all_least += least;
+                }
+                if (F::is_shift)
+                    CHECK(all <= all_least * 1.08 + 1e-10 * size * size);
+            }
+    });
+}
+
+TEST_CASE("one real scale serves a tensor") {
+    const auto w = weights(40 * 30, 0.3f, 8);
+    const auto q =
+        quantize<shift3>(w, 40, 30, {nearest::value, scale_per::tensor, scale_kind::real});
+    REQUIRE(q);
+    REQUIRE(q->scale().size() == 1);
+    CHECK(error_of<shift3>(w, q->scale()[0]) <= least_real_error<shift3>(w) * 1.02);
+}
+
+TEST_CASE("weights that are values of the format times a scale keep it") {
+    all_formats::each([]<class F>() {
+        CAPTURE(std::string(F::name));
+        test::random r(6);
+        auto values = test::random_weights<F>(r, 400);
+        values[7] = F::max_value;
+        std::vector<float> w(400);
+        for (std::size_t i = 0; i < 400; ++i)
+            w[i] = static_cast<float>(values[i]) * 0.3f;
+        const auto q = quantize<F>(w, 1, 400, {nearest::value, scale_per::row, scale_kind::real});
+        REQUIRE(q);
+        double square = 0;
+        for (const float v : w)
+            square += double{v} * v;
+        CHECK(error_of<F>(w, q->scale()[0]) <= 1e-4 * square);
     });
 }
 

@@ -11,6 +11,7 @@
 #include <s3/format/triple.hpp>
 #include <s3/format/weight_format.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -69,17 +70,39 @@ public:
     /// Thresholds are 1.5·2^k, or √2·2^k for log2, and between zero and one ½, or 1/√2. Without a
     /// zero, what is smaller than one becomes one.
     [[nodiscard]] static constexpr int round(double real, nearest rule = {}) noexcept {
-        constexpr int mantissa_bits = 52, bias = 1023;
-        constexpr std::uint64_t mantissa = (std::uint64_t{1} << mantissa_bits) - 1;
-        constexpr double root_of_two = 2 * 0.70710678118654752;
         const auto pattern = std::bit_cast<std::uint64_t>(real);
-        int exponent = static_cast<int>(pattern >> mantissa_bits & 0x7ff) - bias;
-        const double middle = rule == nearest::log2 ? root_of_two : exponent == -1 ? 1 : 1.5;
-        exponent += (pattern & mantissa) >= (std::bit_cast<std::uint64_t>(middle) & mantissa);
-        if (Zero && exponent < 0)
-            return 0;
-        const int size = 1 << (exponent < 0 ? 0 : exponent < exponents ? exponent : exponents - 1);
-        return pattern >> 63 != 0 ? -size : size;
+        const int size = (1 << magnitude_of(pattern, rule)) >> zero;
+        const int sign = -static_cast<int>(pattern >> 63);
+        return (size ^ sign) - sign;
+    }
+    /// code_of(round(real, rule)), the faster way.
+    [[nodiscard]] static constexpr int rounded_code(double real, nearest rule = {}) noexcept {
+        const auto pattern = std::bit_cast<std::uint64_t>(real);
+        const int magnitude = magnitude_of(pattern, rule);
+        const int sign = static_cast<int>(pattern >> 63) << (Bits - 1);
+        return magnitude + (Zero && magnitude == 0 ? 0 : sign);
+    }
+
+private:
+    static constexpr int zero = Zero ? 1 : 0;
+
+    /// The magnitude of the code that a double rounds to, without branches, which weights would
+    /// take at random.
+    static constexpr int magnitude_of(std::uint64_t pattern, nearest rule) noexcept {
+        constexpr int mantissa_bits = 52, bias = 1023;
+        constexpr std::uint64_t octave = std::uint64_t{1} << mantissa_bits;
+        constexpr auto root_of_two = std::bit_cast<std::uint64_t>(2 * 0.70710678118654752);
+        const std::uint64_t size = pattern & ~(std::uint64_t{1} << 63);
+        int exponent;
+        if (rule == nearest::log2) {
+            const std::uint64_t next = size + octave - root_of_two % octave;
+            exponent = static_cast<int>(next >> mantissa_bits) - bias;
+        } else {
+            const int half_octave = static_cast<int>(size >> (mantissa_bits - 1)) - 2 * bias;
+            // From 1.5·2^k on the exponent is k + 1; from ½ on, not ¾, it is 0.
+            exponent = ((half_octave + 1) >> 1) + (half_octave == -2 ? 1 : 0);
+        }
+        return std::clamp(exponent + zero, 0, exponents - 1 + zero);
     }
 };
 

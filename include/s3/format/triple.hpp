@@ -2,6 +2,8 @@
 // One weight as the triple of the S3 paper: value = sign · sparse · 2^shift (Li et al., NeurIPS
 // 2021, section 3). `sparse` is 1 where the weight is present and 0 where it is pruned.
 
+#include <bit>
+
 namespace s3 {
 
 struct triple {
@@ -20,10 +22,7 @@ struct triple {
     if (value == 0)
         return {};
     const unsigned magnitude = static_cast<unsigned>(value < 0 ? -value : value);
-    int shift = 0;
-    while ((magnitude >> shift) > 1)
-        ++shift;
-    return {value < 0 ? -1 : 1, 1, shift};
+    return {value < 0 ? -1 : 1, 1, static_cast<int>(std::bit_width(magnitude)) - 1};
 }
 
 } // namespace s3

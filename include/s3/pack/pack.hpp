@@ -10,11 +10,14 @@
 
 #include <s3/core/buffer.hpp>
 #include <s3/core/conv.hpp>
+#include <s3/core/is_finite.hpp>
 #include <s3/format/bounds.hpp>
 #include <s3/format/list.hpp>
 #include <s3/pack/layout.hpp>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -67,6 +70,47 @@ public:
         return made;
     }
 
+    /// From codes, one after the other: `codes(row)` gives a function of the weight's number that
+    /// returns its code, or −1, which refuses the weight. For what turns weights into codes.
+    template <class Codes>
+    static result<packed_matrix> from_codes(std::size_t rows, std::size_t columns,
+                                            const pack_options& options, Codes&& codes) {
+        const std::size_t bytes = layout::stream_bytes(saturating_mul(rows, columns), F::bits);
+        auto made = allocate(rows, columns, options, bytes);
+        if (!made)
+            return made;
+        // Codes are packed eight at a time, which fill whole bytes.
+        constexpr std::size_t most = 256;
+        std::uint8_t held[most];
+        std::size_t count = 0;
+        std::uint8_t* to = made->stream_.data();
+        for (std::size_t r = 0, i = 0; r < rows; ++r) {
+            const auto code_of = codes(r);
+            for (const std::size_t end = i + columns; i < end;) {
+                const std::size_t n = std::min(most - count, end - i);
+                int all = 0;
+                for (std::size_t j = 0; j < n; ++j) {
+                    const int code = code_of(i + j);
+                    held[count + j] = static_cast<std::uint8_t>(code);
+                    all |= code;
+                }
+                for (std::size_t j = 0; all < 0; ++j)
+                    if (code_of(i + j) < 0)
+                        return error(errc::not_in_format, "weights").at(i + j);
+                made->add(r, std::span(held + count, n));
+                count += n;
+                i += n;
+                if (count == most) {
+                    put_codes(held, most, to);
+                    to += most / 8 * F::bits;
+                    count = 0;
+                }
+            }
+        }
+        put_codes(held, count, to);
+        return made;
+    }
+
     /// Rows [begin, begin + count) as a matrix of their own. Precondition: they exist.
     result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
         pack_options options{exponent_offset_, scale()};
@@ -116,18 +160,13 @@ public:
     }
 
 private:
-    template <weight_format G, class T>
-    requires std::is_arithmetic_v<T>
-    friend result<packed_matrix<G>> pack(std::span<const T>, std::size_t, std::size_t,
-                                         const pack_options&);
-
     static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
                                           const pack_options& options, std::size_t stream_bytes) {
         const std::size_t scales = options.scale.size();
         if (scales > 1 && scales != rows)
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
         for (std::size_t i = 0; i < scales; ++i)
-            if (!std::isfinite(options.scale[i]))
+            if (!is_finite(options.scale[i]))
                 return error(errc::not_finite, "scale").at(i);
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
@@ -162,14 +201,44 @@ private:
                 const unsigned k = code(r, c);
                 if (!F::valid(k))
                     return error(errc::reserved_code, "weights").at(r * columns_ + c).got(k);
-                add(r, F::value(k));
+                const auto k8 = static_cast<std::uint8_t>(k);
+                add(r, std::span(&k8, 1));
             }
         return {};
     }
-    void add(std::size_t row, int value) noexcept {
-        abs_sums_[row] += value < 0 ? -value : value;
-        sums_[row] += value;
+    /// Counts at most 256 valid codes into the sums of a row.
+    void add(std::size_t row, std::span<const std::uint8_t> some) noexcept {
+        int sum = 0, abs_sum = 0; // values have at most 16 bits
+        for (const std::uint8_t k : some) {
+            const int v = values[k];
+            sum += v;
+            abs_sum += v < 0 ? -v : v;
+        }
+        sums_[row] += sum;
+        abs_sums_[row] += abs_sum;
     }
+    /// Packs codes from a whole byte of the stream on; clears those up to the next multiple of
+    /// eight.
+    static void put_codes(std::uint8_t* codes, std::size_t count, std::uint8_t* to) noexcept {
+        std::fill(codes + count, codes + (count + 7) / 8 * 8, std::uint8_t{0});
+        for (std::size_t i = 0; i < count; i += 8) {
+            std::uint64_t eight = 0;
+            for (std::size_t j = 0; j < 8; ++j)
+                eight |= std::uint64_t{codes[i + j]} << (j * F::bits);
+            const std::size_t bytes =
+                std::min<std::size_t>(F::bits, ((count - i) * F::bits + 7) / 8);
+            for (std::size_t b = 0; b < bytes; ++b, eight >>= 8)
+                *to++ = static_cast<std::uint8_t>(eight);
+        }
+    }
+
+    /// By code: without branches, which weights would take at random.
+    static constexpr auto values = [] {
+        std::array<int, static_cast<std::size_t>(F::codes)> all{};
+        for (unsigned k = 0; k < unsigned{F::codes}; ++k)
+            all[k] = F::value(k);
+        return all;
+    }();
 
     std::size_t rows_ = 0;
     std::size_t columns_ = 0;
@@ -192,22 +261,24 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
-    auto packed = packed_matrix<F>::allocate(rows, columns, options,
-                                             layout::stream_bytes(weights.size(), F::bits));
-    if (!packed)
-        return packed;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double unit = std::ldexp(1.0, -options.exponent_offset);
+    auto packed = packed_matrix<F>::from_codes(rows, columns, options, [=](std::size_t) {
+        return [=](std::size_t i) {
+            // A product that is not finite, or that underflows, is no value of the format.
+            const double real = static_cast<double>(weights[i]), value = real * unit;
+            const bool inside = is_finite(real) && value >= F::min_value && value <= F::max_value;
+            const int whole = inside ? static_cast<int>(value) : 0;
+            const bool exact = inside && static_cast<double>(whole) == value &&
+                               (whole != 0 || std::bit_cast<std::uint64_t>(real) << 1 == 0);
+            return exact ? F::code_of(whole) : -1;
+        };
+    });
+    if (!packed && packed.error().code == errc::not_in_format) {
+        const auto i = static_cast<std::size_t>(packed.error().index);
         const double real = static_cast<double>(weights[i]);
-        if (!std::isfinite(real))
+        if (!is_finite(real))
             return error(errc::not_finite, "weights").at(i).got(real);
-        const double value = std::ldexp(real, -options.exponent_offset);
-        const bool whole = value >= F::min_value && value <= F::max_value &&
-                           value == static_cast<double>(static_cast<int>(value));
-        const int code = whole ? F::code_of(static_cast<int>(value)) : -1;
-        if (code < 0)
-            return error(errc::not_in_format, "weights").at(i).got(real).limit(F::max_value);
-        layout::put<F::bits>(packed->stream_.data(), i, static_cast<unsigned>(code));
-        packed->add(i / columns, F::value(static_cast<unsigned>(code)));
+        return error(errc::not_in_format, "weights").at(i).got(real).limit(F::max_value);
     }
     return packed;
 }

@@ -1,65 +1,60 @@
 #pragma once
-// Arbitrary real weights → the nearest weights of a format, with a power-of-two scale per tensor or
-// per row that minimises the squared error Σ(w − value·scale)².
+// Arbitrary real weights → the nearest weights of a format at the scale s of least squared error
+// Σ(w − value·s)², per tensor or per row (output channel).
+//
+//   scale_kind::power_of_two   s = 2^p; of a tensor it becomes the exponent offset, of rows
+//   `scale()` scale_kind::real           s is a float and becomes `scale()`
 //
 // `nearest::value` rounds to the nearest value (thresholds 1.5·2^k, as INQ; ties away from zero).
 // `nearest::log2` rounds the exponent (thresholds √2·2^k, as DeepShift). With a zero in the format,
 // what lies below the smallest threshold (half, or 1/√2, of the smallest value) becomes zero;
-// without, it becomes the smallest value. Integer formats (int8) round to nearest.
+// without, it becomes the smallest value. Formats without exponents round to the nearest value.
+// Errors: NaN or infinity (found by their bits, whatever the compiler assumes), shapes.
 
 #include <s3/pack/pack.hpp>
+#include <s3/pack/scale_search.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace s3 {
 
 enum class scale_per : unsigned char { tensor, row };
+enum class scale_kind : unsigned char { power_of_two, real };
 
 struct quantize_options {
     nearest rounding = nearest::value;
     scale_per granularity = scale_per::tensor;
+    scale_kind scale = scale_kind::power_of_two;
 };
 
 namespace detail {
 
-/// Squared error of `row` at scale 2^p.
-template <weight_format F, std::floating_point T>
-[[nodiscard]] double squared_error(std::span<const T> row, int p, nearest rounding) noexcept {
-    double sum = 0;
-    for (const T w : row) {
-        const double scaled = std::ldexp(static_cast<double>(w), -p);
-        const double d = scaled - F::round(scaled, rounding);
-        sum += d * d;
-    }
-    return std::ldexp(sum, 2 * p);
+/// The code of the value that a real number rounds to.
+template <weight_format F>
+[[nodiscard]] constexpr int rounded_code(double real, nearest rule) noexcept {
+    if constexpr (requires { F::rounded_code(real, rule); })
+        return F::rounded_code(real, rule);
+    else
+        return F::code_of(F::round(real, rule));
 }
 
-/// The exponent p of the best scale 2^p: the largest value covers the largest weight, or it is
-/// clipped somewhat so that the small ones are finer.
-template <weight_format F, std::floating_point T>
-[[nodiscard]] int best_exponent(std::span<const T> row, nearest rounding) noexcept {
-    double largest = 0;
-    for (const T w : row)
-        largest = std::max(largest, std::fabs(static_cast<double>(w)));
-    if (largest == 0)
-        return 0;
-    const int top = std::ilogb(largest) + 2 - std::ilogb(double{F::max_value});
-    constexpr int candidates = 10;
-    int best = top;
-    double least = std::numeric_limits<double>::infinity();
-    for (int p = top; p > top - candidates; --p) {
-        const double e = squared_error<F>(row, p, rounding);
-        if (e < least)
-            least = e, best = p;
-    }
-    return std::clamp(best, -126, 126);
+/// The largest magnitude, NaN above infinity above all numbers.
+template <std::floating_point T>
+[[nodiscard]] double largest_magnitude(std::span<const T> weights) noexcept {
+    using number = std::conditional_t<std::is_same_v<T, float>, float, double>;
+    using pattern = std::conditional_t<std::is_same_v<T, float>, std::uint32_t, std::uint64_t>;
+    constexpr pattern magnitude = std::numeric_limits<pattern>::max() >> 1;
+    pattern largest = 0;
+    for (const T w : weights)
+        largest = std::max(largest, std::bit_cast<pattern>(static_cast<number>(w)) & magnitude);
+    return static_cast<double>(std::bit_cast<number>(largest));
 }
 
 } // namespace detail
 
-/// Quantizes [rows][columns] real weights. A per-tensor scale becomes the exponent offset, per-row
-/// scales become `scale()`. Errors: NaN or infinity (index), shape.
+/// Quantizes [rows][columns] real weights.
 template <weight_format F, std::floating_point T>
 result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, std::size_t columns,
                                   const quantize_options& options = {}) {
@@ -67,29 +62,38 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
-    for (std::size_t i = 0; i < weights.size(); ++i)
-        if (!std::isfinite(weights[i]))
-            return error(errc::not_finite, "weights").at(i);
     const bool per_row = options.granularity == scale_per::row;
-    auto nearest = buffer<double>::make(weights.size());
-    auto scale = buffer<float>::make(per_row ? rows : 0);
-    if (!nearest)
-        return nearest.error();
+    const bool real = options.scale == scale_kind::real;
+    auto scale = buffer<float>::make(per_row ? rows : real ? 1 : 0);
     if (!scale)
         return scale.error();
-    const int shared = per_row ? 0 : detail::best_exponent<F>(weights, options.rounding);
-    for (std::size_t r = 0; r < rows; ++r) {
-        const auto row = weights.subspan(r * columns, columns);
-        const int p = per_row ? detail::best_exponent<F>(row, options.rounding) : shared;
-        if (per_row)
-            (*scale)[r] = std::ldexp(1.0f, p);
-        for (std::size_t c = 0; c < columns; ++c) {
-            const double unit = std::ldexp(static_cast<double>(row[c]), -p);
-            (*nearest)[r * columns + c] =
-                std::ldexp(double(F::round(unit, options.rounding)), shared);
+    int offset = 0;
+    for (std::size_t group = 0; group < (per_row ? rows : 1); ++group) {
+        const auto part = per_row ? weights.subspan(group * columns, columns) : weights;
+        const double largest = detail::largest_magnitude(part);
+        if (!is_finite(largest)) {
+            std::size_t i = group * columns;
+            while (is_finite(static_cast<double>(weights[i])))
+                ++i;
+            return error(errc::not_finite, "weights").at(i);
         }
+        const detail::scale_search<F, T> search(part, largest, options.rounding);
+        if (real)
+            (*scale)[group] = search.best_real();
+        else if (const int p = search.best_exponent(); per_row)
+            (*scale)[group] = static_cast<float>(detail::power_of_two(p));
+        else
+            offset = p;
     }
-    return pack<F, double>(nearest->span(), rows, columns, {shared, scale->span()});
+    return packed_matrix<F>::from_codes(
+        rows, columns, {offset, scale->span()}, [&](std::size_t row) {
+            const double s = scale->size() == 0 ? detail::power_of_two(offset)
+                                                : double{(*scale)[per_row ? row : 0]};
+            return
+                [from = weights.data(), to_unit = 1 / s, rule = options.rounding](std::size_t i) {
+                    return detail::rounded_code<F>(static_cast<double>(from[i]) * to_unit, rule);
+                };
+        });
 }
 
 template <weight_format F, class Range>
