@@ -6,6 +6,7 @@ a float computation in NumPy; and what it says to bad input.
 """
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -202,6 +203,20 @@ importing("checkpoint")
 # What a model file's commands say.
 assert "Horowitz" in s3("inspect", path("model"))
 s3("bench", path("model"), "--seconds", "0.1", says="images/s")
+# On a terminal progress is drawn ten times a second at most, however short a pass is.
+leader, terminal = pty.openpty()
+with subprocess.Popen([program, "bench", path("model"), "--seconds", "0.5"], stderr=terminal,
+                      stdout=subprocess.DEVNULL) as running:
+    os.close(terminal)
+    said = b""
+    try:
+        while more := os.read(leader, 65536):
+            said += more
+    except OSError:  # the end of a terminal
+        pass
+assert running.returncode == 0
+drawn = said.count(b"milliseconds")
+assert 2 <= drawn <= 8, f"bench drew {drawn} times in half a second"
 s3("export", path("model"), "--out", path("model.hpp"), "--constants", "3000")
 assert "namespace network" in open(path("model.hpp")).read()
 np.save(path("labels.npy"), np.argmax(forward(images), 1))

@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <list>
+#include <locale>
 #include <string>
 
 using namespace s3;
@@ -204,6 +205,34 @@ TEST_CASE("import: channels that their norm switches off give its beta") {
     f.c.put("n.bias", {f.out}, beta);
     for (const int bits : {8, 6, 4})
         f.check(bits);
+}
+
+TEST_CASE("import: numbers of a description are finite, in range, and read alike in every locale") {
+    const auto said = [](const std::string& input, const std::string& line) {
+        const auto d = importing::parse("input 2 2 1 " + input + "\n" + line + "\n");
+        return d ? std::string() : d.error().message();
+    };
+    CHECK(said("scale=0.5", "conv c 1 1 kernel=1") == "");
+    for (const char* scale :
+         {"1/0", "0/0", "1e-60", "1e60", "-1", "0", "nan", "inf", "0,5", "0x1p"})
+        CHECK(said(std::string("scale=") + scale, "conv c 1 1 kernel=1").find("line 1: ") == 0);
+    CHECK(said("std=1e-50", "conv c 1 1 kernel=1").find("line 1: 'std'") == 0);
+    CHECK(said("mean=1e50", "conv c 1 1 kernel=1").find("line 1: 'mean'") == 0);
+    for (const char* eps : {"0/0", "-5", "-1e-9"})
+        CHECK(said("", std::string("conv c 1 1 kernel=1\nbn n eps=") + eps).find("line 3: ") == 0);
+    importing::description d = *importing::parse("input 1 1 1\nlinear fc 1 1\n");
+    d.scale = 1e-60;
+    checkpoint c;
+    c.put("fc.weight", {1, 1}, {1});
+    const std::vector<std::uint8_t> pixel{1};
+    CHECK_FALSE(importing::import_network(c.file, d, {.samples = pixel}));
+
+    struct comma : std::numpunct<char> {
+        char do_decimal_point() const override { return ','; }
+    };
+    const std::locale before = std::locale::global(std::locale(std::locale(), new comma));
+    CHECK(said("scale=0.5", "conv c 1 1 kernel=1") == "");
+    std::locale::global(before);
 }
 
 TEST_CASE("import: calibration without data is refused") {

@@ -2,6 +2,8 @@
 
 #include "../support/network.hpp"
 
+#include <chrono>
+
 using namespace s3;
 using net::model;
 
@@ -105,6 +107,59 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([&](model& m) { sum(m).high = 300; }) == "3 high");
     CHECK(refused([](model& m) { m.layers[0].operation = net::float_linear{}; }) == "0 weights");
     CHECK(refused([](model& m) { m.layers[4].operation = net::float_linear{4}; }) == "4 weights");
+}
+
+TEST_CASE("windows of pooling are limited, and a float layer has finite weights") {
+    const std::size_t huge = std::size_t{1} << 30;
+    CHECK(refused([&](model& m) {
+              m.layers[1].operation =
+                  net::pooling{.input = 1, .window = huge, .stride = huge, .padding = huge - 1};
+          }) == "1 window");
+    const auto with_float = [](float weight, float bias) {
+        return refused([&](model& m) {
+            m.layers[4].operation =
+                net::float_linear{4, std::vector<float>(2 * 96, weight), {bias, bias}};
+            m.values[5].element = net::element_type::float32;
+        });
+    };
+    CHECK(with_float(1, 1) == "fits");
+    CHECK(with_float(NAN, 1) == "4 weights");
+    CHECK(with_float(-INFINITY, 1) == "4 weights");
+    CHECK(with_float(1, NAN) == "4 bias");
+}
+
+TEST_CASE("layers read bytes of earlier values alone") {
+    const auto inner = [](net::element_type e) {
+        return refused([&](model& m) {
+            conv(m, 2).raw = true;
+            conv(m, 2).scale.clear();
+            conv(m, 2).residual.reset();
+            m.values[3].element = e;
+        });
+    };
+    CHECK(inner(net::element_type::uint8) == "2 value.element");
+    CHECK(inner(net::element_type::int32) == "3 b");
+    CHECK(refused([](model& m) { m.values[0].element = net::element_type::int32; }) ==
+          "-1 value.element");
+    CHECK(refused([](model& m) { m.values[1].kind = net::value_kind::sequence; }) ==
+          "0 value.kind");
+}
+
+TEST_CASE("planning takes a moment, however many values live at once") {
+    model m;
+    m.values.assign(1, {4, 4, 4});
+    constexpr std::size_t count = 6000; // a chain, then sums that keep it alive
+    for (std::size_t i = 0; i < count; ++i) {
+        m.values.push_back({4, 4, 4});
+        const std::size_t b = i < count / 2 ? 0 : count - i;
+        m.layers.push_back({"sum" + std::to_string(i), net::addition{i, b}});
+    }
+    REQUIRE(net::check(m));
+    const auto begin = std::chrono::steady_clock::now();
+    const auto p = net::plan(m);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    CHECK(p.bytes >= count / 2 * 64);
+    CHECK(taken.count() < 5); // a cubic plan takes minutes
 }
 
 TEST_CASE("depth is proved from the rows' real sums and the input's bits") {

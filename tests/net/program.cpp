@@ -3,6 +3,8 @@
 #include "../support/archs.hpp"
 #include "../support/network.hpp"
 
+#include <numeric>
+
 using namespace s3;
 
 TEST_CASE("networks of 3-bit, ternary and int8 weights are exact") {
@@ -47,6 +49,63 @@ TEST_CASE("run names what does not fit") {
     std::vector<std::int32_t> sums(64);
     CHECK(net::run(*p, good, std::span(sums), std::span(arena)).error().code == errc::unsupported);
     CHECK(net::run(*p, {x, 0, 4, 4, 3}, std::span(y), std::span(arena)));
+}
+
+TEST_CASE("memory for batches that no memory can hold is not a small number") {
+    const auto p = net::prepare<few, arch::scalar>(one_layer());
+    REQUIRE(p);
+    const std::size_t huge = std::numeric_limits<std::size_t>::max();
+    for (const std::size_t batch : {huge, huge / 2, huge / 64, huge / 64 + 1})
+        CHECK(p->arena_bytes(batch) >= huge / 64);
+    CHECK(p->arena_bytes(1, huge) >= huge / 64);
+}
+
+TEST_CASE("windows far larger than the image are clipped to it") {
+    for (const auto kind : {net::pooling_kind::max, net::pooling_kind::mean}) {
+        const bool largest = kind == net::pooling_kind::max;
+        net::model m;
+        m.values = {{2, 3, 40}, {3, 3, 40}};
+        net::pooling pool{.kind = kind, .window = 2800, .stride = 1400, .padding = 2799};
+        pool.scale = 1.0f / 6;
+        m.layers.push_back({"pool", pool});
+        const auto p = net::prepare<few>(m);
+        REQUIRE_MESSAGE(p, p.error().message());
+        std::vector<std::uint8_t> x(m.input().size()), y(m.output().size());
+        std::iota(x.begin(), x.end(), std::uint8_t{0});
+        REQUIRE(net::run(*p, {x, 1, 2, 3, 40}, std::span(y)));
+        CHECK(y[7] == (largest ? 7 : 1));              // the first pixel alone
+        CHECK(y[4 * 40 + 7] == (largest ? 207 : 107)); // all six
+        CHECK(y[8 * 40 + 7] == (largest ? 207 : 62));  // the last two: (167 + 207) / 6
+
+        // Eight million windows of eight million taps, of which one is inside.
+        m.values = {{1, 1, 1}, {2896, 2896, 1}};
+        std::get<net::pooling>(m.layers[0].operation) =
+            net::pooling{.kind = kind, .window = 2896, .padding = 2895};
+        const auto many = net::prepare<few>(m);
+        REQUIRE_MESSAGE(many, many.error().message());
+        x.assign(1, 9);
+        y.assign(m.output().size(), 0);
+        REQUIRE(net::run(*many, {x, 1, 1, 1, 1}, std::span(y)));
+        CHECK(y == std::vector<std::uint8_t>(y.size(), 9));
+    }
+}
+
+TEST_CASE("a sequence is convolved along its length") {
+    net::model m;
+    m.values = {{1, 6, 2}, {1, 5, 1}};
+    for (auto& v : m.values)
+        v.kind = net::value_kind::sequence;
+    m.values[1].element = net::element_type::int32;
+    net::convolution c;
+    c.filter = *pack_filter<shift3>(std::vector<int>{1, 2, -1, 4}, {1, 1, 2, 2});
+    c.raw = true;
+    m.layers.push_back({"along", std::move(c)});
+    const auto p = net::prepare<few, arch::scalar>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    const std::vector<std::uint8_t> x{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    std::vector<std::int32_t> y(5);
+    REQUIRE(net::run(*p, {x, 1, 1, 6, 2}, std::span(y)));
+    CHECK(y == std::vector<std::int32_t>{18, 30, 42, 54, 66});
 }
 
 TEST_CASE("activations beyond the promised bits are refused") {

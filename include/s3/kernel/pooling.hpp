@@ -20,12 +20,15 @@ template <class Function>
 S3_INLINE void each_inside(const image_view<const std::uint8_t>& x, const extent& window,
                            const extent& out, const conv_options& o, std::size_t n, Function&& f) {
     const auto at = s3::detail::pixel_window::of(n, out, o);
-    for (std::size_t kh = 0; kh < window.height; ++kh)
-        for (std::size_t kw = 0; kw < window.width; ++kw) {
-            const std::size_t h = at.row(kh, o), w = at.column(kw, o);
-            if (h < x.height && w < x.width)
-                f(x.data.data() + x.index(at.image, h, w, 0));
-        }
+    // Only taps inside are visited, however large a window may be. Above or left of the image,
+    // numbers below zero wrap: such a window begins at its tap 0 − top, 0 − left.
+    const std::size_t first_row = at.top < x.height ? 0 : 0 - at.top;
+    const std::size_t first_column = at.left < x.width ? 0 : 0 - at.left;
+    const std::size_t rows = std::min(window.height, x.height - at.top);
+    const std::size_t columns = std::min(window.width, x.width - at.left);
+    for (std::size_t kh = first_row; kh < rows; ++kh)
+        for (std::size_t kw = first_column; kw < columns; ++kw)
+            f(x.data.data() + x.index(at.image, at.top + kh, at.left + kw, 0));
 }
 
 } // namespace detail

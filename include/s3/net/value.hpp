@@ -19,6 +19,8 @@
 
 namespace s3::net {
 
+struct model; // net/model.hpp, which brings all layers and their kernels
+
 enum class value_kind : unsigned char { image, vector, sequence };
 enum class element_type : unsigned char { uint8, int32, float32 };
 

@@ -1,0 +1,50 @@
+// The text of exported headers: names that a namespace can have, and numbers in every locale. That
+// they compute what the network does is the test tests/embedded.
+
+#include <s3/export/cpp_header.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <limits>
+
+using namespace s3;
+
+namespace {
+
+[[nodiscard]] net::model one_layer() {
+    net::model m;
+    m.values = {{1, 1, 2, 8, 0.3f}, {.channels = 1, .element = net::element_type::float32}};
+    m.layers.push_back({"float", net::float_linear{0, {0.1f, -2.5f}, {}}});
+    return m;
+}
+
+} // namespace
+
+TEST_CASE("exported headers have names that are free in C++") {
+    const net::model m = one_layer();
+    for (const char* name : {"network", "a", "int_", "Class", "x1"})
+        CHECK(exporting::cpp_header(m, {.name = name}));
+    for (const char* name :
+         {"", "1x", "a b", "int", "class", "std", "s3", "namespace", "a__b", "_A", "co_await", "ä"})
+        CHECK(std::string(exporting::cpp_header(m, {.name = name}).error().argument) ==
+              "options.name");
+}
+
+TEST_CASE("exported numbers are exact") {
+    const float most = std::numeric_limits<float>::max(), least = 1e-45f;
+    for (const float v : {0.0f, -0.0f, 1.0f, -1.5f, 0.1f, 1.0f / 3, most, -most, least, 1e-40f}) {
+        const std::string text = exporting::cpp_writer::real(v);
+        CHECK(text.back() == 'f');
+        CHECK(text.find(',') == std::string::npos);
+        CHECK(std::bit_cast<std::uint32_t>(std::strtof(text.c_str(), nullptr)) ==
+              std::bit_cast<std::uint32_t>(v));
+    }
+    CHECK(exporting::cpp_writer::real(0.75f) == "0xc00000p-24f");
+}
+
+TEST_CASE("exported models are checked") {
+    net::model m = one_layer();
+    std::get<net::float_linear>(m.layers[0].operation).weights[1] = NAN;
+    CHECK(exporting::cpp_header(m).error().code == errc::not_finite);
+}
