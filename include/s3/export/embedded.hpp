@@ -180,13 +180,13 @@ constexpr void add(std::size_t size, const residual& a, const residual& b, const
 
 /// A last layer in float, [outputs][inputs]: the one function that promises no bits.
 constexpr void float_linear(const float* weights, const float* bias, std::size_t inputs,
-                            std::size_t outputs, const std::uint8_t* x, float step,
+                            std::size_t outputs, const std::uint8_t* x, float scale,
                             std::int32_t zero_point, float* y) noexcept {
     for (std::size_t m = 0; m < outputs; ++m) {
         float sum = 0;
         for (std::size_t k = 0; k < inputs; ++k)
             sum += static_cast<float>(x[k] - zero_point) * weights[m * inputs + k];
-        y[m] = sum * step + (bias == nullptr ? 0.0f : bias[m]);
+        y[m] = sum * scale + (bias == nullptr ? 0.0f : bias[m]);
     }
 }
 

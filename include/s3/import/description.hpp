@@ -84,7 +84,8 @@ namespace detail {
     return v >= double{std::numeric_limits<float>::min()} &&
            v <= double{std::numeric_limits<float>::max()};
 }
-/// What is wrong with the numbers of an input, if anything: its step and deviations become float32.
+/// What is wrong with the numbers of an input, if anything: its scale and deviations become
+/// float32.
 [[nodiscard]] inline const char* wrong_input(const description& d) noexcept {
     if (!is_normal(d.scale))
         return "'scale' must be positive, and within float32";
