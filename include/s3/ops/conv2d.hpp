@@ -63,6 +63,8 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
         if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
             !s)
             return s;
+        if (auto s = detail::check_real_scale<Y>(e, w.real_scale()); !s)
+            return s;
     } else {
         if (auto s = check(e, f.out_channels); !s)
             return s;
@@ -75,19 +77,15 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
 
     const std::size_t plane = out->height * out->width, pixels = x.batch * plane;
     const bool nhwc = y.order == image_order::nhwc;
-    const auto sink = [&](std::size_t first, std::span<const float> real_scale,
-                          const detail::pixel_order* order) {
+    const auto sink = [&](std::size_t first, const detail::pixel_order* order) {
         const detail::output_map map{
             plane, plane * f.out_channels, nhwc ? f.out_channels : 1, nhwc ? 1 : plane, first,
             order};
-        if constexpr (std::integral<X>) {
-            (void)real_scale;
-            return detail::integer_store<Arch, Y>{y.data.data(), map, e};
-        } else {
-            return detail::float_store<Arch>{y.data.data(), map, e, real_scale};
-        }
+        if constexpr (std::integral<X>)
+            return detail::integer_store<Arch, Y>{y.data.data(), map, e, w.real_scale()};
+        else
+            return detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()};
     };
-    // A direct kernel's rows are all channels: they share one real scale per channel, or none.
     const bool done =
         x.order == image_order::nhwc && w.visit_direct([&](auto k, const auto& filter) {
             using loop = typename decltype(k)::type;
@@ -98,7 +96,7 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
             std::byte* base = detail::align_up(scratch.data());
             ex.run(tasks, [&](std::size_t t, std::size_t worker) {
                 loop::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,
-                          sink(0, {}, nullptr), base + worker * each);
+                          sink(0, nullptr), base + worker * each);
             });
         });
     const auto order = detail::pixel_order::by_edges(x.height, x.width, f, o, *out);
@@ -109,8 +107,7 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
             using loop = typename decltype(k)::type;
             const detail::gather<loop::zero_point, X> source{x,    f, o, *out, g * f.in_channels,
                                                              order};
-            detail::run<loop>(group.panels(), pixels, source,
-                              sink(g * rows, group.real_scale(), &order), scratch, ex);
+            detail::run<loop>(group.panels(), pixels, source, sink(g * rows, &order), scratch, ex);
         });
     }
     return {};

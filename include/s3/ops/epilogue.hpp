@@ -3,12 +3,16 @@
 // the same bits on every machine. For an int32 sum of channel m:
 //
 //   v = sum + bias[m]                                   int32; a bound proves that it fits
-//   q = round(clamp(float(v) · scale[m], ±2^23))        one float32 multiply; or
+//   f = scale[m] · real_scale[m]                        float32; each 1 where there is none
+//   q = round(clamp(float(v) · f, ±2^23))               one float32 multiply; or
 //   q = round(v / 2^shift[m])                           one shift; both round half to even
 //   q = q + zero_point + round(clamp(float(r − r_zero_point) · r_scale, ±2^23))   residual r
 //   y = min(max(q, low), high), within the type         ReLU: low = zero_point
 //
-// int32 output takes the bias alone; float output is float(v) · scale[m].
+// int32 output takes bias and ReLU alone; float output is float(v) · f, then ReLU. What an output
+// type does not use is refused by name, unless it has its default. `real_scale` is what the weights
+// record (2^exponent_offset and their scale): outputs are those of the real weights. It is refused
+// by name for int32 outputs and beside `shift`, which cannot apply it.
 // For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
 
 #include <s3/core/is_finite.hpp>
@@ -102,6 +106,15 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
     for (std::size_t i = 0; i < e.shift.size(); ++i)
         if (e.shift[i] > 31)
             return error(errc::bad_option, "epilogue.shift").at(i).limit(31);
+    if constexpr (!narrow) {
+        constexpr epilogue none{};
+        if (e.zero_point != none.zero_point)
+            return error(errc::unsupported, "epilogue.zero_point").got(e.zero_point);
+        if (e.low != none.low)
+            return error(errc::unsupported, "epilogue.low").got(e.low);
+        if (e.high != none.high)
+            return error(errc::unsupported, "epilogue.high").got(e.high);
+    }
     if (std::abs(std::int64_t{e.zero_point}) > 32768)
         return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).limit(32768);
     if (std::abs(std::int64_t{e.residual_zero_point}) > 32768)
@@ -138,10 +151,34 @@ inline status check(const float_epilogue& e, std::size_t rows) noexcept {
     return detail::check_finite(e.bias, "epilogue.bias");
 }
 
+namespace detail {
+
+/// Whether what integer weights record as their real scale can be applied.
+template <class Y>
+status check_real_scale(const epilogue& e, std::span<const float> real_scale) noexcept {
+    if (real_scale.empty())
+        return {};
+    if (std::is_same_v<Y, std::int32_t>)
+        return error(errc::unsupported, "weights.scale");
+    if (!e.shift.empty())
+        return error(errc::unsupported, "epilogue.shift");
+    for (std::size_t m = 0; m < (e.scale.empty() ? 0 : real_scale.size()); ++m)
+        if (!std::isfinite(channel(e.scale, m) * real_scale[m]))
+            return error(errc::not_finite, "epilogue.scale").at(m);
+    return {};
+}
+
+} // namespace detail
+
 /// The definition above for one sum: what every vector version must equal.
 template <class Y>
-[[nodiscard]] Y finish(std::int32_t sum, std::size_t m, std::size_t output_index,
-                       const epilogue& e) noexcept {
+[[nodiscard]] Y finish(std::int32_t sum, std::size_t m, std::size_t output_index, const epilogue& e,
+                       std::span<const float> real_scale = {}) noexcept {
+    const bool scaled = !e.scale.empty() || !real_scale.empty();
+    const auto factor = [&] {
+        const float given = e.scale.empty() ? 1.0f : detail::channel(e.scale, m);
+        return real_scale.empty() ? given : given * real_scale[m];
+    };
     const std::int32_t v = e.bias.empty() ? sum : sum + detail::channel(e.bias, m);
     const auto bounded = [&](auto q, auto zero) {
         const auto z = static_cast<decltype(q)>(zero);
@@ -151,11 +188,11 @@ template <class Y>
         return bounded(v, 0);
     } else if constexpr (std::is_same_v<Y, float>) {
         const float f = static_cast<float>(v);
-        return bounded(e.scale.empty() ? f : f * detail::channel(e.scale, m), 0);
+        return bounded(scaled ? f * factor() : f, 0);
     } else {
         std::int32_t q = v;
-        if (!e.scale.empty())
-            q = scale_round(v, detail::channel(e.scale, m));
+        if (scaled)
+            q = scale_round(v, factor());
         if (!e.shift.empty())
             q = shift_round(v, detail::channel(e.shift, m));
         q = std::clamp(q, -8388608, 8388608) + e.zero_point;

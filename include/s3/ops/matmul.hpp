@@ -51,6 +51,8 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X>
         if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
             !s)
             return s;
+        if (auto s = detail::check_real_scale<Y>(e, w.real_scale()); !s)
+            return s;
     } else {
         if (auto s = check(e, w.rows()); !s)
             return s;
@@ -66,7 +68,8 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X>
         const detail::row_source<loop::zero_point, X> source{x};
         if constexpr (std::integral<X>)
             detail::run<loop>(w.panels(), x.rows, source,
-                              detail::integer_store<Arch, Y>{y.data.data(), map, e}, scratch, ex);
+                              detail::integer_store<Arch, Y>{y.data.data(), map, e, w.real_scale()},
+                              scratch, ex);
         else
             detail::run<loop>(w.panels(), x.rows, source,
                               detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()},

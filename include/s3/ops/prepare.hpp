@@ -55,6 +55,14 @@ status check_depth(const packed_matrix<F>& packed, const prepare_options& o) {
     return {};
 }
 
+/// Whether weights stand for other numbers than their integers, and outputs shall tell.
+template <activation X, weight_format F>
+[[nodiscard]] bool has_real_scale(const packed_matrix<F>& packed,
+                                  const prepare_options& o) noexcept {
+    return (packed.exponent_offset() != 0 || !packed.scale().empty()) &&
+           !(std::integral<X> && o.integers_only);
+}
+
 /// Rows that whole panels of any kernel may cover: what `initial` must hold.
 [[nodiscard]] constexpr std::size_t padded_rows(std::size_t rows) noexcept {
     return (rows + 63) / 64 * 64;
@@ -169,8 +177,7 @@ private:
         });
         abs_sums_ = memory.take<std::int64_t>(rows_);
         std::copy(packed.abs_sums().begin(), packed.abs_sums().end(), abs_sums_.begin());
-        if (std::is_same_v<X, float> &&
-            (packed.exponent_offset() != 0 || !packed.scale().empty())) {
+        if (detail::has_real_scale<X>(packed, options_)) {
             real_scale_ = memory.take<float>(rows_);
             for (std::size_t m = 0; m < rows_; ++m)
                 real_scale_[m] = packed.real_scale(m);

@@ -7,10 +7,26 @@
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/store_pixels.hpp>
 
+#include <memory>
+#include <new>
 #include <variant>
-#include <vector>
 
 namespace s3 {
+
+namespace detail {
+
+/// Windows that have pixels, and some distance between them: what no image can mend.
+inline status check_window(const filter_shape& f, const conv_options& o) noexcept {
+    if (f.height == 0 || f.width == 0)
+        return error(errc::bad_option, "filter.shape").got(0).limit(1);
+    if (o.stride.height == 0 || o.stride.width == 0)
+        return error(errc::bad_option, "stride").got(0).limit(1);
+    if (o.dilation.height == 0 || o.dilation.width == 0)
+        return error(errc::bad_option, "dilation").got(0).limit(1);
+    return {};
+}
+
+} // namespace detail
 
 template <weight_format F, activation X, architecture Arch = arch::native,
           kernel_choice Choice = family::automatic>
@@ -24,6 +40,8 @@ public:
     static result<prepared_filter> make(const packed_filter<F>& filter, const conv_options& options,
                                         const prepare_options& o) {
         const filter_shape& shape = filter.shape;
+        if (auto s = detail::check_window(shape, options); !s)
+            return s.error();
         if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
             shape.out_channels % options.groups != 0)
             return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
@@ -45,7 +63,8 @@ public:
         p.shape_ = shape;
         p.options_ = options;
         p.prepared_for_ = o;
-        p.abs_sums_.assign(filter.matrix.abs_sums().begin(), filter.matrix.abs_sums().end());
+        if (auto s = p.copy_channels(filter.matrix); !s)
+            return s.error();
         if (auto s = p.prepare_direct(filter, *product); !s)
             return s.error();
         if (p.direct_.index() == 0 || o.any_order)
@@ -57,9 +76,15 @@ public:
     [[nodiscard]] const filter_shape& shape() const noexcept { return shape_; }
     [[nodiscard]] const conv_options& options() const noexcept { return options_; }
     [[nodiscard]] const prepare_options& prepared_for() const noexcept { return prepared_for_; }
-    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept { return abs_sums_; }
+    [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept {
+        return abs_sums_.span();
+    }
+    /// Of every output channel; empty for 1.
+    [[nodiscard]] std::span<const float> real_scale() const noexcept { return real_scale_.span(); }
     /// For the product behind a gather; none where all images are convolved directly.
-    [[nodiscard]] std::span<const matrix> groups() const noexcept { return groups_; }
+    [[nodiscard]] std::span<const matrix> groups() const noexcept {
+        return {groups_.get(), groups_ == nullptr ? 0 : options_.groups};
+    }
     /// f(std::type_identity<Loop>{}, filter) for what convolves NHWC images directly, if anything
     /// does, and whether it does.
     template <class Function>
@@ -71,7 +96,7 @@ public:
             if (direct_.index() != 0)
                 return candidates::visit(direct_.index() - 1,
                                          [](auto k) { return decltype(k)::type::name; });
-        return groups_.empty() ? "none" : groups_[0].kernel_name();
+        return groups_ == nullptr ? "none" : groups_[0].kernel_name();
     }
     /// Height and width of the output for an image of this size.
     result<extent> output_shape(std::size_t height, std::size_t width) const {
@@ -125,7 +150,26 @@ private:
         };
         return (try_one(std::type_identity<Kernels>{}) || ...);
     }
+    /// What belongs to output channels.
+    status copy_channels(const packed_matrix<F>& packed) {
+        auto abs_sums = buffer<std::int64_t>::make(packed.rows());
+        auto real_scale = buffer<float>::make(
+            detail::has_real_scale<X>(packed, prepared_for_) ? packed.rows() : 0);
+        if (!abs_sums)
+            return abs_sums.error();
+        if (!real_scale)
+            return real_scale.error();
+        std::copy(packed.abs_sums().begin(), packed.abs_sums().end(), abs_sums->data());
+        for (std::size_t m = 0; m < real_scale->size(); ++m)
+            (*real_scale)[m] = packed.real_scale(m);
+        abs_sums_ = *std::move(abs_sums);
+        real_scale_ = *std::move(real_scale);
+        return {};
+    }
     status prepare_groups(const packed_filter<F>& filter) {
+        std::unique_ptr<matrix[]> groups(new (std::nothrow) matrix[options_.groups]);
+        if (groups == nullptr)
+            return error(errc::out_of_memory, "groups").got(options_.groups);
         const std::size_t rows = shape_.out_channels / options_.groups;
         for (std::size_t i = 0; i < options_.groups; ++i) {
             auto part = filter.matrix.slice(i * rows, rows);
@@ -134,16 +178,18 @@ private:
             auto prepared = matrix::make(*part, prepared_for_);
             if (!prepared)
                 return prepared.error();
-            groups_.push_back(*std::move(prepared));
+            groups[i] = *std::move(prepared);
         }
+        groups_ = std::move(groups);
         return {};
     }
 
     filter_shape shape_;
     conv_options options_;
     prepare_options prepared_for_;
-    std::vector<std::int64_t> abs_sums_;
-    std::vector<matrix> groups_;
+    buffer<std::int64_t> abs_sums_;
+    buffer<float> real_scale_;
+    std::unique_ptr<matrix[]> groups_;
     decltype(filter_of(candidates{})) direct_;
 };
 

@@ -17,6 +17,10 @@ struct prepare_options {
     /// Whether a convolution's images may be NCHW. Kernels without a gather then keep a second
     /// layout of the weights for these.
     bool any_order = false;
+    /// Whether integer outputs are those of the weights' integers, not of the real numbers that
+    /// they stand for: the caller applies the scale and the exponent offset that the weights
+    /// record.
+    bool integers_only = false;
 };
 
 } // namespace s3

@@ -56,6 +56,7 @@ struct integer_store {
     Y* y;
     output_map map;
     const epilogue& e;
+    std::span<const float> real_scale = {}; ///< of every channel; empty for 1
 
     void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
         map.place(n, count, at);
@@ -70,17 +71,22 @@ struct integer_store {
         constexpr std::size_t width = simd::width32<Arch>;
         std::size_t i = 0;
         if constexpr (width > 1)
-            if (map.channel == 1 && e.shift.empty()) {
+            if (map.channel == 1) {
                 i = count / width * width;
-                if (sizeof(Y) > 1 || e.residual.data == nullptr)
+                if constexpr (sizeof(Y) > 1)
                     finish_vectors<false>(at, columns, row, i, sums, stride);
-                else if constexpr (sizeof(Y) == 1)
+                else if (!e.shift.empty())
+                    finish_shifted(at, columns, row, i, sums, stride);
+                else if (e.residual.data == nullptr)
+                    finish_vectors<false>(at, columns, row, i, sums, stride);
+                else
                     finish_vectors<true>(at, columns, row, i, sums, stride);
             }
         for (; i < count; ++i)
             for (std::size_t c = 0; c < columns; ++c) {
                 const std::size_t index = at[c] + (row + i) * map.channel;
-                y[index] = finish<Y>(sums[c * stride + i], map.first + row + i, index, e);
+                y[index] =
+                    finish<Y>(sums[c * stride + i], map.first + row + i, index, e, real_scale);
             }
     }
 
@@ -144,6 +150,45 @@ private:
         }
     }
 
+    /// Whole vectors of channels whose sums are shifted, by the definition of shift_round. What is
+    /// shifted out is at least a half exactly if it and half − 1 reach 2^shift; it must exceed a
+    /// half, where what is left is even.
+    S3_NOINLINE void finish_shifted(const std::size_t* at, std::size_t columns, std::size_t row,
+                                    std::size_t count, const std::int32_t* sums,
+                                    std::size_t stride) const {
+        using words = simd::lanes<std::uint32_t, Arch>;
+        constexpr std::size_t width = simd::width32<Arch>;
+        for (std::size_t i = 0; i < count; i += width) {
+            const std::size_t m = map.first + row + i;
+            alignas(64) std::uint32_t by[width], below_half[width], odd[width];
+            for (std::size_t l = 0; l < width; ++l) {
+                by[l] = channel(e.shift, m + l);
+                odd[l] = by[l] != 0;
+                below_half[l] = by[l] != 0 ? (1u << (by[l] - 1)) - 1 : 0;
+            }
+            const words shift = simd::load<std::uint32_t, Arch>(by);
+            const words half = simd::load<std::uint32_t, Arch>(below_half);
+            const words one = simd::load<std::uint32_t, Arch>(odd);
+            const ints bias = e.bias.empty() ? integer(0) : values(e.bias, m);
+            const residual_sum residual(*this);
+            for (std::size_t c = 0; c < columns; ++c) {
+                const ints v = simd::load<std::int32_t, Arch>(sums + c * stride + i) + bias;
+                const ints whole = v >> simd::as<std::int32_t>(shift);
+                const words kept = simd::as<std::uint32_t>(whole);
+                const words rest = simd::as<std::uint32_t>(v) - (kept << shift);
+                const words more = (rest + half + (kept & one)) >> shift;
+                ints q = simd::as<std::int32_t>(words(kept + more));
+                q = simd::min(simd::max(q, integer(-8388608)), integer(8388608)) +
+                    integer(e.zero_point);
+                const std::size_t index = at[c] + row + i;
+                if (e.residual.data != nullptr)
+                    q = q + residual(index);
+                q = simd::min(simd::max(q, integer(residual.low)), integer(residual.high));
+                simd::store_bytes<Arch>(y + index, q);
+            }
+        }
+    }
+
     /// What a residual adds, and the limits that come after it.
     struct residual_sum {
         residual_view view;
@@ -198,6 +243,8 @@ private:
                 const std::size_t m = s.map.first + row + k * simd::width32<Arch>;
                 bias[k] = biased ? values(s.e.bias, m) : integer(0);
                 scale[k] = s.e.scale.empty() ? real(1) : values(s.e.scale, m);
+                if (!s.real_scale.empty())
+                    scale[k] = scale[k] * values(s.real_scale, m);
             }
         }
 
@@ -261,7 +308,7 @@ private:
     }
 };
 
-/// float sums → float, times the rows' real scale (empty for one; a group's begins with its row 0).
+/// float sums → float, times the real scale of every channel (empty for 1).
 template <class Arch>
 struct float_store {
     float* y;
@@ -294,7 +341,7 @@ private:
             const std::size_t m = map.first + row + i;
             float v = sums[i];
             if (!real_scale.empty())
-                v *= real_scale[row + i];
+                v *= real_scale[m];
             if (!e.scale.empty())
                 v *= channel(e.scale, m);
             if (!e.bias.empty())

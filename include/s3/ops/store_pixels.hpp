@@ -18,7 +18,7 @@ struct pixel_sink<s3::detail::integer_store<Arch, Y>> {
         if (!contiguous_)
             return;
         whole_.map = {.plane = 1, .image = 1}; // outputs are placed one by one
-        repeated_.scale = repeat(s.e.scale, memory);
+        repeated_.scale = repeat_scale(memory);
         repeated_.bias = repeat(s.e.bias, memory);
         repeated_.shift = repeat(s.e.shift, memory);
     }
@@ -57,6 +57,20 @@ private:
         for (std::size_t p = 0; p < group_; ++p)
             std::copy(values.begin(), values.end(), to + p * rows_);
         memory += group_ * rows_ * sizeof(T);
+        return {to, group_ * rows_};
+    }
+
+    /// The scale likewise, times the weights' own.
+    std::span<const float> repeat_scale(std::byte*& memory) const noexcept {
+        if (each_.real_scale.empty())
+            return repeat(each_.e.scale, memory);
+        auto* to = reinterpret_cast<float*>(memory);
+        for (std::size_t m = 0; m < group_ * rows_; ++m) {
+            const float given =
+                each_.e.scale.empty() ? 1.0f : s3::detail::channel(each_.e.scale, m % rows_);
+            to[m] = given * each_.real_scale[m % rows_];
+        }
+        memory += group_ * rows_ * sizeof(float);
         return {to, group_ * rows_};
     }
 

@@ -166,7 +166,8 @@ struct convolution {
         const value_info& out = s.out();
         prepare_options fitting{.batch = saturating_mul(o.batch, out.height * out.width),
                                 .kernels = o.kernels,
-                                .activation_bits = s[input].bits};
+                                .activation_bits = s[input].bits,
+                                .integers_only = true};
         return std::visit(
             [&]<weight_format F>(
                 const packed_filter<F>& f) -> result<prepared_convolution<Formats, Arch>> {
