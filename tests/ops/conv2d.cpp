@@ -272,3 +272,36 @@ TEST_CASE("an empty convolution is done at once, whatever it claims") {
                    image_view<std::int32_t>{y, 1, 2, 2, 2}, {}, {.bias = bias}));
     CHECK(y == ints{5, 6, 5, 6, 5, 6, 5, 6});
 }
+
+TEST_CASE("what no image can mend is refused when a filter is prepared") {
+    const auto filter = *pack_filter<shift3>(std::vector<int>(9, 1), {1, 3, 3, 1});
+    const auto argument = [](const auto& p) {
+        return std::string(p ? "none" : p.error().argument);
+    };
+    CHECK(argument(prepare(filter, {.stride = {1, 0}})) == "stride");
+    CHECK(argument(prepare(filter, {.stride = {0, 1}})) == "stride");
+    CHECK(argument(prepare(filter, {.dilation = {1, 0}})) == "dilation");
+    const auto flat = pack_filter<shift3>(std::vector<int>(), {1, 0, 3, 1});
+    if (flat)
+        CHECK(argument(prepare(*flat, conv_options{})) == "filter.shape");
+}
+
+TEST_CASE("a convolution applies the scales that its weights record") {
+    const std::vector<float> scale{2, 3};
+    for (const std::size_t channels : {1u, 40u}) {
+        const filter_shape shape{2, 1, 1, channels};
+        const auto filter =
+            packed_filter<shift3>{*pack<shift3>(std::vector<float>(2 * channels, 0.5f), 2, channels,
+                                                {.exponent_offset = -1, .scale = scale}),
+                                  shape};
+        std::vector<std::uint8_t> x(3 * channels, 4), y(6);
+        const image_view<std::uint8_t> in{x, 1, 1, 3, channels}, out{y, 1, 1, 3, 2};
+        const std::vector<float> down{1.0f / static_cast<float>(channels)};
+        const auto w = *prepare(filter, conv_options{});
+        REQUIRE(conv2d(w, in, out, {.scale = down}));
+        CHECK(y == std::vector<std::uint8_t>{4, 6, 4, 6, 4, 6});
+        std::vector<float> reals(6);
+        REQUIRE(conv2d(w, in, image_view<float>{reals, 1, 1, 3, 2}, {.scale = down}));
+        CHECK(reals == std::vector<float>{4, 6, 4, 6, 4, 6});
+    }
+}

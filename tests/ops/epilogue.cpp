@@ -220,3 +220,16 @@ TEST_CASE("options out of range and combinations that no output type has are ref
     CHECK(refused(check<std::uint8_t>({.residual = r, .residual_scale = worse[0]}, 2, 8)) ==
           "epilogue.residual_scale");
 }
+
+TEST_CASE("fields that an output type does not have are refused by name") {
+    const auto refused = [](const status& s) {
+        return std::string(s ? "nothing" : s.error().argument);
+    };
+    CHECK(refused(check<float>({.zero_point = 1}, 2, 9)) == "epilogue.zero_point");
+    CHECK(refused(check<std::int32_t>({.zero_point = 1}, 2, 9)) == "epilogue.zero_point");
+    CHECK(refused(check<float>({.low = 0}, 2, 9)) == "epilogue.low");
+    CHECK(refused(check<std::int32_t>({.low = 0}, 2, 9)) == "epilogue.low");
+    CHECK(refused(check<float>({.high = 9}, 2, 9)) == "epilogue.high");
+    CHECK(refused(check<std::int32_t>({.high = 9}, 2, 9)) == "epilogue.high");
+    CHECK(refused(check<std::int8_t>({.zero_point = 1, .low = 0, .high = 9}, 2, 9)) == "nothing");
+}

@@ -237,7 +237,7 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
             for (const auto where : {test::side::lower, test::side::upper})
                 for (std::size_t shift = 0; shift < 64; shift += 9) {
                     const prepare_options g{.batch = columns, .kernels = f};
-                    const auto needed = prepared_bytes(packed, g);
+                    const auto needed = prepared_bytes<std::uint8_t, family::any>(packed, g);
                     REQUIRE(needed);
                     const auto at = [&](test::guarded_memory& memory, std::size_t size) {
                         const auto whole = memory.take<std::byte>(size + shift, where);
@@ -245,11 +245,12 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
                     };
                     const auto memory = at(w_memory, *needed);
                     std::memset(memory.data(), 0xff, memory.size());
-                    const auto short_by_one = prepare_into(packed, g, memory.first(*needed - 1));
+                    const auto short_by_one = prepare_into<std::uint8_t, family::any>(
+                        packed, g, memory.first(*needed - 1));
                     REQUIRE_FALSE(short_by_one);
                     CHECK(short_by_one.error().code == errc::buffer_too_small);
                     CHECK(short_by_one.error().bound == static_cast<double>(*needed));
-                    const auto w = prepare_into(packed, g, memory);
+                    const auto w = prepare_into<std::uint8_t, family::any>(packed, g, memory);
                     REQUIRE(w);
 
                     const auto scratch = at(scratch_memory, scratch_bytes(*w, n));
@@ -268,12 +269,13 @@ TEST_CASE("memory of the caller's suffices to the byte, wherever it lies") {
                     std::memset(both.data(), 0xff, both.size());
                     y.assign(n * m, 77);
                     for (const std::size_t less : {std::size_t{1}, *all}) {
-                        const status s = matmul(packed, in, out, {}, both.first(*all - less), g);
+                        const status s =
+                            matmul<family::any>(packed, in, out, {}, both.first(*all - less), g);
                         REQUIRE_FALSE(s);
                         CHECK(s.error().code == errc::buffer_too_small);
                         CHECK(y == ints(n * m, 77));
                     }
-                    REQUIRE(matmul(packed, in, out, {}, both, g));
+                    REQUIRE(matmul<family::any>(packed, in, out, {}, both, g));
                     CHECK(y == expected);
                 }
 }
@@ -415,9 +417,9 @@ TEST_CASE("preparing what no kernel serves is refused") {
         packed_scratch_bytes<std::uint8_t, family::any>(eight, 1, {.kernels = family::shift_add}));
     const bytes x(3);
     ints y(1, 77);
-    CHECK_FALSE(matmul(eight, matrix_view<const std::uint8_t>(x, 1, 3),
-                       matrix_view<std::int32_t>(y, 1, 1), {}, memory,
-                       {.kernels = family::shift_add}));
+    CHECK_FALSE(matmul<family::any>(eight, matrix_view<const std::uint8_t>(x, 1, 3),
+                                    matrix_view<std::int32_t>(y, 1, 1), {}, memory,
+                                    {.kernels = family::shift_add}));
     CHECK(y[0] == 77);
 }
 
@@ -451,4 +453,64 @@ TEST_CASE("an empty product is done at once, however many columns it claims") {
     const ints bias{5, 6};
     REQUIRE(matmul(no_columns, bytes(), y, epilogue{.bias = bias}));
     CHECK(y == ints{5, 6, 5, 6});
+}
+
+TEST_CASE("recorded scales of integer weights are applied, or refused by name") {
+    // Integers 4, 2 and 1, −1 stand for a quarter of them, times 2 and 3.
+    const std::vector<float> row_scale{2, 3};
+    const auto packed = *pack<shift3>(std::vector<float>{1, 0.5f, 0.25f, -0.25f}, 2, 2,
+                                      {.exponent_offset = -2, .scale = row_scale});
+    const bytes x{10, 20};
+    for (const family f : {family::dot, family::shift_add}) {
+        const auto w = *prepare<std::uint8_t, family::any>(packed, {.kernels = f});
+        std::vector<float> reals(2);
+        REQUIRE(matmul(w, x, reals));
+        CHECK(reals == std::vector<float>{80 * 0.5f, -10 * 0.75f});
+        const std::vector<float> half{0.5f};
+        REQUIRE(matmul(w, x, reals, {.scale = half}));
+        CHECK(reals == std::vector<float>{80 * 0.25f, -10 * 0.375f});
+        bytes narrow(2);
+        REQUIRE(matmul(w, x, narrow, {.scale = half, .zero_point = 7}));
+        CHECK(narrow == bytes{27, 3}); // −3.75 is −4
+        REQUIRE(matmul(w, x, narrow, {.zero_point = 10}));
+        CHECK(narrow == bytes{50, 2}); // −7.5 is −8
+        ints sums(2, 77);
+        const auto none = matmul(w, x, sums);
+        CHECK(none.error().code == errc::unsupported);
+        CHECK(std::string(none.error().argument) == "weights.scale");
+        CHECK(sums == ints{77, 77});
+        const std::vector<std::uint8_t> shift{1};
+        CHECK(std::string(matmul(w, x, narrow, {.shift = shift}).error().argument) ==
+              "epilogue.shift");
+
+        const auto raw =
+            *prepare<std::uint8_t, family::any>(packed, {.kernels = f, .integers_only = true});
+        REQUIRE(matmul(raw, x, sums));
+        CHECK(sums == ints{80, -10});
+    }
+}
+
+TEST_CASE("a product of packed weights needs neither preparation nor scratch") {
+    const auto packed = *pack<shift3>(std::vector<int>{4, 2, 1, -1}, 2, 2);
+    bytes x{10, 20};
+    ints y(2);
+    REQUIRE(matmul(packed, matrix_view<std::uint8_t>(x, 1, 2), matrix_view<std::int32_t>(y, 1, 2)));
+    CHECK(y == ints{80, -10});
+    // A view that may write, too, and one kernel by its name.
+    const auto w = *prepare<std::uint8_t, "dot_words_panels", arch::scalar>(packed);
+    CHECK(std::string(w.kernel_name()) == "dot_words_panels");
+    y.assign(2, 0);
+    REQUIRE(matmul(w, matrix_view<std::uint8_t>(x, 1, 2), matrix_view<std::int32_t>(y, 1, 2)));
+    CHECK(y == ints{80, -10});
+}
+
+TEST_CASE("options do not contradict the choice of kernels made when compiling") {
+    const auto packed = *pack<shift3>(std::vector<int>{4, 2, 1, -1}, 2, 2);
+    const auto argument = [](const auto& p) {
+        return std::string(p ? "none" : p.error().argument);
+    };
+    CHECK(argument(prepare(packed, {.kernels = family::dot})) == "options.kernels");
+    CHECK(argument(prepare<std::uint8_t, family::dot>(packed, {.kernels = family::shift_add})) ==
+          "options.kernels");
+    CHECK(argument(prepare<std::uint8_t, family::dot>(packed, {.kernels = family::dot})) == "none");
 }

@@ -184,11 +184,11 @@ TEST_CASE("float outputs of float sums: scales, bias, ReLU in this order") {
     const float_epilogue clipped{.scale = scale, .bias = bias, .activation = relu};
     detail::float_store<arch::native>{y.data(), {.image = 3}, clipped, {}}(0, 0, 3, sums.data());
     CHECK(y == std::vector<float>{31, 0, 1, 77});
-    // The second group of two channels: scale and bias of the tensor, real scale of the group.
-    const std::vector<float> four{1, 1, 10, 100}, group{0.5f, 0.25f};
+    // The second group of two channels: scale, bias and real scale are the tensor's.
+    const std::vector<float> four{1, 1, 10, 100}, own{9, 9, 0.5f, 0.25f};
     const float_epilogue last{.scale = four};
     y.assign(4, 77.0f);
-    detail::float_store<arch::native>{y.data(), {.image = 4, .first = 2}, last, group}(0, 0, 2,
-                                                                                       sums.data());
+    detail::float_store<arch::native>{y.data(), {.image = 4, .first = 2}, last, own}(0, 0, 2,
+                                                                                     sums.data());
     CHECK(y == std::vector<float>{77, 77, 15, -125});
 }

@@ -31,9 +31,9 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
 
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<const X>& x,
-              const image_view<Y>& y, const epilogue_for<X>& e, std::span<std::byte> scratch,
-              Executor ex = {}) {
+status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
+              const std::type_identity_t<image_view<const X>>& x, const image_view<Y>& y,
+              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
     const filter_shape& f = w.shape();
     const conv_options& o = w.options();
     if (auto s = x.check("image"); !s)
@@ -116,8 +116,9 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
 /// The same with scratch memory allocated for this call.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<const X>& x,
-              const image_view<Y>& y, const epilogue_for<X>& e = {}, Executor ex = {}) {
+status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
+              const std::type_identity_t<image_view<const X>>& x, const image_view<Y>& y,
+              const epilogue_for<X>& e = {}, Executor ex = {}) {
     const auto out = w.output_shape(x.height, x.width);
     if (!out)
         return out.error();
@@ -129,14 +130,23 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w, const image_view<con
 
 /// From packed weights: prepares and allocates for this call.
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
-          weight_format F, activation X, output<X> Y>
-status conv2d(const packed_filter<F>& filter, const image_view<const X>& x, const image_view<Y>& y,
-              const conv_options& options, const epilogue_for<X>& e = {}, prepare_options o = {}) {
+          weight_format F, class X, class Y, executor Executor = inline_executor>
+requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
+    status conv2d(const packed_filter<F>& filter, const image_view<X>& x, const image_view<Y>& y,
+                  const conv_options& options, const epilogue_for<std::remove_const_t<X>>& e = {},
+                  prepare_options o = {}, Executor ex = {}) {
     o.any_order = x.order != image_order::nhwc;
-    const auto prepared = prepare<X, Choice, Arch>(filter, options, o);
+    const auto prepared = prepare<std::remove_const_t<X>, Choice, Arch>(filter, options, o);
     if (!prepared)
         return prepared.error();
-    return conv2d(*prepared, x, y, e);
+    return conv2d(*prepared, x, y, e, ex);
+}
+
+/// Weights that may be an error.
+template <class T, class... Rest>
+status conv2d(const result<T>&, Rest&&...) {
+    static_assert(detail::never<T>, "the weights are a result: check it, and pass *weights");
+    return {};
 }
 
 } // namespace s3

@@ -19,6 +19,22 @@ concept output = std::same_as<Y, float> ||
     (std::integral<X> && (std::same_as<Y, std::int32_t> || std::same_as<Y, std::uint8_t> ||
                           std::same_as<Y, std::int8_t>));
 
+namespace detail {
+
+/// What std::span can be made of.
+template <class Range>
+concept contiguous = requires(Range range) {
+    std::span(range);
+};
+template <class Range>
+using element_of = typename decltype(std::span(std::declval<Range>()))::element_type;
+
+/// For messages of the compiler alone.
+template <class>
+inline constexpr bool never = false;
+
+} // namespace detail
+
 /// Bytes of scratch for `columns` activation vectors and `workers` threads.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
 [[nodiscard]] std::size_t scratch_bytes(const prepared_matrix<F, X, Arch, Choice>& w,
@@ -32,9 +48,9 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
 
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X> x,
-              matrix_view<Y> y, const epilogue_for<X>& e, std::span<std::byte> scratch,
-              Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
+              std::type_identity_t<matrix_view<const X>> x, matrix_view<Y> y,
+              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -81,23 +97,24 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X>
 /// The same with scratch memory allocated for this call.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
           executor Executor = inline_executor>
-status matmul(const prepared_matrix<F, X, Arch, Choice>& w, matrix_view<const X> x,
-              matrix_view<Y> y, const epilogue_for<X>& e = {}, Executor ex = {}) {
+status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
+              std::type_identity_t<matrix_view<const X>> x, matrix_view<Y> y,
+              const epilogue_for<X>& e = {}, Executor ex = {}) {
     auto scratch = buffer<std::byte>::make(scratch_bytes(w, x.rows, ex.concurrency()));
     if (!scratch)
         return scratch.error();
     return matmul(w, x, y, e, scratch->span(), ex);
 }
 
-/// The same on plain spans: N is what x holds.
+/// The same on plain ranges: N is what x holds.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, class XRange,
-          class YRange>
-requires requires(const XRange& x, YRange& y) {
-    std::span<const X>(x);
-    std::span(y);
-}
-status matmul(const prepared_matrix<F, X, Arch, Choice>& w, const XRange& x, YRange&& y,
-              const epilogue_for<X>& e = {}) {
+          class YRange, executor Executor = inline_executor>
+requires detail::contiguous<const XRange&> && detail::contiguous<YRange&>
+    status matmul(const prepared_matrix<F, X, Arch, Choice>& w, const XRange& x, YRange&& y,
+                  const epilogue_for<X>& e = {}, Executor ex = {}) {
+    static_assert(std::is_same_v<detail::element_of<const XRange&>, const X>,
+                  "x holds another type than the weights were prepared for: name it, as in "
+                  "prepare<std::int8_t>(weights)");
     using Y = typename decltype(std::span(y))::element_type;
     const std::span<const X> in(x);
     const std::span<Y> out(y);
@@ -108,7 +125,8 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w, const XRange& x, YRa
         return error(errc::shape_mismatch, "x").got(in.size()).needs(n * w.columns());
     if (out.size() != n * w.rows())
         return error(errc::shape_mismatch, "y").got(out.size()).needs(n * w.rows());
-    return matmul(w, matrix_view<const X>(in, n, w.columns()), matrix_view<Y>(out, n, w.rows()), e);
+    return matmul(w, matrix_view<const X>(in, n, w.columns()), matrix_view<Y>(out, n, w.rows()), e,
+                  ex);
 }
 
 /// From packed weights, with all memory in `scratch` (packed_scratch_bytes): prepares on the fly.
@@ -126,19 +144,41 @@ result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t 
     });
 }
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
-          weight_format F, activation X, output<X> Y>
-status matmul(const packed_matrix<F>& w, matrix_view<const X> x, matrix_view<Y> y,
-              const epilogue_for<X>& e, std::span<std::byte> scratch,
-              const prepare_options& o = {}) {
-    const auto layout = prepared_bytes<X, Choice, Arch>(w, o);
+          weight_format F, class X, class Y, executor Executor = inline_executor>
+requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
+    status matmul(const packed_matrix<F>& w, matrix_view<X> x, matrix_view<Y> y,
+                  const epilogue_for<std::remove_const_t<X>>& e, std::span<std::byte> scratch,
+                  const prepare_options& o = {}, Executor ex = {}) {
+    using element = std::remove_const_t<X>;
+    const auto layout = prepared_bytes<element, Choice, Arch>(w, o);
     if (!layout)
         return layout.error();
     if (scratch.size() < *layout)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(*layout);
-    const auto p = prepare_into<X, Choice, Arch>(w, o, scratch.first(*layout));
+    const auto p = prepare_into<element, Choice, Arch>(w, o, scratch.first(*layout));
     if (!p)
         return p.error();
-    return matmul(*p, x, y, e, scratch.subspan(*layout));
+    return matmul(*p, x, y, e, scratch.subspan(*layout), ex);
+}
+
+/// The same with all memory allocated for this call.
+template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
+          weight_format F, class X, class Y, executor Executor = inline_executor>
+requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
+    status matmul(const packed_matrix<F>& w, matrix_view<X> x, matrix_view<Y> y,
+                  const epilogue_for<std::remove_const_t<X>>& e = {}, const prepare_options& o = {},
+                  Executor ex = {}) {
+    const auto p = prepare<std::remove_const_t<X>, Choice, Arch>(w, o);
+    if (!p)
+        return p.error();
+    return matmul(*p, x, y, e, ex);
+}
+
+/// Weights that may be an error.
+template <class T, class... Rest>
+status matmul(const result<T>&, Rest&&...) {
+    static_assert(detail::never<T>, "the weights are a result: check it, and pass *weights");
+    return {};
 }
 
 } // namespace s3

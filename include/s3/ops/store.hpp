@@ -108,8 +108,9 @@ struct integer_store {
                Residual == (e.residual.data != nullptr);
     }
     template <std::same_as<Arch>, std::size_t V, bool Residual = false>
-    [[nodiscard]] S3_INLINE auto finisher(std::size_t row, const std::int32_t* initial,
-                                          std::int32_t* start) const noexcept {
+    requires(sizeof(Y) == 1) [[nodiscard]] S3_INLINE
+        auto finisher(std::size_t row, const std::int32_t* initial,
+                      std::int32_t* start) const noexcept {
         channels<V, Residual> finish(*this, row);
         S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k)
             simd::store<Arch>(
