@@ -1,0 +1,38 @@
+#pragma once
+// How a line of output pixels is cut into register tiles. There is code for three widths of tile,
+// so that compile time stays bounded; a line that is no multiple of them computes pixels that
+// nobody wants. The choice weighs that waste: pixels computed stand for time.
+
+#include <cstddef>
+
+namespace s3::kernel {
+
+/// For two panels of rows on a machine with this many vector registers. Widths of images are often
+/// multiples of 7 or of 8, and 14 × 2 or 8 × 2 sums leave registers for weights and an activation;
+/// so do 6 × 2 of 16.
+template <std::size_t Registers>
+struct line_tiles {
+    static constexpr std::size_t wide = Registers >= 32 ? 14 : 6;
+    static constexpr std::size_t narrow = Registers >= 32 ? 8 : 3;
+    static constexpr std::size_t narrowest = Registers >= 32 ? 4 : 3;
+
+    /// The smallest tile that holds `count` pixels, or the widest.
+    static constexpr std::size_t fitting(std::size_t count) noexcept {
+        return count > narrow ? wide : count > narrowest ? narrow : narrowest;
+    }
+    /// The tile, wide or narrow, that cuts `count` pixels with the least waste.
+    static constexpr std::size_t best(std::size_t count) noexcept {
+        return cost<narrow>(count) < cost<wide>(count) ? narrow : wide;
+    }
+
+private:
+    /// Pixels computed if a line of `count` is cut into tiles of this width and one that fits the
+    /// rest. The narrowest tile is as slow as if it held two more.
+    template <std::size_t Tile>
+    static constexpr std::size_t cost(std::size_t count) noexcept {
+        const std::size_t rest = count % Tile, last = rest == 0 ? 0 : fitting(rest);
+        return count - rest + last + (last != 0 && last < narrow ? 2 : 0);
+    }
+};
+
+} // namespace s3::kernel
