@@ -158,20 +158,20 @@ S3_INLINE void accumulate(Weights w, Activations x, std::size_t steps, const Sta
     tile.finish(start, finish);
 }
 
-/// Decoded weights in memory, `Stride` elements from one step's R vectors to the next one's.
-template <class Engine, std::size_t R, std::size_t Stride = R* simd::width32<typename Engine::arch>>
+/// Decoded weights in memory, [step][R] vectors.
+template <class Engine, std::size_t R>
 struct decoded {
     static constexpr std::size_t steps = 1;
+    static constexpr std::size_t lanes = simd::width32<typename Engine::arch>;
     const typename Engine::element* S3_RESTRICT from;
 
     template <int>
     S3_INLINE void load(typename Engine::weights (&w)[R]) const noexcept {
-        constexpr std::size_t lanes = simd::width32<typename Engine::arch>;
         S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
             w[r] = simd::in_register(Engine::load(from + r * lanes));
     }
     S3_INLINE void advance() noexcept { skip(1); }
-    S3_INLINE void skip(std::size_t count) noexcept { from += count * Stride; }
+    S3_INLINE void skip(std::size_t count) noexcept { from += count * R * lanes; }
 };
 
 } // namespace s3::kernel
