@@ -21,7 +21,7 @@ struct decoder {
 
     const std::uint8_t* from; ///< the block in the first panel
     std::size_t panel_stride; ///< bytes from one panel to the next
-    std::size_t ahead;        ///< bytes on is what comes into cache meanwhile: the next tile
+    std::size_t ahead; ///< bytes from a block to the one that is brought into cache meanwhile
     typename engine::element* to;
 
     /// One step of the block at hand: stored, and as R vectors.

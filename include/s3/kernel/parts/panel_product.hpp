@@ -1,10 +1,11 @@
 #pragma once
-// The matrix product of panels of packed weights with staged activations, for any unit (dot/bytes,
-// dot/words, shift_add/words): rows are lanes, one activation is broadcast to all of them.
+// The matrix product of panels of packed weights with staged activations, for any unit (dot_bytes,
+// dot_words, shift_add_words): rows are lanes, one activation is broadcast to all of them.
 //
 //   few columns    stream.hpp: bound by memory
-//   many columns   R × C sums live in registers while a tile of R panels × 512 steps meets every
-//                  column, decoded into cache on its first way
+//   many columns   the weights of R panels, up to 512 steps deep at R = 4, are decoded into cache
+//                  while the first columns meet them; then they meet all others, R × C sums at a
+//                  time in registers
 //
 // `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
 // zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
@@ -39,11 +40,11 @@ struct tile {
     static constexpr int zero_point = Unit::zero_point;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    static constexpr std::size_t rows = 4; ///< panels of a decoded tile
-    /// Blocks of a decoded tile of some panels. It streams from the second-level cache as fast as
-    /// it is used up, so that it may be long: the fewer tiles, the less often sums are stored and
-    /// loaded again. Where few registers let it meet but two columns at a time, it must stay in the
-    /// first-level cache.
+    static constexpr std::size_t rows = 4; ///< the most panels that are decoded together
+    /// The most blocks of so many panels that are decoded together. A decoded tile streams from the
+    /// second-level cache as fast as it is used up, so that it may be long: the fewer tiles, the
+    /// less often sums are stored and loaded again. Where few registers let it meet but two columns
+    /// at a time, it must stay in the first-level cache.
     static constexpr std::size_t most_blocks(std::size_t panels) {
         return (simd::register_count<arch> >= 32 ? 512 : 192) * rows / panels / layout::steps;
     }
@@ -135,11 +136,11 @@ struct tile {
             // Two panels make twice as long a tile, which pays where tiles are short.
             if (simd::register_count<arch> >= 32 || b.x.steps <= most_blocks(4) * layout::steps)
                 for (; range.panel_end - p >= 4; p += 4)
-                    block<4>(w, p, b, m, sink);
+                    multiply<4>(w, p, b, m, sink);
             for (; range.panel_end - p >= 2; p += 2)
-                block<2>(w, p, b, m, sink);
+                multiply<2>(w, p, b, m, sink);
             if (range.panel_end - p >= 1)
-                block<1>(w, p, b, m, sink);
+                multiply<1>(w, p, b, m, sink);
         }
     }
 
@@ -155,17 +156,18 @@ private:
         const std::size_t* at;
         std::span<const stretch> stretches;
     };
-    /// A decoded tile, of which panels if they have no other; sums of a batch, then of a register
-    /// tile.
+    static constexpr std::size_t nothing = std::numeric_limits<std::size_t>::max();
     struct memory {
-        lane* decoded;
-        sum* sums;
-        std::size_t holds = std::numeric_limits<std::size_t>::max();
+        lane* decoded; ///< weights of some panels, for a part of their depth
+        sum* sums;     ///< of a batch's columns, and behind them those of a register tile
+        /// The first of those panels, if what is decoded is their whole depth.
+        std::size_t holds = nothing;
     };
 
     static constexpr std::size_t most_columns = 24;
-    /// Columns that R panels meet while they are decoded, which takes some registers. 0 where there
-    /// are too few of these, as where sums widen, or where a step is long itself.
+    /// Columns that R panels meet while they are decoded: one fewer than otherwise, since decoding
+    /// takes some registers. 0 where there are too few registers, as where sums widen, or where
+    /// decoding a step takes long itself.
     template <std::size_t R>
     static constexpr std::size_t decoding_columns =
         R == rows&& simd::register_count<arch> >= 32 && !std::is_same_v<lane, std::uint32_t> &&
@@ -196,86 +198,121 @@ private:
         return all;
     }
 
+    /// 0, apart, 2·apart, …
     template <std::size_t Count>
-    static constexpr std::array<std::size_t, Count> places(std::size_t apart) {
+    static constexpr std::array<std::size_t, Count> multiples(std::size_t apart) {
         std::array<std::size_t, Count> at{};
         for (std::size_t c = 0; c < Count; ++c)
             at[c] = c * apart;
         return at;
     }
 
-    /// R panels from `panel` on, all columns of a batch.
+    /// R panels from `panel` on times a batch.
     template <std::size_t R, class Sink>
-    static void block(const panel_view<sum>& w, std::size_t panel, const batch& x, memory& m,
-                      const Sink& sink) {
+    struct panel_block {
         using product = register_tile<engine, R>;
         static_assert(product::columns <= most_columns);
-        constexpr std::size_t height = R * lanes;
-        const std::size_t blocks = layout::blocks(w.columns);
-        constexpr std::size_t most = most_blocks(R);
-        const std::size_t tiles = std::max<std::size_t>((blocks + most - 1) / most, 1);
-        const std::size_t each = (blocks + tiles - 1) / tiles;
-        const std::size_t bytes = panel_bytes(w.columns);
-        const std::size_t row = panel * lanes, valid = std::min(height, w.rows - row);
-        sum* const finished = m.sums + x.count * rows * lanes;
-        // Where nothing follows the accumulation, sums are finished in place.
-        sum* const straight = valid == height ? sink.straight(row) : nullptr;
-        constexpr auto in_a_row = places<product::columns>(height);
-        constexpr auto nowhere = places<product::columns>(0);
-        for (std::size_t t = 0; t < tiles; ++t) {
-            const bool first = t == 0, last = t + 1 == tiles;
-            const std::size_t b = t * each, now = std::min(each, blocks - b);
-            const std::size_t here = panel * bytes + b * block_bytes;
-            const std::size_t next = last ? (panel + R) * bytes : here + each * block_bytes;
-            const std::size_t begin = b * layout::steps;
+        static constexpr std::size_t height = R * lanes;
+        static constexpr auto in_a_row = multiples<product::columns>(height);
+        static constexpr auto same_place = multiples<product::columns>(0);
+
+        const panel_view<sum>& w;
+        std::size_t panel;
+        const batch& x;
+        memory& m;
+        const Sink& sink;
+        std::size_t row = panel * lanes;
+        std::size_t valid = std::min(height, w.rows - row);
+        /// The sums of a register tile, where the sink takes them from memory.
+        sum* finished = m.sums + x.count * rows * lanes;
+        /// The outputs, where nothing follows the accumulation; else null.
+        sum* straight = valid == height ? sink.straight(row) : nullptr;
+
+        /// The depth is cut into parts: blocks of packed weights that are decoded together.
+        struct depth_part {
+            std::size_t first, count; ///< blocks
+            bool begins, ends;        ///< the depth
+        };
+
+        void run() {
+            constexpr std::size_t most = most_blocks(R);
+            const std::size_t blocks = layout::blocks(w.columns);
+            const std::size_t parts = std::max<std::size_t>((blocks + most - 1) / most, 1);
+            const std::size_t each = (blocks + parts - 1) / parts;
+            for (std::size_t p = 0; p < parts; ++p)
+                multiply({p * each, std::min(each, blocks - p * each), p == 0, p + 1 == parts});
+        }
+
+    private:
+        /// One part of the depth times all columns. The first columns decode the weights on their
+        /// way, where that goes by whole blocks; else they are decoded beforehand.
+        void multiply(const depth_part& part) {
+            const std::size_t begin = part.first * layout::steps;
             const std::size_t steps =
-                blocks == 0 ? 0 : std::min(now * layout::steps, total_steps(w.columns) - begin);
-            const auto here_x = x.x.from_step(begin);
-            decoder<Unit, R> packed{w.data + here, bytes, next - here, m.decoded};
-            // The first columns decode a tile on their way, where that goes by whole blocks.
+                std::min(part.count * layout::steps, total_steps(w.columns) - begin);
+            const auto activations = x.x.from_step(begin);
+            decoder<Unit, R> packed = packed_weights(part);
             const bool missing = m.holds != panel;
             bool decodes = missing && decoding_columns<R> != 0 &&
                            x.stretches[0].count >= decoding_columns<R> &&
                            (steps | x.x.steps) % layout::steps == 0;
             if (missing && !decodes)
-                packed.skip(now * layout::steps);
-            m.holds = tiles == 1 ? panel : std::numeric_limits<std::size_t>::max();
+                packed.skip(part.count * layout::steps);
+            m.holds = part.begins && part.ends ? panel : nothing;
             for (const stretch& s : x.stretches)
                 for (std::size_t c = s.begin, some; c < s.begin + s.count; c += some) {
-                    const std::size_t left = s.begin + s.count - c;
-                    const std::size_t pieces = (left + product::columns - 1) / product::columns;
-                    some = decodes              ? decoding_columns<R>
-                           : product::any_count ? (left + pieces - 1) / pieces
-                                                : std::min(left, product::columns);
-                    const lane* from = reinterpret_cast<const lane*>(first ? w.initial + row
-                                                                           : m.sums + c * height);
-                    const std::size_t* const from_at = first ? nowhere.data() : in_a_row.data();
-                    sum* const to = !last ? m.sums + c * height : straight ? straight : finished;
-                    const std::size_t* const to_at = last && straight ? x.at + c : in_a_row.data();
-                    if (to != finished)
-                        fetch<height>(to, to_at, some);
-                    auto* const out = reinterpret_cast<lane*>(to);
+                    some = decodes ? decoding_columns<R> : next_tile(s.begin + s.count - c);
+                    const auto sums = places(part, c, some);
                     if constexpr (decoding_columns<R> != 0)
                         if (decodes)
                             product::template exactly<decoding_columns<R>>(
-                                packed, steps, here_x.from_column(c), {from, from_at, out, to_at});
+                                packed, steps, activations.from_column(c), sums);
                     if (!decodes)
-                        product::template run<>(m.decoded, steps, here_x.from_column(c),
-                                                {from, from_at, out, to_at}, some);
+                        product::template run<>(m.decoded, steps, activations.from_column(c), sums,
+                                                some);
                     decodes = false;
-                    if (last && !straight)
-                        sink(x.at + c, some, row, valid, to, height);
+                    if (part.ends && straight == nullptr)
+                        sink(x.at + c, some, row, valid, finished, height);
                 }
         }
-    }
 
-    /// Brings the lines that sums will be stored to into cache while they are added up, so that
-    /// the stores do not wait for memory.
-    template <std::size_t Height>
-    static S3_INLINE void fetch(const sum* to, const std::size_t* to_at, std::size_t count) {
-        for (std::size_t c = 0; c < count; ++c)
-            S3_UNROLL_FOR(std::size_t i = 0; i < Height; i += 64 / sizeof(sum))
-                __builtin_prefetch(to + to_at[c] + i, 1);
+        decoder<Unit, R> packed_weights(const depth_part& part) const noexcept {
+            const std::size_t bytes = panel_bytes(w.columns);
+            const std::size_t here = panel * bytes + part.first * block_bytes;
+            const std::size_t next =
+                part.ends ? (panel + R) * bytes : here + part.count * block_bytes;
+            return {w.data + here, bytes, next - here, m.decoded};
+        }
+        /// Of the columns that are left, how many make the next register tile.
+        static std::size_t next_tile(std::size_t left) noexcept {
+            const std::size_t tiles = (left + product::columns - 1) / product::columns;
+            return product::any_count ? (left + tiles - 1) / tiles
+                                      : std::min(left, product::columns);
+        }
+        /// Where the sums of `count` columns from c on begin in a part of the depth, and end. Lines
+        /// that are not at hand are brought into cache while sums are added up.
+        tile_sums<lane> places(const depth_part& part, std::size_t c,
+                               std::size_t count) const noexcept {
+            sum* const kept = m.sums + c * height;
+            const sum* const begin = part.begins ? w.initial + row : kept;
+            const std::size_t* const begin_at = (part.begins ? same_place : in_a_row).data();
+            sum* const end = !part.ends ? kept : straight ? straight : finished;
+            const std::size_t* const end_at = part.ends && straight ? x.at + c : in_a_row.data();
+            if (end != finished)
+                fetch(end, end_at, count);
+            return {reinterpret_cast<const lane*>(begin), begin_at, reinterpret_cast<lane*>(end),
+                    end_at};
+        }
+        static S3_INLINE void fetch(const sum* to, const std::size_t* to_at, std::size_t count) {
+            for (std::size_t c = 0; c < count; ++c)
+                S3_UNROLL_FOR(std::size_t i = 0; i < height; i += 64 / sizeof(sum))
+                    __builtin_prefetch(to + to_at[c] + i, 1);
+        }
+    };
+    template <std::size_t R, class Sink>
+    static void multiply(const panel_view<sum>& w, std::size_t panel, const batch& x, memory& m,
+                         const Sink& sink) {
+        panel_block<R, Sink>{w, panel, x, m, sink}.run();
     }
 };
 
