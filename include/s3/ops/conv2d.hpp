@@ -24,7 +24,7 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
     std::size_t bytes = w.groups().empty() ? 0 : scratch_bytes(w.groups()[0], pixels, workers);
     w.visit_direct([&](auto k, const auto& filter) {
         const std::size_t each = decltype(k)::type::scratch_bytes(filter) + 63;
-        bytes = std::max(bytes, saturating_mul(workers, each / 64 * 64) + 63);
+        bytes = std::max(bytes, saturating_add(saturating_mul(workers, each / 64 * 64), 63));
     });
     return bytes;
 }

@@ -41,9 +41,10 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
                                         std::size_t columns, std::size_t workers = 1) {
     if (w.rows() == 0)
         return 0;
-    return 63 + saturating_mul(workers, w.visit([&](auto k) {
-               return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
-           }));
+    const std::size_t each = w.visit([&](auto k) {
+        return detail::worker_scratch<typename decltype(k)::type>(w.columns(), columns);
+    });
+    return saturating_add(63, saturating_mul(workers, each));
 }
 
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
