@@ -62,10 +62,24 @@ public:
                               saturating_mul(batch, plan_.bytes));
     }
 
-private:
-    template <class G, architecture A>
-    friend result<program<G, A>> prepare(const model&, const program_options&);
+    /// What `prepare` gives.
+    static result<program> make(const model& m, const program_options& options) {
+        if (auto s = check(m); !s)
+            return s.error();
+        program p;
+        p.values_ = m.values;
+        p.plan_ = s3::net::plan(m);
+        p.output_scale_ = m.output_scale;
+        for (std::size_t i = 0; i < m.layers.size(); ++i) {
+            const status added = std::visit(
+                [&](const auto& l) { return p.add(l, m.site(i), options); }, m.layers[i].operation);
+            if (!added)
+                return added.error().at(i);
+        }
+        return p;
+    }
 
+private:
     template <class L>
     status add(const L& l, const layer_site& site, const program_options& o) {
         if constexpr (requires { l.template prepare<Formats, Arch>(site, o); }) {
@@ -88,19 +102,7 @@ private:
 /// A network whose model is no longer needed.
 template <class Formats = all_formats, architecture Arch = arch::native>
 result<program<Formats, Arch>> prepare(const model& m, const program_options& options = {}) {
-    if (auto s = check(m); !s)
-        return s.error();
-    program<Formats, Arch> p;
-    p.values_ = m.values;
-    p.plan_ = plan(m);
-    p.output_scale_ = m.output_scale;
-    for (std::size_t i = 0; i < m.layers.size(); ++i) {
-        const status added = std::visit([&](const auto& l) { return p.add(l, m.site(i), options); },
-                                        m.layers[i].operation);
-        if (!added)
-            return added.error().at(i);
-    }
-    return p;
+    return program<Formats, Arch>::make(m, options);
 }
 
 namespace detail {
