@@ -8,7 +8,7 @@ using test::conv_kind;
 
 namespace {
 
-using archs = test::append<test::portable_archs, arch::native>::type;
+using archs = test::main_archs;
 
 template <weight_format F, activation X>
 void check_kinds(std::uint64_t seed) {

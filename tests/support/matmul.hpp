@@ -210,7 +210,7 @@ private:
         if (!done)
             return note("matmul: " + done.error().message(), Arch::name, s);
         const std::string kernel = std::string(Arch::name) + " " + w->kernel_name() + " for " +
-                                   std::to_string(g.columns) + " columns of " +
+                                   std::to_string(g.batch) + " columns of " +
                                    std::to_string(g.activation_bits) + " bits";
         sum untouched;
         std::memset(&untouched, 0x5a, sizeof untouched);
