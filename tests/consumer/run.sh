@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator> <has s3::io>
+# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator> <has s3::io> <has s3::runtime>
 set -euo pipefail
-way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6 io=$7
+way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6 io=$7 runtime=$8
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -16,11 +16,12 @@ install_tree() {
 
 build_with_cmake() {
     "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" \
-        -DCONSUMER_IO="$io" "$@"
+        -DCONSUMER_IO="$io" -DCONSUMER_RUNTIME="$runtime" "$@"
     "$cmake" --build build
     ./build/consumer
     ./build/consumer_dispatch
     [ "$io" -eq 0 ] || ./build/consumer_io
+    [ "$runtime" -eq 0 ] || ./build/consumer_runtime
     # Its exported library names ours, for its users to find.
     "$cmake" --install build --prefix "$folder/of_consumer" >/dev/null
     grep -q "s3::s3" of_consumer/share/cmake/wrapper/wrapper_targets.cmake
@@ -32,7 +33,8 @@ find_package)
     build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix"
     ;;
 add_subdirectory)
-    build_with_cmake -DS3_SOURCE_DIR="$source"
+    build_with_cmake -DS3_SOURCE_DIR="$source" -DS3_BUILD_RUNTIME="$runtime" \
+        -DS3_RUNTIME_SETS=avx2 -DS3_RUNTIME_FORMATS=shift3 -DS3_RUNTIME_ACTIVATIONS=uint8_t
     ;;
 pkg_config)
     install_tree

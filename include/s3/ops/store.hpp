@@ -300,12 +300,14 @@ private:
     [[nodiscard]] static S3_INLINE auto values(std::span<const T> v, std::size_t m) noexcept {
         return v.size() == 1 ? simd::broadcast<T, Arch>(v[0]) : simd::load<T, Arch>(v.data() + m);
     }
+    /// Outputs that are not bytes have no bounds of their own.
+    using bounded = std::conditional_t<sizeof(Y) == 1, Y, std::int32_t>;
     [[nodiscard]] std::int32_t low() const noexcept {
-        const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<Y>::min()});
+        const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<bounded>::min()});
         return e.activation == relu ? std::max(l, e.zero_point) : l;
     }
     [[nodiscard]] std::int32_t high() const noexcept {
-        return std::min(e.high, std::int32_t{std::numeric_limits<Y>::max()});
+        return std::min(e.high, std::int32_t{std::numeric_limits<bounded>::max()});
     }
 };
 

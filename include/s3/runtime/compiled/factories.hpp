@@ -1,0 +1,25 @@
+#pragma once
+// What the objects of the compiled library define for each other: one specialization per
+// instruction set (`isa`), and per weight format and activation type for which the library is
+// built.
+
+#include <s3/runtime/conv2d.hpp>
+#include <s3/runtime/linear.hpp>
+#include <s3/runtime/program.hpp>
+
+namespace s3::runtime::detail {
+
+template <class T>
+using made = result<std::unique_ptr<const T>>;
+
+template <isa, activation X, weight_format F>
+made<linear_kernel> make_linear(const packed_matrix<F>&, const prepare_options&);
+
+template <isa, activation X, weight_format F>
+made<conv2d_kernel> make_conv2d(const packed_filter<F>&, const conv_options&,
+                                const prepare_options&);
+
+template <isa>
+made<program_kernels> make_program(const net::model&, const program_options&);
+
+} // namespace s3::runtime::detail

@@ -1,0 +1,99 @@
+#pragma once
+// A network prepared for the instruction set of this machine, from a model or the bytes of a model
+// file:
+//
+//   auto p = s3::runtime::prepare(model, {.batch = 1});
+//   p->run(images, std::span(y), arena, executor);          arena of p->arena_bytes(batch, workers)
+//
+// Results and errors are those of net/program.hpp: the same bytes on every instruction set, for any
+// batch and number of workers (but for a layer in float). More errors: `unsupported` for an
+// instruction set that the library is not built for or the machine lacks, and for a weight format
+// that the library is not built for, with the layer as index.
+
+#include <s3/core/buffer.hpp>
+#include <s3/exec/executor_ref.hpp>
+#include <s3/net/value.hpp>
+#include <s3/runtime/options.hpp>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <variant>
+
+namespace s3::net {
+struct model; // net/model.hpp; its layers run, so that it includes kernels
+}
+
+namespace s3::runtime {
+
+/// The output's own type, or real numbers of any network.
+using program_output =
+    std::variant<std::span<std::uint8_t>, std::span<std::int32_t>, std::span<float>>;
+
+/// How a network is prepared.
+struct program_options {
+    std::optional<isa> set = {}; ///< empty: the best that this machine supports
+    std::size_t batch = 1;       ///< images per run that the kernels are chosen for; any batch runs
+    family kernels = family::automatic;
+};
+
+namespace detail {
+
+/// What each instruction set's object implements.
+class program_kernels {
+public:
+    virtual ~program_kernels() = default;
+    virtual const net::value_info& input() const noexcept = 0;
+    virtual const net::value_info& output() const noexcept = 0;
+    virtual float output_scale() const noexcept = 0;
+    virtual std::size_t layers() const noexcept = 0;
+    virtual const char* name(std::size_t layer) const = 0;
+    virtual std::size_t arena_bytes(std::size_t batch, std::size_t workers) const = 0;
+    virtual status run(const image_view<const std::uint8_t>&, const program_output&,
+                       std::span<std::byte> arena, executor_ref) const = 0;
+};
+
+} // namespace detail
+
+class program {
+public:
+    /// Made by `prepare`.
+    program(std::unique_ptr<const detail::program_kernels> k, s3::isa set) noexcept
+        : kernels_(std::move(k)), isa_(set) {}
+
+    [[nodiscard]] const net::value_info& input() const noexcept { return kernels_->input(); }
+    [[nodiscard]] const net::value_info& output() const noexcept { return kernels_->output(); }
+    /// Real numbers of an output of sums are output_scale()·y.
+    [[nodiscard]] float output_scale() const noexcept { return kernels_->output_scale(); }
+    [[nodiscard]] s3::isa isa() const noexcept { return isa_; }
+    [[nodiscard]] std::size_t layers() const noexcept { return kernels_->layers(); }
+    /// Precondition: layer < layers().
+    [[nodiscard]] const char* kernel_name(std::size_t layer) const { return kernels_->name(layer); }
+
+    /// Memory for a run.
+    [[nodiscard]] std::size_t arena_bytes(std::size_t batch, std::size_t workers = 1) const {
+        return kernels_->arena_bytes(batch, workers);
+    }
+    /// Allocates nothing.
+    status run(const image_view<const std::uint8_t>& images, const program_output& y,
+               std::span<std::byte> arena, executor_ref ex = {}) const {
+        return kernels_->run(images, y, arena, ex);
+    }
+    /// The same with memory allocated for this call.
+    status run(const image_view<const std::uint8_t>& images, const program_output& y,
+               executor_ref ex = {}) const {
+        auto arena = buffer<std::byte>::make(arena_bytes(images.batch, ex.concurrency()));
+        if (!arena)
+            return arena.error();
+        return run(images, y, arena->span(), ex);
+    }
+
+private:
+    std::unique_ptr<const detail::program_kernels> kernels_;
+    s3::isa isa_;
+};
+
+/// The model is no longer needed afterwards.
+result<program> prepare(const net::model& model, const program_options& o = {});
+
+} // namespace s3::runtime

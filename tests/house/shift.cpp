@@ -1,0 +1,2 @@
+// The umbrella alone: nothing is instantiated.
+#include <s3/shift.hpp>
