@@ -1,13 +1,11 @@
-// The `shift_add` kernels, compiled as a user's program compiles them, to be read by check.py. With
-// S3_PLANT_MULTIPLICATION one of them multiplies, which the check must find.
+// The `shift_add` kernels of the registry, compiled as a user's program compiles them, to be read
+// by check.py. With S3_PLANT_MULTIPLICATION there is one that multiplies, which the check must
+// find.
 
-#include <s3/kernel/parts/panel_product.hpp>
-#include <s3/kernel/shift_add_bytes_shuffle.hpp>
-#include <s3/kernel/shift_add_bytes_table.hpp>
-#include <s3/kernel/shift_add_int16_permute.hpp>
-#include <s3/kernel/shift_add_table.hpp>
-#include <s3/kernel/shift_add_words_depthwise.hpp>
-#include <s3/kernel/shift_add_words_panels.hpp>
+#include <s3/format/list.hpp>
+#include <s3/kernel/registry.hpp>
+
+#include "../support/sums.hpp"
 
 #include <cstring>
 
@@ -38,27 +36,6 @@ struct copy_rows {
     std::size_t alike(std::size_t) const { return 1; }
 };
 
-/// Rows of y, `m` sums each.
-template <class Sum>
-struct copy_sums {
-    Sum* y;
-    std::size_t m;
-
-    void place(std::size_t n, std::size_t count, std::size_t* at) const {
-        for (std::size_t c = 0; c < count; ++c)
-            at[c] = (n + c) * m;
-    }
-    void operator()(const std::size_t* at, std::size_t columns, std::size_t row, std::size_t count,
-                    const Sum* sums, std::size_t stride) const {
-        for (std::size_t c = 0; c < columns; ++c)
-            std::memcpy(y + at[c] + row, sums + c * stride, count * sizeof(Sum));
-    }
-    void operator()(std::size_t n, std::size_t row, std::size_t count, const Sum* sums) const {
-        std::memcpy(y + n * m + row, sums, count * sizeof(Sum));
-    }
-    Sum* straight(std::size_t) const { return nullptr; }
-};
-
 template <class Kernel>
 void run(const void* w, const void* x, void* y, std::size_t m, std::size_t k, std::size_t n,
          const void* initial, std::byte* scratch) {
@@ -68,7 +45,50 @@ void run(const void* w, const void* x, void* y, std::size_t m, std::size_t k, st
                                            static_cast<const sum*>(initial)};
     Kernel::run(view, {0, n, 0, Kernel::panels(m)},
                 copy_rows<staged>{static_cast<const staged*>(x), k},
-                copy_sums<sum>{static_cast<sum*>(y), m}, scratch);
+                s3::test::copy_sums<sum>{static_cast<sum*>(y), m}, scratch);
+}
+
+template <class Loop>
+void convolve(const typename Loop::filter& w, const s3::image_view<const std::uint8_t>& x,
+              const s3::extent& out, const s3::conv_options& o, std::int32_t* y,
+              std::byte* scratch) {
+    Loop::run(w, x, out, o, 0, out.height * out.width,
+              s3::test::copy_sums<std::int32_t>{y, x.channels}, scratch);
+}
+
+/// Where functions go, so that none is left out.
+void* volatile compiled;
+
+template <class Function>
+void keep(Function* f) {
+    compiled = reinterpret_cast<void*>(f);
+}
+
+/// A kernel that the list has for a format and an activation type, and that does not multiply.
+template <class Kernel>
+constexpr bool shifts = [] {
+    if constexpr (Kernel::exists)
+        return Kernel::family == s3::family::shift_add;
+    else
+        return false;
+}();
+
+template <s3::weight_format F, s3::activation X>
+void keep_products() {
+    s3::kernel::products<F, X, arch>::each([](auto k) {
+        using kernel = typename decltype(k)::type;
+        if constexpr (shifts<kernel>)
+            keep(&run<s3::kernel::loop_of<kernel>>);
+    });
+}
+/// Where lanes cannot be shifted one by one, compilers shift by multiplying in plain loops.
+template <s3::weight_format F>
+void keep_convolutions() {
+    s3::kernel::direct_convolutions<F, std::uint8_t, arch>::each([](auto k) {
+        using kernel = typename decltype(k)::type;
+        if constexpr (shifts<kernel> && s3::simd::has_lane_shift<arch>)
+            keep(&convolve<s3::kernel::loop_of<kernel>>);
+    });
 }
 
 #if defined(S3_PLANT_MULTIPLICATION)
@@ -80,49 +100,19 @@ struct planted_engine : s3::kernel::word_shift_engine<arch> {
 struct planted : s3::kernel::word_shift_add<s3::shift3, arch> {
     using engine = planted_engine;
 };
-using words3 = s3::kernel::tile<planted>;
-#else
-using words3 = s3::kernel::tile<s3::kernel::word_shift_add<s3::shift3, arch>>;
 #endif
 
 } // namespace
 
-using kernel_function = void (*)(const void*, const void*, void*, std::size_t, std::size_t,
-                                 std::size_t, const void*, std::byte*);
-
-extern const kernel_function shift_add_kernels[];
-const kernel_function shift_add_kernels[] = {
-    run<words3>,
-    run<s3::kernel::tile<s3::kernel::word_shift_add<s3::dense5, arch>>>,
-    run<s3::kernel::table<s3::shift2, arch, std::int16_t>>,
-    run<s3::kernel::table<s3::shift3, arch, std::int16_t>>,
-    run<s3::kernel::table<s3::dense3, arch, std::int16_t>>,
-    run<s3::kernel::table<s3::shift4, arch, std::uint32_t>>,
-    run<s3::kernel::table<s3::shift2, arch, float>>,
-    run<s3::kernel::table<s3::shift3, arch, float>>,
-#if S3_HAS_SIMD
-    run<s3::kernel::byte_table<s3::ternary, arch>>,
+extern void keep_all();
+void keep_all() {
+#if defined(S3_PLANT_MULTIPLICATION)
+    keep(&run<s3::kernel::tile<planted>>);
+#else
+    s3::all_formats::each([]<s3::weight_format F>() {
+        keep_products<F, std::uint8_t>();
+        keep_products<F, float>();
+        keep_convolutions<F>();
+    });
 #endif
-#if defined(__SSE4_1__) || defined(__aarch64__)
-    run<s3::kernel::nibble<s3::shift3, arch>>,
-    run<s3::kernel::nibble<s3::shift4, arch>>,
-#endif
-#if defined(__AVX512BW__)
-    run<s3::kernel::pair<s3::shift2, arch>>,
-    run<s3::kernel::pair<s3::shift3, arch>>,
-#endif
-};
-
-#if defined(__AVX2__) || defined(__aarch64__)
-using depthwise = s3::kernel::depthwise_shift<s3::shift3, std::uint8_t, arch>;
-
-extern void shift_add_depthwise(const depthwise::filter&, const s3::image_view<const std::uint8_t>&,
-                                const s3::extent&, const s3::conv_options&, std::int32_t*,
-                                std::byte*);
-void shift_add_depthwise(const depthwise::filter& w, const s3::image_view<const std::uint8_t>& x,
-                         const s3::extent& out, const s3::conv_options& o, std::int32_t* y,
-                         std::byte* scratch) {
-    depthwise::run(w, x, out, o, 0, out.height * out.width, copy_sums<std::int32_t>{y, x.channels},
-                   scratch);
 }
-#endif

@@ -31,4 +31,10 @@ using main_archs = type_list<arch::scalar, arch::portable, arch::native>;
 using main_archs = type_list<arch::scalar>;
 #endif
 
+/// Whether Arch is one of the main ones.
+template <class Arch, class List = main_archs>
+inline constexpr bool is_main = false;
+template <class Arch, class... Main>
+inline constexpr bool is_main<Arch, type_list<Main...>> = (std::is_same_v<Arch, Main> || ...);
+
 } // namespace s3::test

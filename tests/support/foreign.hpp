@@ -3,6 +3,7 @@
 
 #include <s3/format/codebook.hpp>
 #include <s3/format/integer.hpp>
+#include <s3/format/list.hpp>
 
 namespace s3::test {
 
@@ -51,7 +52,6 @@ struct scattered : codebook<5, -7, 1, 100, -128, 13, -1, 2, -3, 88, -64, 31, -30
 /// Five bits: more than a byte look-up of 16 entries can tell apart.
 using foreign_int5 = integer_format<5>;
 
-static_assert(weight_format<foreign_int4> && weight_format<foreign_int5>);
-static_assert(weight_format<thirds> && weight_format<scattered>);
+using foreign_formats = format_list<foreign_int4, foreign_int5, thirds, scattered>;
 
 } // namespace s3::test

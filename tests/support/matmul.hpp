@@ -1,15 +1,22 @@
 #pragma once
-// Differential test of the matrix product: for a format and an activation type, every kernel of
-// some architectures against the scalar reference, over shapes around all block sizes, with odd
-// strides, extreme values, and guard pages at both ends of every buffer.
+// Differential test of the matrix product: for a format and an activation type, every kernel of the
+// registry that some architectures have, by its name, against the scalar reference, over shapes
+// around all block sizes, with odd strides, extreme values, several workers, and guard pages at
+// both ends of every buffer.
 //
-// S3_TEST_ROUNDS in the environment is the number of times that all shapes are drawn.
+// In the environment:
+//   S3_TEST_ROUNDS  how often all shapes are drawn, 4 by default
+//   S3_TEST_SEED    what the draws start from; a failure names it, and the case
+//   S3_TEST_CASE    the one case that is run
+//   S3_TEST_KERNEL  what the names of the kernels that run contain, for example "avx2 shift_add"
 
 #include <s3/kernel/reference.hpp>
-#include <s3/ops/matmul.hpp>
+#include <s3/kernel/registry.hpp>
+#include <s3/ops/run.hpp>
 
 #include "archs.hpp"
 #include "guarded.hpp"
+#include "sums.hpp"
 #include "weights.hpp"
 
 #include <doctest/doctest.h>
@@ -17,14 +24,16 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace s3::test {
 
-[[nodiscard]] inline int rounds() {
-    const char* text = std::getenv("S3_TEST_ROUNDS");
-    return text == nullptr ? 4 : std::max(std::atoi(text), 1);
+/// A number of the environment.
+[[nodiscard]] inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
 /// How weights and activations are drawn; the extremes are where narrow sums would overflow.
@@ -62,9 +71,55 @@ template <activation X>
     }
 }
 
-/// The families and promises under which weights are prepared: they decide which kernel serves.
-inline constexpr family families[] = {family::automatic, family::dot, family::shift_add};
-inline constexpr std::size_t column_hints[] = {1, 64};
+/// Shares work out as threads would, one task after the other.
+struct taking_turns {
+    std::size_t workers = 1;
+
+    [[nodiscard]] std::size_t concurrency() const noexcept { return workers; }
+    template <class Function>
+    void run(std::size_t tasks, Function&& f) const {
+        for (std::size_t t = 0; t < tasks; ++t)
+            f(t, t % workers);
+    }
+};
+
+/// Rows of int8 or uint8 activations, which is known when running: a kernel that takes both is
+/// compiled once.
+template <int ZeroPoint>
+struct integer_rows {
+    bool is_signed;
+    detail::row_source<ZeroPoint, std::int8_t> signed_rows;
+    detail::row_source<ZeroPoint, std::uint8_t> unsigned_rows;
+
+    template <class Staged>
+    void operator()(std::size_t n, std::size_t count, Staged* to, std::size_t stride) const {
+        is_signed ? signed_rows(n, count, to, stride) : unsigned_rows(n, count, to, stride);
+    }
+    template <class Staged>
+    [[nodiscard]] std::size_t segments() const noexcept {
+        return is_signed ? signed_rows.template segments<Staged>()
+                         : unsigned_rows.template segments<Staged>();
+    }
+    template <class Staged>
+    void point(std::size_t n, std::size_t count, const Staged** table, Staged* zeros) const {
+        is_signed ? signed_rows.point(n, count, table, zeros)
+                  : unsigned_rows.point(n, count, table, zeros);
+    }
+    [[nodiscard]] static constexpr bool ignores_padding() noexcept { return false; }
+    [[nodiscard]] std::size_t alike(std::size_t n) const noexcept {
+        return is_signed ? signed_rows.alike(n) : unsigned_rows.alike(n);
+    }
+};
+
+template <int ZeroPoint, activation X>
+[[nodiscard]] auto rows_of(matrix_view<const X> x) {
+    if constexpr (std::same_as<X, float>)
+        return detail::row_source<ZeroPoint, X>{x};
+    else if constexpr (std::same_as<X, std::int8_t>)
+        return integer_rows<ZeroPoint>{true, {x}, {}};
+    else
+        return integer_rows<ZeroPoint>{false, {}, {x}};
+}
 
 struct product_shape {
     std::size_t m, k, n, x_gap, y_gap; ///< stride = columns + gap
@@ -83,7 +138,7 @@ struct product_shape {
     const auto add = [&](std::size_t m, std::size_t k, std::size_t n) {
         shapes.push_back({m, k, n, r.below(3) == 0 ? r.below(9) : 0, r.below(6)});
     };
-    for (int round = 0; round < rounds(); ++round) {
+    for (auto round = setting("S3_TEST_ROUNDS", 4); round > 0; --round) {
         for (const std::size_t k : ks)
             add(any(ms), k, any(ns));
         for (const std::size_t m : ms)
@@ -97,6 +152,9 @@ struct product_shape {
         // Several tiles of weights, of whole blocks.
         add(64 + r.below(70), 32 * (65 + r.below(70)), 5 + r.below(30));
     }
+    // More rows, and a greater depth, than any kernel keeps at a time.
+    add(4096 + 77, 70, 3);
+    add(5, 5000, 70);
     return shapes;
 }
 
@@ -105,44 +163,89 @@ class matmul_suite {
 public:
     using sum = std::conditional_t<std::same_as<X, float>, float, std::int32_t>;
 
-    explicit matmul_suite(std::uint64_t seed) : seed_(seed), random_(seed) {}
+    explicit matmul_suite(std::uint64_t seed) : seed_(setting("S3_TEST_SEED", seed)) {
+        Archs::each([&]<class Arch>() {
+            each_kernel<Arch>([&](auto k) { runs_[label<Arch, typename decltype(k)::type>()]; });
+        });
+    }
 
     /// All shapes and fills.
     void run() {
-        for (const product_shape& s : product_shapes(random_)) {
-            const fill w = fills[random_.below(std::size(fills))];
-            const fill x = fills[random_.below(std::size(fills))];
-            const int promises[] = {8, 8, 6, 4, 1};
-            check(s, w, x, promises[random_.below(std::size(promises))]);
-        }
-        INFO("seed ", seed_, ", cases ", cases_, "; first: ", first_);
-        CHECK(mismatches_ == 0);
-        CHECK(cases_ > 0);
+        random_ = random(seed_);
+        const std::vector<product_shape> shapes = product_shapes(random_);
+        const std::uint64_t one = setting("S3_TEST_CASE", shapes.size());
+        for (std::size_t i = 0; i < shapes.size(); ++i)
+            if (one == shapes.size() || i == one) {
+                case_ = i;
+                random_ = random(seed_ + (i + 1) * 0x100000001u);
+                const fill w = fills[random_.below(std::size(fills))];
+                const fill x = fills[random_.below(std::size(fills))];
+                const int promises[] = {8, 8, 6, 4, 1};
+                check(shapes[i], w, x, promises[random_.below(std::size(promises))]);
+            }
+        report();
+        if (one == shapes.size())
+            for (const auto& [kernel, times] : runs_) {
+                INFO("no case ran ", kernel);
+                CHECK(times > 0);
+            }
     }
     /// One shape, for instance of the greatest depth.
     void run(const product_shape& s, fill w, fill x) {
+        random_ = random(seed_);
         check(s, w, x, 8);
-        INFO("seed ", seed_, "; first: ", first_);
+        report();
+    }
+
+private:
+    /// All kernels on main architectures; on others, to compile in reasonable time, those that a
+    /// choice of a family can lead to.
+    template <class Arch, class All = kernel::products<F, X, Arch>>
+    using kernels_of = std::conditional_t<is_main<Arch>, All, kernel::candidates<family::any, All>>;
+
+    /// f(std::type_identity<Kernel>{}) for the kernels that are to run.
+    template <class Arch, class Function>
+    static void each_kernel(const Function& f) {
+        const char* wanted = std::getenv("S3_TEST_KERNEL");
+        kernels_of<Arch>::each([&](auto k) {
+            using kernel = typename decltype(k)::type;
+            if constexpr (kernel::exists)
+                if (wanted == nullptr || label<Arch, kernel>().find(wanted) != std::string::npos)
+                    f(k);
+        });
+    }
+    template <class Arch, class Kernel>
+    static std::string label() {
+        return std::string(Arch::name) + " " + Kernel::name;
+    }
+
+    void report() {
+        INFO("S3_TEST_SEED=", seed_, ", ", cases_, " cases; first: ", first_);
         CHECK(mismatches_ == 0);
         CHECK(cases_ > 0);
     }
 
-private:
     void check(const product_shape& s, fill w_fill, fill x_fill, int bits) {
         const auto weights = draw_weights<F>(random_, s.m * s.k, w_fill);
         const auto packed = pack<F>(weights, s.m, s.k);
         REQUIRE(packed);
         const side where = random_.below(2) == 0 ? side::lower : side::upper;
+        const taking_turns workers{random_.below(3) == 0 ? 2 + random_.below(4) : 1};
         const auto x = x_memory_.take<X>(extent(s.n, s.k, s.x_gap), where);
         for (X& v : x)
             v = draw_activation<X>(random_, x_fill, bits);
         expect(weights, x, s, bits);
-        const bool rounds = std::same_as<X, float> &&
-                            (x_fill == fill::uniform || s.k * 16 * F::max_value > 1 << 24);
+        rounds_ = std::same_as<X, float> &&
+                  (x_fill == fill::uniform || s.k * 16 * F::max_value > 1 << 24);
+        if (too_deep_ == detail::check_depth<X>(*packed, {.activation_bits = bits}).has_value())
+            return note("whether sums could overflow is not told", "check_depth", s);
+        if (too_deep_)
+            return;
+        in_place_ = random_.below(2) == 0;
         Archs::each([&]<class Arch>() {
-            for (const family f : families)
-                for (const std::size_t columns : column_hints)
-                    check_kernel<Arch>(*packed, x, s, {columns, f, bits}, where, rounds);
+            each_kernel<Arch>([&](auto k) {
+                check_kernel<Arch, typename decltype(k)::type>(*packed, x, s, bits, where, workers);
+            });
         });
     }
 
@@ -160,13 +263,22 @@ private:
         expected_.assign(y.begin(), y.end());
         const std::int64_t largest =
             std::same_as<X, std::int8_t> ? 1 << (bits - 1) : (1 << bits) - 1;
-        too_deep_ = false;
-        for (std::size_t m = 0; std::integral<X> && m < s.m; ++m) {
+        std::int64_t most = 0;
+        for (std::size_t m = 0; m < s.m; ++m) {
             std::int64_t abs_sum = 0;
             for (std::size_t k = 0; k < s.k; ++k)
                 abs_sum += std::abs(w[m * s.k + k]);
-            too_deep_ = too_deep_ || abs_sum * largest > std::numeric_limits<std::int32_t>::max();
+            most = std::max(most, abs_sum * largest);
         }
+        too_deep_ = std::integral<X> && most > std::numeric_limits<std::int32_t>::max();
+        // What a row's sums begin with.
+        initial_.assign(s.m, 0);
+        if (std::integral<X> && most + 1000 <= std::numeric_limits<std::int32_t>::max() &&
+            random_.below(2) == 0)
+            for (int& v : initial_)
+                v = random_.between(-1000, 1000);
+        for (std::size_t i = 0; i < expected_.size(); ++i)
+            expected_[i] += initial_[i % s.m];
         if constexpr (std::same_as<X, float>) {
             std::vector<double> magnitudes(s.n * s.m);
             std::vector<int> abs_w(w);
@@ -181,46 +293,51 @@ private:
         }
     }
 
-    template <class Arch>
+    template <class Arch, class Kernel>
     void check_kernel(const packed_matrix<F>& packed, std::span<const X> x, const product_shape& s,
-                      const prepare_options& g, side where, bool rounds) {
-        const auto bytes = prepared_bytes<X, family::any, Arch>(packed, g);
-        if (!bytes) {
-            // The one combination that no kernel serves.
-            if (bytes.error().code != errc::unsupported || g.kernels != family::shift_add ||
-                F::is_shift)
-                note("prepare: " + bytes.error().message(), Arch::name, s);
+                      int bits, side where, taking_turns workers) {
+        using loop = kernel::loop_of<Kernel>;
+        if (Kernel::rank(kernel::product_request{s.m, s.n, bits}) == 0)
             return;
+        const auto layout =
+            w_memory_.take<std::uint8_t>(whole_lines(loop::layout_bytes(s.m, s.k)), where);
+        std::memset(layout.data(), 0, layout.size());
+        loop::pack(packed.stream().data(), packed.sums().data(), s.m, s.k, layout.data());
+        const auto initial = initial_memory_.take<sum>(detail::padded_rows(s.m), where);
+        std::fill(initial.begin(), initial.end(), sum{0});
+        for (std::size_t m = 0; m < s.m; ++m) {
+            initial[m] = static_cast<sum>(initial_[m]);
+            if constexpr (std::same_as<X, std::int8_t>)
+                initial[m] -= static_cast<sum>(loop::zero_point * packed.sums()[m]);
         }
-        const auto w =
-            prepare_into<X, family::any, Arch>(packed, g, w_memory_.take<std::byte>(*bytes, where));
-        if (too_deep_) {
-            if (w || w.error().code != errc::depth_exceeded)
-                note("prepare_into: sums that could overflow are accepted", Arch::name, s);
-            return;
-        }
-        if (!w)
-            return note("prepare_into: " + w.error().message(), Arch::name, s);
         const auto y = y_memory_.take<sum>(extent(s.n, s.m, s.y_gap), where);
         std::memset(y.data(), 0x5a, y.size_bytes());
-        const auto scratch = scratch_memory_.take<std::byte>(scratch_bytes(*w, s.n), where);
-        const status done = matmul(*w, matrix_view<const X>(x, s.n, s.k, s.k + s.x_gap),
-                                   matrix_view<sum>(y, s.n, s.m, s.m + s.y_gap), {}, scratch);
+        const auto scratch = scratch_memory_.take<std::byte>(
+            63 + workers.workers * detail::worker_scratch<loop>(s.k, s.n), where);
+        detail::run<loop>(
+            {layout.data(), s.m, s.k, initial.data()}, s.n,
+            rows_of<loop::zero_point>(matrix_view<const X>(x, s.n, s.k, s.k + s.x_gap)),
+            copy_sums<sum>{y.data(), s.m + s.y_gap, in_place_}, scratch, workers);
         ++cases_;
-        if (!done)
-            return note("matmul: " + done.error().message(), Arch::name, s);
-        const std::string kernel = std::string(Arch::name) + " " + w->kernel_name() + " for " +
-                                   std::to_string(g.batch) + " columns of " +
-                                   std::to_string(g.activation_bits) + " bits";
+        const std::string kernel = label<Arch, Kernel>();
+        ++runs_[kernel];
+        compare(y,
+                kernel + ", " + std::to_string(bits) + " bits, " + std::to_string(workers.workers) +
+                    " workers",
+                s);
+    }
+    static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+    void compare(std::span<const sum> y, const std::string& kernel, const product_shape& s) {
         sum untouched;
         std::memset(&untouched, 0x5a, sizeof untouched);
         for (std::size_t i = 0; i < y.size(); ++i) {
             const std::size_t n = i / (s.m + s.y_gap), m = i % (s.m + s.y_gap);
-            const bool good = m >= s.m ? std::memcmp(&y[i], &untouched, sizeof(sum)) == 0
-                              : rounds ? std::fabs(static_cast<double>(y[i]) -
-                                                   static_cast<double>(expected_[n * s.m + m])) <=
-                                             tolerance_[n * s.m + m]
-                                       : y[i] == static_cast<sum>(expected_[n * s.m + m]);
+            const bool good = m >= s.m  ? std::memcmp(&y[i], &untouched, sizeof(sum)) == 0
+                              : rounds_ ? std::fabs(static_cast<double>(y[i]) -
+                                                    static_cast<double>(expected_[n * s.m + m])) <=
+                                              tolerance_[n * s.m + m]
+                                        : y[i] == static_cast<sum>(expected_[n * s.m + m]);
             if (!good)
                 return note("y[" + std::to_string(n) + "][" + std::to_string(m) +
                                 "] = " + std::to_string(y[i]) + " instead of " +
@@ -231,7 +348,8 @@ private:
 
     void note(const std::string& what, const std::string& kernel, const product_shape& s) {
         if (mismatches_++ == 0)
-            first_ = kernel + ", m " + std::to_string(s.m) + ", k " + std::to_string(s.k) + ", n " +
+            first_ = "S3_TEST_CASE=" + std::to_string(case_) + ": " + kernel + ", m " +
+                     std::to_string(s.m) + ", k " + std::to_string(s.k) + ", n " +
                      std::to_string(s.n) + ", strides +" + std::to_string(s.x_gap) + " and +" +
                      std::to_string(s.y_gap) + ": " + what;
     }
@@ -239,13 +357,17 @@ private:
     using expectation = std::conditional_t<std::same_as<X, float>, double, std::int64_t>;
 
     std::uint64_t seed_;
-    random random_;
+    random random_{0};
     std::vector<expectation> expected_;
     std::vector<double> tolerance_;
-    guarded_memory x_memory_{1 << 20}, y_memory_{1 << 20}, w_memory_{1 << 25},
-        scratch_memory_{1 << 25};
+    guarded_memory x_memory_{1 << 21}, y_memory_{1 << 20}, w_memory_{1 << 25},
+        scratch_memory_{1 << 27}, initial_memory_{1 << 16};
+    std::vector<int> initial_;
+    bool in_place_ = false;
     bool too_deep_ = false;
-    std::size_t cases_ = 0, mismatches_ = 0;
+    bool rounds_ = false; ///< whether float sums are inexact
+    std::size_t case_ = 0, cases_ = 0, mismatches_ = 0;
+    std::map<std::string, std::size_t> runs_; ///< how many cases each kernel ran
     std::string first_;
 };
 
