@@ -16,6 +16,10 @@
 
 namespace s3::test {
 
+/// The families and batches under which weights are prepared: they decide which kernel serves.
+inline constexpr family families[] = {family::automatic, family::dot, family::shift_add};
+inline constexpr std::size_t column_hints[] = {1, 64};
+
 struct conv_case {
     filter_shape filter;
     conv_options options;

@@ -185,9 +185,9 @@ public:
             }
         report();
         if (one == shapes.size())
-            for (const auto& [kernel, times] : runs_) {
-                INFO("no case ran ", kernel);
-                CHECK(times > 0);
+            for (const auto& run : runs_) {
+                INFO("no case ran ", run.first);
+                CHECK(run.second > 0);
             }
     }
     /// One shape, for instance of the greatest depth.
