@@ -18,9 +18,15 @@
 
 namespace s3::kernel {
 
+/// What is listed is declared as kernel/seams.hpp says.
+template <product_kernel... Kernels>
+using product_list = kernel_list<Kernels...>;
+template <direct_kernel... Kernels>
+using direct_list = kernel_list<Kernels...>;
+
 /// Matrix products, which convolutions use behind a gather.
 template <weight_format F, activation X, architecture Arch>
-using products = kernel_list<            //
+using products = product_list<           //
     dot_bytes_panels<F, X, Arch>,        //
     dot_words_panels<F, X, Arch>,        //
     shift_add_bytes_table<F, X, Arch>,   //
@@ -31,7 +37,7 @@ using products = kernel_list<            //
 
 /// Convolutions of NHWC images without a gather.
 template <weight_format F, activation X, architecture Arch>
-using direct_convolutions = kernel_list<   //
+using direct_convolutions = direct_list<   //
     dot_bytes_depthwise<F, X, Arch>,       //
     dot_words_depthwise<F, X, Arch>,       //
     shift_add_words_depthwise<F, X, Arch>, //
