@@ -34,6 +34,27 @@ add_library(s3_development INTERFACE)
 target_link_libraries(s3_development INTERFACE s3_development_anywhere)
 target_compile_options(s3_development INTERFACE ${arch_flags})
 
+# Headers that many sources of our own include take longer to read than the sources to compile, so
+# they are read once for each set of flags: s3_precompile(<name> <library with the flags> <header>…)
+# reads them, s3_use_precompiled(<target> <name>) is for targets that have the same flags. Whether a
+# header includes all that it needs is tested apart, in tests/headers. Turn S3_PRECOMPILE off for
+# compiler caches, which do not keep such objects without settings of their own.
+option(S3_PRECOMPILE "Precompile the headers that tests and examples share" ON)
+function(s3_precompile name library)
+    if(S3_PRECOMPILE)
+        set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+        file(CONFIGURE OUTPUT ${source} CONTENT "// Precompiled headers belong to a source.\n")
+        add_library(${name} OBJECT ${source})
+        target_link_libraries(${name} PRIVATE ${library})
+        target_precompile_headers(${name} PRIVATE ${ARGN})
+    endif()
+endfunction()
+function(s3_use_precompiled target name)
+    if(S3_PRECOMPILE)
+        target_precompile_headers(${target} REUSE_FROM ${name})
+    endif()
+endfunction()
+
 # Libraries that need exceptions cannot join a build without them; Torch is one.
 add_library(s3_no_exceptions INTERFACE)
 target_compile_options(s3_no_exceptions INTERFACE -fno-exceptions -fno-rtti)
