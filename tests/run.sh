@@ -24,6 +24,6 @@ compiler=()
 [ "$preset" != clang ] || compiler=(clang-14)
 packaging/setup.sh "${compiler[@]}"
 
-cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_BUILD_RUNTIME=OFF
+cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF
 cmake --build --preset "$preset" --parallel "$(nproc)"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"

@@ -1,14 +1,15 @@
 #pragma once
 // The trained network in integers: what the library's import needs to know of it, and how to run
-// what it gives. Errors are thrown as std::runtime_error.
+// what it gives (integer_program.hpp). Errors are thrown as std::runtime_error.
 
+#include "integer_program.hpp"
 #include "network.hpp"
 #include "results.hpp"
 
 #include <s3/import/network.hpp>
-#include <s3/net/program.hpp>
 
 #include <list>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -63,22 +64,13 @@ to_integers(const network<shift_conv>& net, const torch::Tensor& samples, int bi
                             "import");
 }
 
-/// Prepares the kernels of one family once, then classifies any number of images. (The first and
-/// the last layer have int8 weights, which only the `dot` family serves.)
+/// Classifies any number of images.
 class classifier {
 public:
     static constexpr std::size_t batch = 32;
 
-    /// `model` may go afterwards; `name` is for errors.
     classifier(const s3::net::model& model, s3::family kernels, const std::string& name)
-        : name_(name),
-          program_(support::checked(
-              s3::net::prepare<used_formats>(model, {.batch = batch, .kernels = kernels}), name)),
-          arena_(program_.arena_bytes(batch)) {
-        if (program_.output().size() != classes)
-            throw std::runtime_error(name + ": not a network of " + std::to_string(classes) +
-                                     " classes");
-    }
+        : program_(model, kernels, batch, name) {}
     /// Logits, int32, [batch][10].
     [[nodiscard]] torch::Tensor operator()(const torch::Tensor& pixels) {
         std::vector<torch::Tensor> logits;
@@ -86,22 +78,14 @@ public:
             const auto count = static_cast<std::size_t>(some.size(0));
             auto& y =
                 logits.emplace_back(torch::empty({some.size(0), to_int64(classes)}, torch::kInt32));
-            support::check(
-                s3::net::run(program_,
-                             s3::image_view<const std::uint8_t>{span_of<std::uint8_t>(some), count,
-                                                                image_size, image_size, 1},
-                             std::span(y.data_ptr<std::int32_t>(), count * classes),
-                             std::span(arena_)),
-                name_);
+            program_.run(span_of<std::uint8_t>(some), count,
+                         std::span(y.data_ptr<std::int32_t>(), count * classes));
         }
         return torch::cat(logits);
     }
 
 private:
-    using used_formats = s3::format_list<shift_format, byte_format>;
-    std::string name_;
-    s3::net::program<used_formats> program_;
-    std::vector<std::byte> arena_;
+    integer_program program_;
 };
 
 } // namespace fashion

@@ -52,6 +52,9 @@ endfunction()
 function(s3_use_precompiled target name)
     if(S3_PRECOMPILE)
         target_precompile_headers(${target} REUSE_FROM ${name})
+        # g++ forgets in a precompiled header which of its own intrinsics it should not warn of.
+        target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized
+                                                 -Wno-maybe-uninitialized>)
     endif()
 endfunction()
 
