@@ -13,6 +13,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace s3::exporting {
 
@@ -92,17 +93,22 @@ public:
     }
     [[nodiscard]] std::string shape_out() const { return shape(index_ + 1); }
     [[nodiscard]] std::string scaled(net::value_id v, float scale) const {
-        return "{" + value(v) + ", " + real(scale) + ", " + number(model_.values[v].zero_point) +
-               "}";
+        return braced({value(v), real(scale), number(model_.values[v].zero_point)});
     }
     [[nodiscard]] std::string range(int low, int high) const {
-        return "{" + number(out().zero_point) + ", " + number(low) + ", " + number(high) + "}";
+        return braced({number(out().zero_point), number(low), number(high)});
     }
     [[nodiscard]] static std::string list(std::initializer_list<std::size_t> numbers) {
-        std::string all;
+        std::vector<std::string> items;
         for (const std::size_t n : numbers)
-            all += (all.empty() ? "{" : ", ") + std::to_string(n);
-        return all + "}";
+            items.push_back(number(n));
+        return braced(items);
+    }
+    [[nodiscard]] static std::string braced(const std::vector<std::string>& items) {
+        std::string all;
+        for (const std::string& item : items)
+            all.append(all.empty() ? "{" : ", ").append(item);
+        return all.append("}");
     }
 
     template <std::integral T>
