@@ -79,9 +79,9 @@ altered() {
 altered 's3\.model' 's3.mudel' 'not an integer network'
 altered '"s3\.model":"1"' '"s3.model":"2"' 'model.version'
 altered S3W S4W record.magic
-altered '\\"stride\\"' '\\"strife\\"' model.stride
+altered '\\"stride\\"' '\\"strife\\"' 'stride[0]'
 altered '\\"height\\":28' '\\"height\\":27' value.height
-altered 'linear\.weight' 'linear.weighs' 'model.weight (no such tensor)'
+altered 'linear\.weight' 'linear.weighs' 'weight (no such tensor)[6]'
 # A sound network that is another one: the mean of an image.
 value='\"bits\":8,\"channels\":1,\"step\":1.0,\"zero_point\":0'
 network='{\"values\":[{\"height\":28,\"width\":28,'$value'},{\"height\":1,\"width\":1,'$value'}],'
