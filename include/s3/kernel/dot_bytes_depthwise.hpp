@@ -97,7 +97,7 @@ struct depthwise_bytes {
         return f.columns() * f.column_bytes() + f.stretch() * block * sizeof(std::int32_t) + block;
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp. `scratch` is 64-byte aligned.
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte aligned.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,

@@ -53,7 +53,7 @@ requires(!Shift || F::is_shift) struct depthwise {
     }
     static constexpr std::size_t scratch_bytes(const filter&) noexcept { return 0; }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in tile.hpp.
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp.
     template <class Sink>
     static void run(const filter& w, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,

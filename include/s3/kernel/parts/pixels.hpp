@@ -1,5 +1,5 @@
 #pragma once
-// Finished sums of whole pixels, [pixel][row], on their way to a sink as in tile.hpp. Sinks that
+// Finished sums of whole pixels, [pixel][row], on their way to a sink as in ops/store.hpp. Sinks that
 // can take several pixels in one call specialise `pixel_sink`.
 
 #include <s3/config.hpp>
