@@ -21,9 +21,9 @@ struct pooled {
 };
 
 /// The definition, for one output pixel and channel.
-[[nodiscard]] pooled reference(const image_view<const std::uint8_t>& x, const extent& window,
-                               const conv_options& o, int zero, std::size_t image, std::size_t h,
-                               std::size_t w, std::size_t c) {
+[[nodiscard]] pooled expected_pool(const image_view<const std::uint8_t>& x, const extent& window,
+                                   const conv_options& o, int zero, std::size_t image,
+                                   std::size_t h, std::size_t w, std::size_t c) {
     pooled p;
     for (std::size_t i = 0; i < window.height; ++i)
         for (std::size_t j = 0; j < window.width; ++j) {
@@ -65,8 +65,8 @@ TEST_CASE("largest and sum under a window, for 1 to 200 channels") {
         const int zero = r.between(0, 255);
         const auto expected = [&](std::size_t n, std::size_t c) {
             const std::size_t plane = size->height * size->width;
-            return reference(x, window, o, zero, n / plane, n % plane / size->width,
-                             n % size->width, c);
+            return expected_pool(x, window, o, zero, n / plane, n % plane / size->width,
+                                 n % size->width, c);
         };
         // Two pieces, as two workers would share the work.
         const std::size_t half = r.below(pixels + 1);
