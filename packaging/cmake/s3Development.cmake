@@ -34,6 +34,14 @@ add_library(s3_development INTERFACE)
 target_link_libraries(s3_development INTERFACE s3_development_anywhere)
 target_compile_options(s3_development INTERFACE ${arch_flags})
 
+# For tests, and for programs whose time goes into libtorch.
+set(S3_QUICK_OPTIMIZATION
+    -O1
+    CACHE STRING "Optimization of the tests: kernels are many templates, and -O3 compiles for 3 times as long")
+add_library(s3_development_quickly INTERFACE)
+target_link_libraries(s3_development_quickly INTERFACE s3_development)
+target_compile_options(s3_development_quickly INTERFACE ${S3_QUICK_OPTIMIZATION})
+
 # Headers that many sources of our own include take longer to read than the sources to compile, so
 # they are read once for each set of flags: s3_precompile(<name> <library with the flags> <header>…)
 # reads them, s3_use_precompiled(<target> <name>) is for targets that have the same flags. Whether a
@@ -88,6 +96,9 @@ endif()
 if(TARGET torch AND (S3_TORCH_COMPILES OR NOT DEFINED S3_TORCH_COMPILES))
     add_library(s3_torch INTERFACE)
     target_link_libraries(s3_torch INTERFACE torch)
+    add_library(s3_torch_quickly INTERFACE)
+    target_link_libraries(s3_torch_quickly INTERFACE s3_torch s3_development_quickly)
+    s3_precompile(s3_torch_headers s3_torch_quickly <torch/torch.h> <s3/shift.hpp>)
 endif()
 find_package(Eigen3 QUIET)
 find_package(TBB QUIET)

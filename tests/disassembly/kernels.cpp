@@ -107,7 +107,7 @@ struct planted : s3::kernel::word_shift_add<s3::shift3, arch> {
 extern void keep_all();
 void keep_all() {
 #if defined(S3_PLANT_MULTIPLICATION)
-    keep(&run<s3::kernel::tile<planted>>);
+    keep(&run<s3::kernel::panel_product<planted>>);
 #else
     s3::all_formats::each([]<s3::weight_format F>() {
         keep_products<F, std::uint8_t>();

@@ -1,5 +1,5 @@
 // The kernels that convolve bytes without a gather equal the reference: windows of few channels,
-// and depthwise by interleaved rows. Shapes lie around their tiles, stretches and bands; guard
+// and depthwise by interleaved rows. Shapes lie around their tiles, spans and lines; guard
 // pages around all buffers.
 
 #include <s3/kernel/reference.hpp>
@@ -83,10 +83,10 @@ problem depthwise(test::random& r) {
     });
 }
 
+/// Compiles kernels of one family alone.
+template <family Kernels = family::dot>
 class checker {
 public:
-    explicit checker(family kernels = family::dot) : kernels_(kernels) {}
-
     template <weight_format F, activation X, class Arch>
     void check(test::random& r, const problem& p, const char* kernel) {
         const auto& f = p.filter;
@@ -106,8 +106,7 @@ public:
         reference::conv2d<int, X, std::int32_t>(
             weights, f, in, {exact, p.batch, out.height, out.width, f.out_channels}, p.options);
 
-        const auto w = *prepare<X, family::any, Arch>(*pack_filter<F>(weights, f), p.options,
-                                                      {.kernels = kernels_});
+        const auto w = *prepare<X, Kernels, Arch>(*pack_filter<F>(weights, f), p.options);
         if (std::string_view(w.kernel_name()).find(kernel) != std::string_view::npos)
             ++direct_;
         const std::string context = std::string(Arch::name) + " " + w.kernel_name();
@@ -168,7 +167,7 @@ public:
             const problem p = draw_problem(r);
             // Poorer architectures with one format and type: the rest is the same code.
             if constexpr (std::same_as<F, shift3> && std::same_as<X, std::uint8_t>)
-                test::all_archs::each([&]<class Arch>() {
+                test::main_archs::each([&]<class Arch>() {
                     if constexpr (simd::has_bytes<Arch>)
                         check<F, X, Arch>(r, p, kernel);
                 });
@@ -181,7 +180,6 @@ public:
     }
 
 private:
-    family kernels_;
     test::guarded_memory x_{1 << 20}, y_{1 << 22}, scratch_{1 << 24};
     std::size_t cases_ = 0, direct_ = 0;
 };
@@ -195,7 +193,7 @@ void check_workers(std::uint64_t seed, problem (*draw_problem)(test::random&)) {
         const auto& f = p.filter;
         const extent out = *output_extent(p.height, p.width, f, p.options);
         const auto weights = test::random_weights<shift3>(r, f.out_channels * f.columns());
-        const auto w = *prepare<X>(*pack_filter<shift3>(weights, f), p.options);
+        const auto w = *prepare<X, family::dot>(*pack_filter<shift3>(weights, f), p.options);
         std::vector<X> x(p.batch * p.height * p.width * f.in_channels * p.options.groups);
         for (X& v : x)
             v = static_cast<X>(r());
@@ -215,32 +213,32 @@ void check_workers(std::uint64_t seed, problem (*draw_problem)(test::random&)) {
 } // namespace
 
 TEST_CASE("convolutions with few channels are exact") {
-    checker c;
+    checker<> c;
     c.run<shift3, std::uint8_t>(1, 150, few_channels, "dot_bytes_direct");
     c.run<shift3, std::int8_t>(2, 100, few_channels, "dot_bytes_direct");
 }
 TEST_CASE("convolutions with few channels are exact whatever the size of the weights") {
-    checker c;
+    checker<> c;
     c.run<shift4, std::uint8_t>(3, 40, few_channels, "dot_bytes_direct");
     c.run<int8_weights, std::int8_t>(4, 60, few_channels, "dot_bytes_direct");
 }
 TEST_CASE("1 × 1 convolutions are exact, in place and from registers") {
-    checker c;
+    checker<> c;
     c.run<shift3, std::uint8_t>(13, 150, pointwise, "dot_bytes_direct");
     c.run<shift2, std::int8_t>(14, 60, pointwise, "dot_bytes_direct");
 }
 TEST_CASE("depthwise convolutions of bytes are exact") {
-    checker c;
+    checker<> c;
     c.run<shift3, std::uint8_t>(5, 150, depthwise, "dot_bytes_depthwise");
     c.run<shift3, std::int8_t>(6, 100, depthwise, "dot_bytes_depthwise");
 }
 TEST_CASE("depthwise convolutions are exact whatever the size of the weights") {
-    checker c;
+    checker<> c;
     c.run<shift4, std::uint8_t>(7, 40, depthwise, "dot_bytes_depthwise");
     c.run<int8_weights, std::int8_t>(8, 60, depthwise, "dot_bytes_depthwise");
 }
 TEST_CASE("depthwise convolutions by shifts are exact") {
-    checker c(family::shift_add);
+    checker<family::shift_add> c;
     c.run<shift3, std::uint8_t>(11, 60, depthwise, "shift_add_words_depthwise");
     c.run<dense4, std::int8_t>(12, 60, depthwise, "shift_add_words_depthwise");
 }

@@ -8,7 +8,7 @@ using test::conv_kind;
 
 namespace {
 
-using archs = test::append<test::type_list<arch::scalar>, arch::native>::type;
+using archs = test::type_list<arch::native>;
 
 template <weight_format F, activation X>
 void check_kinds(std::uint64_t seed) {

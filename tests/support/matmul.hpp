@@ -216,7 +216,7 @@ private:
     }
     template <class Arch, class Kernel>
     static std::string label() {
-        return std::string(Arch::name) + " " + Kernel::name;
+        return std::string(Arch::name).append(" ").append(Kernel::name);
     }
 
     void report() {

@@ -15,7 +15,7 @@ struct thread_executor {
     std::size_t workers = 1;
     [[nodiscard]] std::size_t concurrency() const noexcept { return workers; }
     template <class Function>
-    void run(std::size_t tasks, Function&& f) {
+    void run(std::size_t tasks, Function&& f) const {
         std::atomic<std::size_t> next{0};
         std::vector<std::thread> threads;
         for (std::size_t worker = 0; worker < workers; ++worker)

@@ -3,7 +3,7 @@
 // is a channel, and its four bytes are taps above one another, so that the steps of dot/bytes
 // serve.
 //
-// For a stretch of an output row and 64 channels, each column of the image is interleaved once,
+// For a span of an output row and 64 channels, each column of the image is interleaved once,
 // four rows of the filter to a group, padding included and signed bytes + 128; every window is then
 // the columns under it.
 //
@@ -18,20 +18,16 @@
 
 namespace s3::kernel {
 
-template <weight_format F, activation X, class Arch>
-inline constexpr bool has_depthwise_bytes =
-    simd::has_bytes<Arch>&& std::integral<X>&& fits_bytes<F>;
-
-template <weight_format F, activation X, class Arch>
-requires has_depthwise_bytes<F, X, Arch>
+/// For any format that fits bytes: which one it was, only `prepare` sees.
+template <class Engine, std::integral X>
 struct depthwise_bytes {
-    using engine = typename byte_dot<F, Arch>::engine;
+    using engine = Engine;
+    using arch = typename Engine::arch;
     using sum = std::int32_t;
-    static constexpr const char* name = "dot/depthwise";
-    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t block = 64; ///< channels whose columns are interleaved together
     static constexpr std::size_t pixels = 7; ///< of a register tile; divides many widths
-    static constexpr std::size_t stretch_limit = 4 * pixels;
+    static constexpr std::size_t span_limit = 4 * pixels;
 
     struct filter {
         filter_shape shape;
@@ -41,22 +37,17 @@ struct depthwise_bytes {
         buffer<std::int32_t> weights;
         buffer<std::int32_t> initial;
 
-        /// Output pixels of a stretch: what is interleaved for them stays in the nearest cache.
-        std::size_t stretch() const noexcept {
-            return std::clamp<std::size_t>(2 * stretch_limit / (stride * groups) / pixels, 1,
-                                           stretch_limit / pixels) *
+        /// Output pixels of a span: what is interleaved for them stays in the nearest cache.
+        std::size_t span() const noexcept {
+            return std::clamp<std::size_t>(2 * span_limit / (stride * groups) / pixels, 1,
+                                           span_limit / pixels) *
                    pixels;
         }
         std::size_t column_bytes() const noexcept { return groups * block * 4; }
-        std::size_t columns() const noexcept { return (stretch() - 1) * stride + reach + 1; }
+        std::size_t columns() const noexcept { return (span() - 1) * stride + reach + 1; }
     };
 
-    /// Whether a stretch fits the cache.
-    static bool serves(const filter_shape& f, const conv_options& o) noexcept {
-        return f.height <= 16 && o.stride.width <= 4 && f.width <= 64 &&
-               o.dilation.width * (f.width - 1) <= 64;
-    }
-
+    template <weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
         const auto& m = from.matrix;
         filter f{from.shape,
@@ -94,22 +85,23 @@ struct depthwise_bytes {
         return batch * out.height * out.width;
     }
     static std::size_t scratch_bytes(const filter& f) noexcept {
-        return f.columns() * f.column_bytes() + f.stretch() * block * sizeof(std::int32_t) + block;
+        return f.columns() * f.column_bytes() + f.span() * block * sizeof(std::int32_t) + block;
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte aligned.
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte
+    /// aligned.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
                     std::byte* scratch) {
         auto* columns = reinterpret_cast<std::uint8_t*>(scratch);
         auto* sums = reinterpret_cast<std::int32_t*>(columns + f.columns() * f.column_bytes());
-        auto* outside = reinterpret_cast<std::uint8_t*>(sums + f.stretch() * block);
+        auto* outside = reinterpret_cast<std::uint8_t*>(sums + f.span() * block);
         std::fill_n(outside, block, static_cast<std::uint8_t>(o.padding_value));
         for (std::size_t n = begin; n < end;) {
-            const std::size_t count = std::min({out.width - n % out.width, end - n, f.stretch()});
+            const std::size_t count = std::min({out.width - n % out.width, end - n, f.span()});
             const auto window = s3::detail::pixel_window::of(n, out, o);
-            [[maybe_unused]] std::size_t to[stretch_limit];
+            [[maybe_unused]] std::size_t to[span_limit];
             if constexpr (finishes<Sink>)
                 sink.place(n, count, to);
             for (std::size_t c = 0; c < x.channels; c += block) {
@@ -128,7 +120,7 @@ struct depthwise_bytes {
                 for (; i < channels; i += lanes)
                     multiply<1>(f, o, columns, c, i, f.initial.data() + c + i, count,
                                 [&](std::size_t p, const vectors<1>& v) S3_INLINE_LAMBDA {
-                                    simd::store<Arch>(sums + p * block + i, v[0]);
+                                    simd::store<arch>(sums + p * block + i, v[0]);
                                 });
                 store_columns(sink, n, count, c + first, channels - first, sums + first, block);
             }
@@ -143,8 +135,8 @@ private:
     /// Whether registers hold two vectors of channels, and the sink takes them from there.
     template <class Sink>
     static constexpr bool finishes =
-        simd::register_count<Arch> >= 32 && !engine::narrow && requires(const Sink& s) {
-        s.template finisher<Arch, 2>(0, nullptr, nullptr);
+        simd::register_count<arch> >= 32 && !engine::narrow && requires(const Sink& s) {
+        s.template finisher<arch, 2>(0, nullptr, nullptr);
     };
 
     /// `count` columns of the image from the window's left on: [column][group][channel] × 4 rows.
@@ -190,7 +182,7 @@ private:
     static void interleave_columns(row_pointers rows, std::size_t count, std::size_t channels,
                                    std::uint8_t* to, std::size_t column) {
         for (std::size_t i = 0; i < count; ++i, to += column) {
-            simd::interleave<Arch, std::is_signed_v<X>>(rows.at,
+            simd::interleave<arch, std::is_signed_v<X>>(rows.at,
                                                         Channels == 0 ? channels : Channels, to);
             S3_UNROLL_FOR(std::size_t r = 0; r < 4; ++r)
                 rows.at[r] += rows.step[r];
@@ -207,7 +199,7 @@ private:
         for (; i + V * lanes <= channels; i += V * lanes) {
             alignas(64) std::int32_t start[V * lanes];
             const std::size_t m = c + i;
-            const auto finish = sink.template finisher<Arch, V>(m, f.initial.data() + m, start);
+            const auto finish = sink.template finisher<arch, V>(m, f.initial.data() + m, start);
             multiply<V>(f, o, columns, c, i, start, count,
                         [&](std::size_t p, const vectors<V>& v)
                             S3_INLINE_LAMBDA { finish(to[p] + m, v); });
@@ -241,7 +233,7 @@ private:
         typename engine::partial part[C][V];
         S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i)
             S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v) {
-                total[i][v] = simd::load<std::int32_t, Arch>(initial + v * lanes);
+                total[i][v] = simd::load<std::int32_t, arch>(initial + v * lanes);
                 if constexpr (engine::narrow)
                     part[i][v] = typename engine::partial(0);
                 else
@@ -257,7 +249,7 @@ private:
                 S3_UNROLL_FOR(std::size_t i = 0; i < C; ++i)
                     S3_UNROLL_FOR(std::size_t v = 0; v < V; ++v)
                         part[i][v] = engine::step(part[i][v],
-                                                  simd::load<std::uint8_t, Arch>(
+                                                  simd::load<std::uint8_t, arch>(
                                                       x + i * next + (g * block + v * lanes) * 4),
                                                   weights[v]);
                 if (engine::narrow && --room == 0) {
@@ -285,14 +277,21 @@ struct dot_bytes_depthwise {
     static constexpr const char* name = "dot_bytes_depthwise";
     static constexpr s3::family family = s3::family::dot;
     static constexpr connection kind = connection::depthwise;
-    static constexpr bool exists = has_depthwise_bytes<F, X, Arch>;
+    static constexpr bool exists = has_byte_dot<F, X, Arch>;
     static constexpr rank_range ranks{0, 400};
     static constexpr int rank(const convolution_request& r) noexcept {
-        return r.kind() == kind && depthwise_bytes<F, X, Arch>::serves(r.shape, r.options)
-                   ? ranks.most
-                   : 0;
+        return r.kind() == kind && fits_cache(r.shape, r.options) ? ranks.most : 0;
     }
-    static auto loop() { return std::type_identity<depthwise_bytes<F, X, Arch>>{}; }
+    static auto loop() {
+        return std::type_identity<depthwise_bytes<byte_engine_for<F, Arch>, X>>{};
+    }
+
+private:
+    /// Whether what is interleaved for a few output pixels stays in the nearest cache.
+    static constexpr bool fits_cache(const filter_shape& f, const conv_options& o) noexcept {
+        return f.height <= 16 && o.stride.width <= 4 && f.width <= 64 &&
+               o.dilation.width * (f.width - 1) <= 64;
+    }
 };
 
 } // namespace s3::kernel

@@ -19,17 +19,14 @@
 
 namespace s3::kernel {
 
-template <weight_format F, activation X, class Arch>
-inline constexpr bool has_window = simd::has_bytes<Arch>&& std::integral<X>&& fits_bytes<F>;
-
-template <weight_format F, activation X, class Arch>
-requires has_window<F, X, Arch>
-struct window {
-    using engine = typename byte_dot<F, Arch>::engine;
+/// For any format that fits bytes: which one it was, only `prepare` sees.
+template <class Engine, std::integral X>
+struct direct_convolution {
+    using engine = Engine;
+    using arch = typename Engine::arch;
     using sum = std::int32_t;
-    static constexpr const char* name = "dot/window";
     static constexpr std::size_t panels = 2;
-    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t lanes = simd::width32<arch>;
     using product = window_product<engine, panels>;
     using tiles = typename product::tiles;
     /// Output pixels whose image rows are staged together.
@@ -63,6 +60,7 @@ struct window {
         }
     };
 
+    template <weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
         filter f{from.shape, o.stride.width * from.shape.in_channels, {}, {}};
         const std::size_t steps = f.steps(), depth = f.shape.height * steps;
@@ -171,7 +169,7 @@ private:
                                       const spaced_columns<std::uint8_t>& x, std::size_t n,
                                       std::size_t count, const Sink& sink) {
         if constexpr (!engine::narrow &&
-                      requires { sink.template finisher<Arch, panels>(0, nullptr, nullptr); })
+                      requires { sink.template finisher<arch, panels>(0, nullptr, nullptr); })
             if (w.rows % product::block == 0) {
                 if (sink.template finishes_registers<false>())
                     return whole_tiles<false>(w, x, n, count, sink);
@@ -218,7 +216,7 @@ struct dot_bytes_direct {
     static constexpr const char* name = "dot_bytes_direct";
     static constexpr s3::family family = s3::family::dot;
     static constexpr connection kind = connection::dense;
-    static constexpr bool exists = has_window<F, X, Arch>;
+    static constexpr bool exists = has_byte_dot<F, X, Arch>;
     static constexpr rank_range ranks{0, 150};
     static constexpr int rank(const convolution_request& r) noexcept {
         const filter_shape& f = r.shape;
@@ -234,7 +232,9 @@ struct dot_bytes_direct {
                    ? ranks.most
                    : 0;
     }
-    static auto loop() { return std::type_identity<window<F, X, Arch>>{}; }
+    static auto loop() {
+        return std::type_identity<direct_convolution<byte_engine_for<F, Arch>, X>>{};
+    }
 };
 
 /// The same on vectors of half the size, for filters whose output channels would leave half of a
@@ -244,12 +244,14 @@ struct dot_bytes_direct_half : dot_bytes_direct<F, X, Arch> {
     using whole = dot_bytes_direct<F, X, Arch>;
     using half = simd::half<Arch>;
     static constexpr const char* name = "dot_bytes_direct_half";
-    static constexpr bool exists = has_window<F, X, half>;
+    static constexpr bool exists = has_byte_dot<F, X, half>;
     static constexpr rank_range ranks{0, 200};
     static constexpr int rank(const convolution_request& r) noexcept {
         return whole::rank(r) != 0 && r.shape.out_channels <= simd::width32<half> ? ranks.most : 0;
     }
-    static auto loop() { return std::type_identity<window<F, X, half>>{}; }
+    static auto loop() {
+        return std::type_identity<direct_convolution<byte_engine_for<F, half>, X>>{};
+    }
 };
 
 } // namespace s3::kernel

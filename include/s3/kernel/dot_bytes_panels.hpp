@@ -70,7 +70,6 @@ struct byte_dot {
     using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * magnitude)>;
     using layout = planes<F::bits, 8>;
 
-    static constexpr const char* name = "dot";
     static constexpr int zero_point = 128; ///< of staged int8 activations
     static constexpr std::size_t stream_columns = simd::register_count<Arch> >= 32 ? 8 : 4;
 
@@ -84,15 +83,21 @@ struct byte_dot {
     }
 };
 
+/// Whether activations X and weights F have dot products of bytes.
+template <weight_format F, activation X, class Arch>
+inline constexpr bool has_byte_dot = std::integral<X>&& simd::has_bytes<Arch>&& fits_bytes<F>;
+template <weight_format F, class Arch>
+using byte_engine_for = typename byte_dot<F, Arch>::engine;
+
 /// The fastest product wherever bytes have dot products, which others are measured against.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_panels {
     static constexpr const char* name = "dot_bytes_panels";
     static constexpr s3::family family = s3::family::dot;
-    static constexpr bool exists = std::integral<X> && simd::has_bytes<Arch> && fits_bytes<F>;
+    static constexpr bool exists = has_byte_dot<F, X, Arch>;
     static constexpr rank_range ranks{100, 100};
     static constexpr int rank(const product_request&) noexcept { return ranks.most; }
-    static auto loop() { return std::type_identity<tile<byte_dot<F, Arch>>>{}; }
+    static auto loop() { return std::type_identity<panel_product<byte_dot<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

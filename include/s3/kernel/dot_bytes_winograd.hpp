@@ -20,20 +20,18 @@ namespace s3::kernel {
 template <weight_format F, class Arch>
 inline constexpr bool has_winograd = simd::has_bytes<Arch>&& F::is_shift && 9 * F::max_value <= 127;
 
-template <weight_format F, class Arch>
-requires has_winograd<F, Arch>
+template <class Engine>
 struct winograd {
-    static constexpr int largest = 9 * F::max_value;
-    using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * largest)>;
-    using bytes = simd::lanes<std::uint8_t, Arch>;
-    using words = simd::lanes<std::int32_t, Arch>;
+    using engine = Engine;
+    using arch = typename Engine::arch;
+    using bytes = simd::lanes<std::uint8_t, arch>;
+    using words = simd::lanes<std::int32_t, arch>;
 
     using sum = std::int32_t;
-    static constexpr const char* name = "dot/winograd";
     static constexpr int activation_bits = 6;
     static constexpr std::size_t components = 16;
     static constexpr std::size_t panels = 4;
-    static constexpr std::size_t lanes = simd::width32<Arch>;
+    static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t block_rows = panels * lanes;
     static constexpr std::size_t tiles = 48; ///< 2 × 2 outputs each, transformed together
 
@@ -46,7 +44,7 @@ struct winograd {
 
     /// Channels padded to whole vectors.
     static constexpr std::size_t padded(std::size_t channels) {
-        return (channels + Arch::vector_bytes - 1) / Arch::vector_bytes * Arch::vector_bytes;
+        return (channels + arch::vector_bytes - 1) / arch::vector_bytes * arch::vector_bytes;
     }
     static constexpr std::size_t stride(std::size_t channels) { return padded(channels) + 64; }
     /// From one component to the next, of patches and of sums: a line more than what lies between,
@@ -56,11 +54,12 @@ struct winograd {
     }
     static constexpr std::size_t sum_stride = tiles * block_rows + 16;
 
+    template <weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         const std::size_t rows = from.shape.out_channels, channels = from.shape.in_channels;
         const std::size_t blocks = (rows + block_rows - 1) / block_rows;
-        auto weights =
-            buffer<std::int8_t>::make(blocks * components * padded(channels) * block_rows);
+        auto weights = buffer<std::int8_t>::make(
+            saturating_mul(blocks * components * block_rows, padded(channels)));
         auto initial = buffer<std::int32_t>::make(blocks * components * block_rows);
         if (!weights)
             return weights.error();
@@ -93,7 +92,7 @@ struct winograd {
     }
 
     /// Output tiles [begin, end) of x (NHWC), counted row by row, image by image. `sink` as in
-    /// tile.hpp, its columns being output pixels. `scratch` is 64-byte aligned.
+    /// ops/store.hpp, its columns being output pixels. `scratch` is 64-byte aligned.
     template <class Sink>
     static void run(const filter& f, const image_view<const std::uint8_t>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -200,19 +199,19 @@ private:
             const std::size_t row = 2 * at.row + i - o.padding.height;
             rows[i] = row < x.height ? x.data.data() + x.index(at.image, row, 0, 0) : nullptr;
         }
-        const auto bias = simd::broadcast<std::uint8_t, Arch>(128);
+        const auto bias = simd::broadcast<std::uint8_t, arch>(128);
         const std::size_t component_stride = patch_stride(channels);
-        for (std::size_t c = 0; c < channels; c += Arch::vector_bytes) {
-            const std::size_t valid = std::min<std::size_t>(channels - c, Arch::vector_bytes);
+        for (std::size_t c = 0; c < channels; c += arch::vector_bytes) {
+            const std::size_t valid = std::min<std::size_t>(channels - c, arch::vector_bytes);
             std::size_t column = 2 * at.column - o.padding.width;
             const auto load = [&](std::size_t i) {
                 const bool inside = column < x.width && rows[i] != nullptr;
                 const std::uint8_t* from = (inside ? rows[i] + column * channels : outside) + c;
-                if (valid == Arch::vector_bytes)
-                    return simd::load<std::uint8_t, Arch>(from);
-                alignas(64) std::uint8_t part[Arch::vector_bytes] = {};
+                if (valid == arch::vector_bytes)
+                    return simd::load<std::uint8_t, arch>(from);
+                alignas(64) std::uint8_t part[arch::vector_bytes] = {};
                 std::copy_n(from, valid, part);
-                return simd::load<std::uint8_t, Arch>(part);
+                return simd::load<std::uint8_t, arch>(part);
             };
             bytes columns[4][4];
             const auto next = [&](bytes(&to)[4]) {
@@ -230,7 +229,7 @@ private:
                     transform_line(columns[0][i], columns[1][i], columns[2][i], columns[3][i],
                                    line);
                     S3_UNROLL_FOR(std::size_t j = 0; j < 4; ++j)
-                        simd::store<Arch>(to + (4 * i + j) * component_stride,
+                        simd::store<arch>(to + (4 * i + j) * component_stride,
                                           4 * i + j == sum_component ? line[j]
                                                                      : bytes(line[j] ^ bias));
                 }
@@ -249,14 +248,14 @@ private:
             S3_UNROLL_FOR(std::size_t j = 0; j < 4; ++j) {
                 words m[4];
                 S3_UNROLL_FOR(std::size_t i = 0; i < 4; ++i)
-                    m[i] = simd::load<std::int32_t, Arch>(sums + (4 * i + j) * sum_stride + r);
+                    m[i] = simd::load<std::int32_t, arch>(sums + (4 * i + j) * sum_stride + r);
                 s[0][j] = m[0] + m[1] + m[2];
                 s[1][j] = m[1] - m[2] - m[3];
             }
             S3_UNROLL_FOR(std::size_t i = 0; i < 2; ++i) {
-                simd::store<Arch>(pixels + 2 * i * block_rows + r,
+                simd::store<arch>(pixels + 2 * i * block_rows + r,
                                   words((s[i][0] + s[i][1] + s[i][2]) >> 2));
-                simd::store<Arch>(pixels + (2 * i + 1) * block_rows + r,
+                simd::store<arch>(pixels + (2 * i + 1) * block_rows + r,
                                   words((s[i][1] - s[i][2] - s[i][3]) >> 2));
             }
         }
@@ -273,13 +272,23 @@ struct dot_bytes_winograd {
     static constexpr rank_range ranks{0, 250};
     static constexpr int rank(const convolution_request& r) noexcept {
         const conv_options& o = r.options;
-        return r.activation_bits <= 6 && r.shape.height == 3 && r.shape.width == 3 &&
-                       o.stride == extent(1) && o.dilation == extent(1) && o.groups == 1 &&
-                       r.shape.in_channels >= 64 && r.shape.out_channels >= 64
+        return r.activation_bits <= 6 && fits_int32(r) && r.shape.height == 3 &&
+                       r.shape.width == 3 && o.stride == extent(1) && o.dilation == extent(1) &&
+                       o.groups == 1 && r.shape.in_channels >= 64 && r.shape.out_channels >= 64
                    ? ranks.most
                    : 0;
     }
-    static auto loop() { return std::type_identity<winograd<F, Arch>>{}; }
+    static auto loop() { return std::type_identity<winograd<transformed_engine>>{}; }
+
+private:
+    /// Four times each sum is computed.
+    static constexpr bool fits_int32(const convolution_request& r) noexcept {
+        return r.abs_sum <=
+               std::numeric_limits<std::int32_t>::max() / 4 / ((1 << r.activation_bits) - 1);
+    }
+    static constexpr int largest = 9 * F::max_value; ///< of a transformed weight
+    using transformed_engine =
+        byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * largest)>;
 };
 
 } // namespace s3::kernel

@@ -13,11 +13,10 @@
 
 namespace s3::kernel {
 
-/// Sums in int32 (or float) of activations X; `Shift`: by shifting, not by multiplying.
-template <weight_format F, activation X, bool Shift>
-requires(!Shift || F::is_shift) struct depthwise {
-    using sum = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
-    static constexpr const char* name = Shift ? "shift_add/depthwise" : "dot/depthwise";
+/// `Shift`: by shifting, not by multiplying.
+template <std::integral X, bool Shift>
+struct depthwise {
+    using sum = std::int32_t;
 
     struct filter {
         filter_shape shape;
@@ -25,7 +24,9 @@ requires(!Shift || F::is_shift) struct depthwise {
         buffer<std::int32_t> shift; ///< with Shift alone
     };
 
-    static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
+    template <weight_format F>
+    requires(!Shift || F::is_shift) static result<filter> prepare(const packed_filter<F>& from,
+                                                                  const conv_options&) {
         const auto& m = from.matrix;
         auto value = buffer<sum>::make(m.size());
         auto shift = buffer<std::int32_t>::make(Shift ? m.size() : 0);
@@ -99,12 +100,7 @@ private:
         if constexpr (!Shift) {
             to += static_cast<sum>(x) * value;
         } else {
-            sum v = static_cast<sum>(x);
-            if constexpr (std::is_same_v<sum, float>)
-                for (int s = 1; s < F::exponents; ++s)
-                    v = s <= shift ? v + v : v;
-            else
-                v = static_cast<sum>(static_cast<std::uint32_t>(v) << shift);
+            const auto v = static_cast<sum>(static_cast<std::uint32_t>(x) << shift);
             to += value == 0 ? sum{0} : value > 0 ? v : -v;
         }
     }
@@ -120,7 +116,7 @@ struct dot_words_depthwise {
     static constexpr int rank(const convolution_request& r) noexcept {
         return r.kind() == kind ? ranks.most : 0;
     }
-    static auto loop() { return std::type_identity<depthwise<F, X, false>>{}; }
+    static auto loop() { return std::type_identity<depthwise<X, false>>{}; }
 };
 
 } // namespace s3::kernel

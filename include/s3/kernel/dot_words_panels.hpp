@@ -51,7 +51,6 @@ struct word_dot {
     using engine = word_engine<Arch, T>;
     using layout = planes<F::bits, 32>;
 
-    static constexpr const char* name = "dot";
     static constexpr int zero_point = 0;
     static constexpr std::size_t stream_columns = 1;
 
@@ -78,7 +77,7 @@ struct dot_words_panels {
     static constexpr int rank(const product_request&) noexcept { return ranks.most; }
     static auto loop() {
         using lane = std::conditional_t<std::is_same_v<X, float>, float, std::uint32_t>;
-        return std::type_identity<tile<word_dot<F, Arch, lane>>>{};
+        return std::type_identity<panel_product<word_dot<F, Arch, lane>>>{};
     }
 };
 

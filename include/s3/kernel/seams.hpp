@@ -55,6 +55,7 @@ struct convolution_request {
     conv_options options;
     std::size_t batch = 0; ///< output pixels
     int activation_bits = 8;
+    std::int64_t abs_sum = 0;             ///< the largest Σ|w| of an output channel
     s3::family product = s3::family::dot; ///< of the kernel that would serve behind a gather
 
     [[nodiscard]] constexpr connection kind() const noexcept {

@@ -18,20 +18,19 @@
 
 namespace s3::kernel {
 
-/// Whether `nibble` exists for this machine.
+/// Whether `bytes_shuffle_unit` exists for this machine.
 template <class Arch>
-inline constexpr bool has_nibble =
+inline constexpr bool has_bytes_shuffle =
     simd::has_bytes<Arch>&& std::endian::native == std::endian::little;
 
 template <shift_weight_format F, class Arch>
-requires(has_nibble<Arch>&& F::bits <= 4) struct nibble_unit {
+requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
     using arch = Arch;
     using format = F;
     using numbers = raw_digits<F>;
     using bytes = simd::lanes<std::uint8_t, Arch>;
     using pairs = simd::lanes<std::uint16_t, Arch>;
 
-    static constexpr const char* name = "shift_add/nibble";
     static constexpr int center = 128;
 
     using element = std::uint8_t;
@@ -159,9 +158,6 @@ private:
     }
 };
 
-template <shift_weight_format F, class Arch>
-using nibble = permuted<nibble_unit<F, Arch>>;
-
 /// For batches too small to fill the lanes of tables, and not as fast as 16-bit permutations.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_bytes_shuffle {
@@ -169,7 +165,7 @@ struct shift_add_bytes_shuffle {
     static constexpr s3::family family = s3::family::shift_add;
     static constexpr bool exists = [] {
         if constexpr (F::is_shift)
-            return std::integral<X> && has_nibble<Arch> && F::bits <= 4;
+            return std::integral<X> && has_bytes_shuffle<Arch> && F::bits <= 4;
         else
             return false;
     }();
@@ -181,7 +177,7 @@ struct shift_add_bytes_shuffle {
             return 60;
         return may_win && r.batch >= Arch::vector_bytes / 2 && r.rows >= 256 ? 110 : 65;
     }
-    static auto loop() { return std::type_identity<nibble<F, Arch>>{}; }
+    static auto loop() { return std::type_identity<permuted<bytes_shuffle_unit<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

@@ -27,7 +27,6 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
     using vector = simd::lanes<std::uint8_t, Arch>;
     using half_vector = simd::lanes<std::uint16_t, Arch>;
 
-    static constexpr const char* name = "shift_add/byte_table";
     static constexpr int activation_bits = 4;
     static constexpr int zero_point = 8;
 

@@ -21,17 +21,17 @@
 
 namespace s3::kernel {
 
-/// Whether `pair` exists for this machine: its tables have 32 entries of 16 bits to a vector.
+/// Whether `int16_permute_unit` exists for this machine: its tables have 32 entries of 16 bits to a
+/// vector.
 template <class Arch>
-inline constexpr bool has_pair = simd::has_permute16<Arch>&& Arch::vector_bytes == 64;
+inline constexpr bool has_int16_permute = simd::has_permute16<Arch>&& Arch::vector_bytes == 64;
 
 template <shift_weight_format F, class Arch>
-requires(has_pair<Arch>&& F::bits <= 3) struct pair_unit {
+requires(has_int16_permute<Arch>&& F::bits <= 3) struct int16_permute_unit {
     using arch = Arch;
     using format = F;
     using words = simd::lanes<std::uint16_t, Arch>;
 
-    static constexpr const char* name = "shift_add/pair";
     static constexpr int center = 128;
 
     using element = std::uint16_t;
@@ -209,9 +209,6 @@ private:
     }
 };
 
-template <shift_weight_format F, class Arch>
-using pair = permuted<pair_unit<F, Arch>>;
-
 /// Beats the multiplier for ternary weights: from 256 rows on, where bytes have no four-way dot
 /// product, and where they have, from 2048 on.
 template <weight_format F, activation X, architecture Arch>
@@ -220,7 +217,7 @@ struct shift_add_int16_permute {
     static constexpr s3::family family = s3::family::shift_add;
     static constexpr bool exists = [] {
         if constexpr (F::is_shift)
-            return std::integral<X> && has_pair<Arch> && F::bits <= 3;
+            return std::integral<X> && has_int16_permute<Arch> && F::bits <= 3;
         else
             return false;
     }();
@@ -234,7 +231,7 @@ struct shift_add_int16_permute {
                    ? 130
                    : 80;
     }
-    static auto loop() { return std::type_identity<pair<F, Arch>>{}; }
+    static auto loop() { return std::type_identity<permuted<int16_permute_unit<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

@@ -36,7 +36,6 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     using partial = Lane;
     using vector = simd::lanes<Lane, Arch>;
 
-    static constexpr const char* name = "shift_add/table";
     static constexpr bool narrow = std::same_as<Lane, std::int16_t>;
     static constexpr int zero_point = std::same_as<Lane, float> ? 0 : 128;
     static constexpr int center = narrow ? 128 : 0;

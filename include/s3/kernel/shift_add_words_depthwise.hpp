@@ -19,16 +19,11 @@
 
 namespace s3::kernel {
 
-template <weight_format F, activation X, class Arch>
-inline constexpr bool has_depthwise_shift =
-    simd::has_lane_shift<Arch>&& std::integral<X>&& F::is_shift;
-
-template <weight_format F, activation X, class Arch>
-requires has_depthwise_shift<F, X, Arch>
+template <std::integral X, class Arch>
+requires simd::has_lane_shift<Arch>
 struct depthwise_shift {
     using sum = std::int32_t;
     using word = simd::lanes<std::uint32_t, Arch>;
-    static constexpr const char* name = "shift_add/depthwise";
     static constexpr std::size_t lanes = simd::width32<Arch>;
     static constexpr std::size_t pixels = 4; ///< which share what is read of the weights
 
@@ -44,6 +39,7 @@ struct depthwise_shift {
         }
     };
 
+    template <shift_weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options&) {
         filter f{from.shape, {}, {}, {}};
         const std::size_t taps = f.taps();
@@ -79,7 +75,8 @@ struct depthwise_shift {
         return pixels * (f.taps() * sizeof(X*) + f.padded() * sizeof(std::int32_t)) + f.padded();
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte aligned.
+    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte
+    /// aligned.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -157,10 +154,10 @@ struct shift_add_words_depthwise {
         return r.kind() == kind ? ranks.most : 0;
     }
     static auto loop() {
-        if constexpr (has_depthwise_shift<F, X, Arch>)
-            return std::type_identity<depthwise_shift<F, X, Arch>>{};
+        if constexpr (simd::has_lane_shift<Arch>)
+            return std::type_identity<depthwise_shift<X, Arch>>{};
         else
-            return std::type_identity<depthwise<F, X, true>>{};
+            return std::type_identity<depthwise<X, true>>{};
     }
 };
 

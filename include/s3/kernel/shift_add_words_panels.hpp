@@ -30,7 +30,6 @@ struct word_shift_add {
     using layout = planes<F::bits, 32>;
     using word = typename engine::word;
 
-    static constexpr const char* name = "shift_add";
     static constexpr int zero_point = 0;
     static constexpr std::size_t stream_columns = 1;
 
@@ -60,7 +59,7 @@ struct shift_add_words_panels {
     static constexpr bool exists = F::is_shift && std::integral<X>;
     static constexpr rank_range ranks{40, 40};
     static constexpr int rank(const product_request&) noexcept { return ranks.most; }
-    static auto loop() { return std::type_identity<tile<word_shift_add<F, Arch>>>{}; }
+    static auto loop() { return std::type_identity<panel_product<word_shift_add<F, Arch>>>{}; }
 };
 
 } // namespace s3::kernel

@@ -17,7 +17,7 @@
 // prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs in its stead.
 // net/layers.hpp lists the layers.
 
-#include <s3/exec/executor.hpp>
+#include <s3/exec/executor_ref.hpp>
 #include <s3/net/value.hpp>
 #include <s3/ops/prepare.hpp>
 
@@ -70,7 +70,7 @@ struct reference_site : layer_site {
 };
 
 /// A site in one run of a program: its earlier values lie in memory.
-template <architecture Arch, executor Executor>
+template <architecture Arch>
 struct run_site : layer_site {
     using arch = Arch;
 
@@ -79,7 +79,7 @@ struct run_site : layer_site {
     std::span<const std::size_t> offset; ///< of each value in `base`, per image
     std::byte* base;
     std::span<std::byte> scratch;
-    Executor& ex;
+    executor_ref ex;
 
     [[nodiscard]] std::byte* place(value_id v) const noexcept { return base + batch * offset[v]; }
     [[nodiscard]] std::span<const std::uint8_t> bytes(value_id v) const noexcept {

@@ -166,10 +166,9 @@ concept network_output =
 
 /// `y` is [batch][height][width][channels], of the output's own type, or real numbers of any
 /// network. `after(layer)` is called when a layer is done.
-template <class Formats, architecture Arch, network_output Y, executor Executor = inline_executor,
-          class Observer = detail::no_observer>
+template <class Formats, architecture Arch, network_output Y, class Observer = detail::no_observer>
 status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
-           std::span<std::byte> arena, Executor ex = {}, Observer&& after = {}) {
+           std::span<std::byte> arena, executor_ref ex = {}, Observer&& after = {}) {
     const value_info& out = p.output();
     if (auto s = detail::check_images(x, p.input()); !s)
         return s;
@@ -191,9 +190,8 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
 
     std::byte* const start = s3::detail::align_up(arena.data());
     const std::size_t scratch = p.scratch_bytes(x.batch, ex.concurrency());
-    run_site<Arch, Executor> site{
-        {p.values(), 0},  x.batch, x.data.data(), p.plan().offset, start + scratch,
-        {start, scratch}, ex};
+    run_site<Arch> site{{p.values(), 0},  x.batch, x.data.data(), p.plan().offset, start + scratch,
+                        {start, scratch}, ex};
     const auto compute = [&](std::size_t i, auto* to) -> status {
         site.index = i;
         const status done = std::visit(
@@ -234,9 +232,9 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
 }
 
 /// The same with memory allocated for this call.
-template <class Formats, architecture Arch, network_output Y, executor Executor = inline_executor>
+template <class Formats, architecture Arch, network_output Y>
 status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
-           Executor ex = {}) {
+           executor_ref ex = {}) {
     auto arena = buffer<std::byte>::make(p.arena_bytes(x.batch, ex.concurrency()));
     if (!arena)
         return arena.error();

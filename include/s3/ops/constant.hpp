@@ -83,7 +83,7 @@ S3_INLINE void all_sums(const X& x, const Store& store) noexcept {
     }
 }
 
-/// Calls vector(p) so that [p, p + Width) cover `columns`, the last stretch overlapping the one
+/// Calls vector(p) so that [p, p + Width) cover `columns`, the last span overlapping the one
 /// before: straight-line code is long, and should be compiled once. Fewer columns: one(p) for each.
 template <std::size_t Width, class Vector, class One>
 S3_INLINE void in_vectors(std::size_t columns, const Vector& vector, const One& one) noexcept {

@@ -29,11 +29,10 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
     return bytes;
 }
 
-template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
-          executor Executor = inline_executor>
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y>
 status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
               const std::type_identity_t<image_view<const X>>& x, const image_view<Y>& y,
-              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
+              const epilogue_for<X>& e, std::span<std::byte> scratch, executor_ref ex = {}) {
     const filter_shape& f = w.shape();
     const conv_options& o = w.options();
     if (auto s = x.check("image"); !s)
@@ -114,11 +113,10 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
 }
 
 /// The same with scratch memory allocated for this call.
-template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
-          executor Executor = inline_executor>
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y>
 status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
               const std::type_identity_t<image_view<const X>>& x, const image_view<Y>& y,
-              const epilogue_for<X>& e = {}, Executor ex = {}) {
+              const epilogue_for<X>& e = {}, executor_ref ex = {}) {
     const auto out = w.output_shape(x.height, x.width);
     if (!out)
         return out.error();
@@ -130,11 +128,11 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
 
 /// From packed weights: prepares and allocates for this call.
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
-          weight_format F, class X, class Y, executor Executor = inline_executor>
+          weight_format F, class X, class Y>
 requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
     status conv2d(const packed_filter<F>& filter, const image_view<X>& x, const image_view<Y>& y,
                   const conv_options& options, const epilogue_for<std::remove_const_t<X>>& e = {},
-                  prepare_options o = {}, Executor ex = {}) {
+                  prepare_options o = {}, executor_ref ex = {}) {
     o.any_order = x.order != image_order::nhwc;
     const auto prepared = prepare<std::remove_const_t<X>, Choice, Arch>(filter, options, o);
     if (!prepared)

@@ -47,11 +47,10 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
     return saturating_add(63, saturating_mul(workers, each));
 }
 
-template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
-          executor Executor = inline_executor>
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y>
 status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
               std::type_identity_t<matrix_view<const X>> x, matrix_view<Y> y,
-              const epilogue_for<X>& e, std::span<std::byte> scratch, Executor ex = {}) {
+              const epilogue_for<X>& e, std::span<std::byte> scratch, executor_ref ex = {}) {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -96,11 +95,10 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
 }
 
 /// The same with scratch memory allocated for this call.
-template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y,
-          executor Executor = inline_executor>
+template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y>
 status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
               std::type_identity_t<matrix_view<const X>> x, matrix_view<Y> y,
-              const epilogue_for<X>& e = {}, Executor ex = {}) {
+              const epilogue_for<X>& e = {}, executor_ref ex = {}) {
     auto scratch = buffer<std::byte>::make(scratch_bytes(w, x.rows, ex.concurrency()));
     if (!scratch)
         return scratch.error();
@@ -109,10 +107,10 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
 
 /// The same on plain ranges: N is what x holds.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, class XRange,
-          class YRange, executor Executor = inline_executor>
+          class YRange>
 requires detail::contiguous<const XRange&> && detail::contiguous<YRange&>
     status matmul(const prepared_matrix<F, X, Arch, Choice>& w, const XRange& x, YRange&& y,
-                  const epilogue_for<X>& e = {}, Executor ex = {}) {
+                  const epilogue_for<X>& e = {}, executor_ref ex = {}) {
     static_assert(std::is_same_v<detail::element_of<const XRange&>, const X>,
                   "x holds another type than the weights were prepared for: name it, as in "
                   "prepare<std::int8_t>(weights)");
@@ -145,11 +143,11 @@ result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t 
     });
 }
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
-          weight_format F, class X, class Y, executor Executor = inline_executor>
+          weight_format F, class X, class Y>
 requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
     status matmul(const packed_matrix<F>& w, matrix_view<X> x, matrix_view<Y> y,
                   const epilogue_for<std::remove_const_t<X>>& e, std::span<std::byte> scratch,
-                  const prepare_options& o = {}, Executor ex = {}) {
+                  const prepare_options& o = {}, executor_ref ex = {}) {
     using element = std::remove_const_t<X>;
     const auto layout = prepared_bytes<element, Choice, Arch>(w, o);
     if (!layout)
@@ -164,11 +162,11 @@ requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
 
 /// The same with all memory allocated for this call.
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
-          weight_format F, class X, class Y, executor Executor = inline_executor>
+          weight_format F, class X, class Y>
 requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
     status matmul(const packed_matrix<F>& w, matrix_view<X> x, matrix_view<Y> y,
                   const epilogue_for<std::remove_const_t<X>>& e = {}, const prepare_options& o = {},
-                  Executor ex = {}) {
+                  executor_ref ex = {}) {
     const auto p = prepare<std::remove_const_t<X>, Choice, Arch>(w, o);
     if (!p)
         return p.error();

@@ -112,10 +112,14 @@ private:
         if constexpr (candidates::size != 0) {
             const family serves = detail::product_candidates<F, X, Arch, Choice>::visit(
                 product, [](auto k) { return decltype(k)::type::family; });
-            const std::size_t best =
-                candidates::best(kernel::convolution_request{shape_, options_, prepared_for_.batch,
-                                                             prepared_for_.activation_bits, serves},
-                                 prepared_for_.kernels);
+            const std::size_t best = candidates::best(
+                kernel::convolution_request{.shape = shape_,
+                                            .options = options_,
+                                            .batch = prepared_for_.batch,
+                                            .activation_bits = prepared_for_.activation_bits,
+                                            .abs_sum = largest_abs_sum(),
+                                            .product = serves},
+                prepared_for_.kernels);
             if (best < candidates::size)
                 return keep(best, filter, candidates{});
         }
@@ -149,6 +153,10 @@ private:
             return filter != nullptr;
         };
         return (try_one(std::type_identity<Kernels>{}) || ...);
+    }
+    [[nodiscard]] std::int64_t largest_abs_sum() const noexcept {
+        const auto sums = abs_sums_.span();
+        return sums.empty() ? 0 : *std::max_element(sums.begin(), sums.end());
     }
     /// What belongs to output channels.
     status copy_channels(const packed_matrix<F>& packed) {

@@ -1,7 +1,7 @@
 #pragma once
 // What matmul and conv2d share: staging of activations, and the sharing-out of one kernel's work.
 
-#include <s3/exec/executor.hpp>
+#include <s3/exec/executor_ref.hpp>
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/store.hpp>
 
@@ -80,9 +80,9 @@ template <class Kernel>
 }
 
 /// Runs a kernel over all columns and rows. `scratch` holds worker_scratch bytes per worker, +63.
-template <class Kernel, executor Executor, class Source, class Sink>
+template <class Kernel, class Source, class Sink>
 void run(const kernel::panel_view<typename Kernel::sum>& panels, std::size_t columns,
-         const Source& source, const Sink& sink, std::span<std::byte> scratch, Executor& ex) {
+         const Source& source, const Sink& sink, std::span<std::byte> scratch, executor_ref ex) {
     const std::size_t count = Kernel::panels(panels.rows);
     const auto shared = sharing::of(count, columns, ex.concurrency());
     std::byte* base = align_up(scratch.data());

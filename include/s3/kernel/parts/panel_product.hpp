@@ -29,14 +29,13 @@
 namespace s3::kernel {
 
 template <class Unit>
-struct tile {
+struct panel_product {
     using engine = typename Unit::engine;
     using layout = typename Unit::layout;
     using arch = typename engine::arch;
     using staged = typename engine::staged;
     using sum = typename engine::sum;
     using lane = typename engine::element;
-    static constexpr const char* name = Unit::name;
     static constexpr int zero_point = Unit::zero_point;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
@@ -66,7 +65,7 @@ struct tile {
         return tile_bytes + align((nb + 1) * stage_stride(k) * sizeof(staged)) +
                align((nb + most_columns) * rows * lanes * sizeof(sum)) +
                align(nb * sizeof(staged*)) + align(nb * sizeof(std::size_t)) +
-               align(nb * sizeof(stretch));
+               align(nb * sizeof(column_span));
     }
     /// Panels of `lanes` rows: the unit in which rows are shared out.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
@@ -108,7 +107,7 @@ struct tile {
         m.sums = take(std::type_identity<sum>{}, (most + most_columns) * rows * lanes);
         auto* staged_at = take(std::type_identity<const staged*>{}, most);
         auto* at = take(std::type_identity<std::size_t>{}, most);
-        auto* stretches = take(std::type_identity<stretch>{}, most);
+        auto* spans = take(std::type_identity<column_span>{}, most);
         for (std::size_t n = range.n_begin; n < range.n_end; n += nb) {
             const std::size_t count = std::min(nb, range.n_end - n);
             if (n_count <= stream_columns) {
@@ -116,7 +115,7 @@ struct tile {
                 stream<Unit>::run(w, range, n, count, x, stride, m.sums, sink);
                 continue;
             }
-            batch b{count, {staged_at, count, total_steps(w.columns)}, at, {stretches, 0}};
+            batch b{count, {staged_at, count, total_steps(w.columns)}, at, {spans, 0}};
             if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
                 // The host's own memory serves: the staging area holds pointers into it instead.
                 auto* outside = x + nb * stride;
@@ -131,7 +130,7 @@ struct tile {
                     staged_at[c] = x + c * stride;
             }
             sink.place(n, count, at);
-            b.stretches = cut(source, n, count, stretches);
+            b.spans = cut(source, n, count, spans);
             std::size_t p = range.panel_begin;
             // Two panels make twice as long a tile, which pays where tiles are short.
             if (simd::register_count<arch> >= 32 || b.x.steps <= most_blocks(4) * layout::steps)
@@ -146,7 +145,7 @@ struct tile {
 
 private:
     /// Columns that see the same padding.
-    struct stretch {
+    struct column_span {
         std::size_t begin, count;
     };
     /// Columns that are multiplied together: where their activations lie, where their outputs go.
@@ -154,7 +153,7 @@ private:
         std::size_t count;
         column_table<staged> x;
         const std::size_t* at;
-        std::span<const stretch> stretches;
+        std::span<const column_span> spans;
     };
     static constexpr std::size_t nothing = std::numeric_limits<std::size_t>::max();
     struct memory {
@@ -182,19 +181,20 @@ private:
                                      1);
     }
 
-    /// The stretches of a batch, the longest one first: it is the least likely to skip weights,
+    /// The spans of a batch, the longest one first: it is the least likely to skip weights,
     /// which are decoded as they meet it.
     template <class Source>
-    static std::span<const stretch> cut(const Source& source, std::size_t n, std::size_t count,
-                                        stretch* to) {
+    static std::span<const column_span> cut(const Source& source, std::size_t n, std::size_t count,
+                                            column_span* to) {
         std::size_t cuts = 0;
         for (std::size_t c = 0; c < count; c += to[cuts++].count)
             to[cuts] = {c, std::min(source.alike(n + c), count - c)};
         const std::span all(to, cuts);
-        std::iter_swap(all.begin(), std::max_element(all.begin(), all.end(),
-                                                     [](const stretch& a, const stretch& b) {
-                                                         return a.count < b.count;
-                                                     }));
+        std::iter_swap(all.begin(),
+                       std::max_element(all.begin(), all.end(),
+                                        [](const column_span& a, const column_span& b) {
+                                            return a.count < b.count;
+                                        }));
         return all;
     }
 
@@ -254,12 +254,12 @@ private:
             decoder<Unit, R> packed = packed_weights(part);
             const bool missing = m.holds != panel;
             bool decodes = missing && decoding_columns<R> != 0 &&
-                           x.stretches[0].count >= decoding_columns<R> &&
+                           x.spans[0].count >= decoding_columns<R> &&
                            (steps | x.x.steps) % layout::steps == 0;
             if (missing && !decodes)
                 packed.skip(part.count * layout::steps);
             m.holds = part.begins && part.ends ? panel : nothing;
-            for (const stretch& s : x.stretches)
+            for (const column_span& s : x.spans)
                 for (std::size_t c = s.begin, some; c < s.begin + s.count; c += some) {
                     some = decodes ? decoding_columns<R> : next_tile(s.begin + s.count - c);
                     const auto sums = places(part, c, some);
@@ -309,9 +309,10 @@ private:
                     __builtin_prefetch(to + to_at[c] + i, 1);
         }
     };
+    /// A function of its own, which all sources share.
     template <std::size_t R, class Sink>
-    static void multiply(const panel_view<sum>& w, std::size_t panel, const batch& x, memory& m,
-                         const Sink& sink) {
+    static S3_NOINLINE void multiply(const panel_view<sum>& w, std::size_t panel, const batch& x,
+                                     memory& m, const Sink& sink) {
         panel_block<R, Sink>{w, panel, x, m, sink}.run();
     }
 };

@@ -30,7 +30,6 @@ struct permuted {
     using staged = std::uint8_t;
     using sum = std::int32_t;
 
-    static constexpr const char* name = Unit::name;
     static constexpr int zero_point = 128;
     static constexpr int center = 128;
 
@@ -129,7 +128,11 @@ private:
         }
     }
 
-    static constexpr std::size_t vectors(std::size_t m) { return (m + lanes - 1) / lanes; }
+    /// Vectors of rows are laid out in pairs, so that half as many instances of add_rows serve.
+    static constexpr std::size_t together = panel_vectors > 2 ? 2 : 1;
+    static constexpr std::size_t vectors(std::size_t m) {
+        return (m + together * lanes - 1) / (together * lanes) * together;
+    }
     static constexpr std::size_t blocks(std::size_t k) {
         return (k + block_weights - 1) / block_weights;
     }
@@ -176,9 +179,9 @@ private:
     static S3_INLINE void add_tile(const std::uint8_t* data, std::size_t blocks,
                                    const std::byte* tables, std::size_t width, std::size_t count,
                                    sum* sums) {
-        if constexpr (R > 1)
+        if constexpr (R > together)
             if (width < R)
-                return add_tile<R - 1, C>(data, blocks, tables, width, count, sums);
+                return add_tile<R - together, C>(data, blocks, tables, width, count, sums);
         if constexpr (C > 1)
             if (count < C)
                 return add_tile<R, C - 1>(data, blocks, tables, width, count, sums);

@@ -44,8 +44,8 @@ struct addition {
     [[nodiscard]] std::vector<value_id> replaces() const { return {a, b}; }
 
     /// a is the sum of an epilogue whose residual is b.
-    template <architecture Arch, executor Executor>
-    status run(const run_site<Arch, Executor>& s, std::uint8_t* y) const {
+    template <architecture Arch>
+    status run(const run_site<Arch>& s, std::uint8_t* y) const {
         constexpr std::size_t chunk = 64;
         const auto from = s.bytes(a);
         const std::int32_t a_zero = s[a].zero_point;

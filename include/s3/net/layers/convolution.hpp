@@ -38,9 +38,9 @@ struct prepared_convolution {
             filter);
     }
 
-    template <executor Executor, class Y>
+    template <class Y>
     requires(std::is_same_v<Y, std::uint8_t> || std::is_same_v<Y, std::int32_t>) status
-        run(const run_site<Arch, Executor>& s, Y* y)
+        run(const run_site<Arch>& s, Y* y)
     const {
         const value_info& out = s.out();
         epilogue e{.bias = bias};

@@ -42,8 +42,8 @@ struct float_linear {
         return {};
     }
 
-    template <architecture Arch, executor Executor>
-    status run(const run_site<Arch, Executor>& s, float* y) const {
+    template <architecture Arch>
+    status run(const run_site<Arch>& s, float* y) const {
         const value_info &in = s[input], &out = s.out();
         const auto x = s.bytes(input);
         s.in_pieces(s.batch * out.channels, [&](std::size_t begin, std::size_t end) {

@@ -64,8 +64,8 @@ struct pooling {
         return {};
     }
 
-    template <architecture Arch, executor Executor>
-    status run(const run_site<Arch, Executor>& s, std::uint8_t* y) const {
+    template <architecture Arch>
+    status run(const run_site<Arch>& s, std::uint8_t* y) const {
         const value_info &in = s[input], &out = s.out();
         const auto x = s.image(input);
         const conv_options o{.stride = stride, .padding = padding};
