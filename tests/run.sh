@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # Builds the library's tests and runs them, from nothing but Debian 12.
 #
-#   tests/run.sh [preset] [arguments for ctest]      e.g. tests/run.sh sanitize -R pack
+#   tests/run.sh [--full] [preset] [arguments for ctest]      e.g. tests/run.sh sanitize -R pack
 #
-# The preset (see CMakePresets.json) may also come in S3_PRESET.
+# The preset (see CMakePresets.json) may also come in S3_PRESET. --full adds what takes long: each
+# header alone, every test on all architectures of the build, and the exercises of house.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=${S3_PRESET:-default}
+full=OFF
+if [ "${1:-}" = --full ]; then
+    full=ON
+    shift
+fi
 case ${1:-} in
 -h | --help)
     sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
@@ -24,6 +30,7 @@ compiler=()
 [ "$preset" != clang ] || compiler=(clang-14)
 packaging/setup.sh "${compiler[@]}"
 
-cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF
+cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_TEST_HEADERS=$full -DS3_TEST_HOUSE=$full \
+    -DS3_TEST_ALL_ARCHS=$full
 cmake --build --preset "$preset" --parallel "$(nproc)"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"

@@ -98,7 +98,7 @@ private:
             c.bias.push_back(static_cast<std::int32_t>(-in.zero_point * weights.sums()[m]));
         c.filter = packed_filter<G>{std::move(weights), f};
         c.residual = end.residual;
-        c.high = v.top();
+        c.clamp_high = v.top();
         c.raw = raw;
         v.element = raw ? net::element_type::int32 : net::element_type::uint8;
         return push(std::move(name), v, std::move(c));

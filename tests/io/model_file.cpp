@@ -45,8 +45,8 @@ net::model sample() {
                 {.channels = 10, .element = net::element_type::int32}};
     auto first = convolution<s3::int8_weights>(0, {4, 3, 3, 3}, 7, 1);
     first.options.padding = 1;
-    first.high = 63;
-    first.low = 3;
+    first.clamp_high = 63;
+    first.clamp_low = 3;
     auto second = convolution<s3::shift3>(1, {4, 3, 3, 4}, 3, 2);
     second.options.padding = 1;
     second.residual = net::residual_input{1, 0.3f};

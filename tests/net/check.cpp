@@ -27,7 +27,7 @@ namespace {
     first.options = {.padding = 1, .padding_value = 3};
     auto second = conv(2, 6, 1, 6);
     second.residual = {2, 0.5f};
-    second.high = 63;
+    second.clamp_high = 63;
     auto last = conv(4, 2, 4, 6);
     last.scale.clear();
     last.raw = true;
@@ -78,11 +78,12 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([](model& m) { conv(m, 0).scale[1] = INFINITY; }) == "0 scale");
     CHECK(refused([](model& m) { conv(m, 0).bias.pop_back(); }) == "0 bias");
     CHECK(refused([](model& m) { conv(m, 0).bias[2] = INT32_MAX; }) == "0 weights.row");
-    CHECK(refused([](model& m) { conv(m, 0).low = -1; }) == "0 low");
-    CHECK(refused([](model& m) { conv(m, 0).high = 256; }) == "0 high");
-    CHECK(refused([](model& m) { conv(m, 0).low = 9, conv(m, 0).high = 8; }) == "0 low");
+    CHECK(refused([](model& m) { conv(m, 0).clamp_low = -1; }) == "0 low");
+    CHECK(refused([](model& m) { conv(m, 0).clamp_high = 256; }) == "0 high");
+    CHECK(refused([](model& m) { conv(m, 0).clamp_low = 9, conv(m, 0).clamp_high = 8; }) ==
+          "0 low");
     CHECK(refused([](model& m) { conv(m, 0).raw = true; }) == "0 value.element");
-    CHECK(refused([](model& m) { conv(m, 2).high = 64; }) == "2 high");
+    CHECK(refused([](model& m) { conv(m, 2).clamp_high = 64; }) == "2 high");
     CHECK(refused([](model& m) { conv(m, 2).residual->value = 3; }) == "2 residual.value");
     CHECK(refused([](model& m) { conv(m, 2).residual->value = 1; }) == "2 value.height");
     CHECK(refused([](model& m) { conv(m, 2).residual->scale = NAN; }) == "2 residual.scale");
@@ -104,7 +105,7 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([&](model& m) { sum(m).a = 4; }) == "3 a");
     CHECK(refused([&](model& m) { sum(m).b = 1; }) == "3 value.height");
     CHECK(refused([&](model& m) { sum(m).b_scale = NAN; }) == "3 b_scale");
-    CHECK(refused([&](model& m) { sum(m).high = 300; }) == "3 high");
+    CHECK(refused([&](model& m) { sum(m).clamp_high = 300; }) == "3 high");
     CHECK(refused([](model& m) { m.layers[0].operation = net::float_linear{}; }) == "0 weights");
     CHECK(refused([](model& m) { m.layers[4].operation = net::float_linear{4}; }) == "4 weights");
 }

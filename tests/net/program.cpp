@@ -40,7 +40,7 @@ TEST_CASE("run names what does not fit") {
         return std::string(net::run(*p, in, out, memory).error().argument);
     };
     const image_view<const std::uint8_t> good{x, 2, 4, 4, 3};
-    CHECK(net::run(*p, good, std::span(y), std::span(arena)));
+    CHECK(net::run(*p, good, y, arena));
     CHECK(named({x, 1, 3, 4, 3}, y, arena) == "input.height");
     CHECK(named({x, 1, 4, 5, 3}, y, arena) == "input.width");
     CHECK(named({x, 1, 4, 4, 2}, y, arena) == "input.channels");
@@ -50,7 +50,7 @@ TEST_CASE("run names what does not fit") {
     CHECK(named(good, y, std::span(arena).first(arena.size() - 1)) == "arena");
     std::vector<std::int32_t> sums(64);
     CHECK(net::run(*p, good, std::span(sums), std::span(arena)).error().code == errc::unsupported);
-    CHECK(net::run(*p, {x, 0, 4, 4, 3}, std::span(y), std::span(arena)));
+    CHECK(net::run(*p, {x, 0, 4, 4, 3}, y, arena));
 }
 
 TEST_CASE("memory for batches that no memory can hold is not a small number") {
@@ -74,7 +74,7 @@ TEST_CASE("windows far larger than the image are clipped to it") {
         REQUIRE_MESSAGE(p, p.error().message());
         std::vector<std::uint8_t> x(m.input().size()), y(m.output().size());
         std::iota(x.begin(), x.end(), std::uint8_t{0});
-        REQUIRE(net::run(*p, {x, 1, 2, 3, 40}, std::span(y)));
+        REQUIRE(net::run(*p, {x, 1, 2, 3, 40}, y));
         CHECK(y[7] == (largest ? 7 : 1));              // the first pixel alone
         CHECK(y[4 * 40 + 7] == (largest ? 207 : 107)); // all six
         CHECK(y[8 * 40 + 7] == (largest ? 207 : 62));  // the last two: (167 + 207) / 6

@@ -54,7 +54,7 @@ Y defined(int32 sum, std::size_t m, std::size_t i, const epilogue& e) {
         q += scaled(e.residual[i] - e.residual_zero_point, e.residual_scale);
     if (e.activation == relu)
         q = std::max<std::int64_t>(q, e.zero_point);
-    q = std::min<std::int64_t>(std::max<std::int64_t>(q, e.low), e.high);
+    q = std::min<std::int64_t>(std::max<std::int64_t>(q, e.clamp_low), e.clamp_high);
     return static_cast<Y>(
         std::clamp<std::int64_t>(q, std::numeric_limits<Y>::min(), std::numeric_limits<Y>::max()));
 }
@@ -121,7 +121,7 @@ TEST_CASE("finish is the definition") {
                 e.activation = relu;
             e.zero_point = r.below(2) == 0 ? r.between(-300, 300) : r.between(-32768, 32768);
             if (r.below(3) == 0)
-                e.low = r.between(-200, 50), e.high = e.low + r.between(0, 300);
+                e.clamp_low = r.between(-200, 50), e.clamp_high = e.clamp_low + r.between(0, 300);
             if (r.below(2) == 0) {
                 e.residual = r.below(2) == 0 ? residual_view(std::span<const std::uint8_t>(u8))
                                              : residual_view(std::span<const std::int8_t>(i8));
@@ -207,10 +207,11 @@ TEST_CASE("options out of range and combinations that no output type has are ref
               "epilogue.residual_zero_point");
     }
     CHECK(refused(check<std::int8_t>({.zero_point = -32768}, 2, 9)) == "nothing");
-    CHECK(refused(check<std::uint8_t>({.low = 5, .high = 4}, 2, 9)) == "epilogue.low");
-    CHECK(refused(check<std::uint8_t>({.low = 256}, 2, 9)) == "epilogue.low");
-    CHECK(refused(check<std::uint8_t>({.high = -1}, 2, 9)) == "epilogue.high");
-    CHECK(refused(check<std::int8_t>({.high = -1}, 2, 9)) == "nothing");
+    CHECK(refused(check<std::uint8_t>({.clamp_low = 5, .clamp_high = 4}, 2, 9)) ==
+          "epilogue.clamp_low");
+    CHECK(refused(check<std::uint8_t>({.clamp_low = 256}, 2, 9)) == "epilogue.clamp_low");
+    CHECK(refused(check<std::uint8_t>({.clamp_high = -1}, 2, 9)) == "epilogue.clamp_high");
+    CHECK(refused(check<std::int8_t>({.clamp_high = -1}, 2, 9)) == "nothing");
 
     const residual_view r{std::span<const std::uint8_t>(residual)};
     CHECK(refused(check<std::uint8_t>({.residual = r}, 2, 8)) == "nothing");
@@ -227,9 +228,10 @@ TEST_CASE("fields that an output type does not have are refused by name") {
     };
     CHECK(refused(check<float>({.zero_point = 1}, 2, 9)) == "epilogue.zero_point");
     CHECK(refused(check<std::int32_t>({.zero_point = 1}, 2, 9)) == "epilogue.zero_point");
-    CHECK(refused(check<float>({.low = 0}, 2, 9)) == "epilogue.low");
-    CHECK(refused(check<std::int32_t>({.low = 0}, 2, 9)) == "epilogue.low");
-    CHECK(refused(check<float>({.high = 9}, 2, 9)) == "epilogue.high");
-    CHECK(refused(check<std::int32_t>({.high = 9}, 2, 9)) == "epilogue.high");
-    CHECK(refused(check<std::int8_t>({.zero_point = 1, .low = 0, .high = 9}, 2, 9)) == "nothing");
+    CHECK(refused(check<float>({.clamp_low = 0}, 2, 9)) == "epilogue.clamp_low");
+    CHECK(refused(check<std::int32_t>({.clamp_low = 0}, 2, 9)) == "epilogue.clamp_low");
+    CHECK(refused(check<float>({.clamp_high = 9}, 2, 9)) == "epilogue.clamp_high");
+    CHECK(refused(check<std::int32_t>({.clamp_high = 9}, 2, 9)) == "epilogue.clamp_high");
+    CHECK(refused(check<std::int8_t>({.zero_point = 1, .clamp_low = 0, .clamp_high = 9}, 2, 9)) ==
+          "nothing");
 }

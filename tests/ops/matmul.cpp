@@ -112,7 +112,7 @@ TEST_CASE("outputs of every type are finish of the exact sum") {
         v = static_cast<std::uint8_t>(r());
     const epilogue epilogues[] = {
         {.scale = scale, .bias = bias, .activation = relu, .zero_point = 20},
-        {.bias = bias, .shift = shift, .zero_point = -7, .low = 3, .high = 90},
+        {.bias = bias, .shift = shift, .zero_point = -7, .clamp_low = 3, .clamp_high = 90},
         {.scale = scale,
          .residual = std::span<const std::uint8_t>(residual),
          .residual_scale = 0.5f,
@@ -321,7 +321,7 @@ TEST_CASE("epilogues that do not fit are refused by name, and nothing is written
     CHECK(f.refused({.scale = one, .shift = shift}) == "epilogue.shift");
     CHECK(f.refused({.shift = wide}) == "epilogue.shift");
     CHECK(f.refused({.zero_point = 40000}) == "epilogue.zero_point");
-    CHECK(f.refused({.low = 10, .high = 9}) == "epilogue.low");
+    CHECK(f.refused({.clamp_low = 10, .clamp_high = 9}) == "epilogue.clamp_low");
     CHECK(f.refused({.residual = std::span<const std::uint8_t>(shift)}) == "epilogue.residual");
     const matrix_view<const std::uint8_t> in(f.x, fixture::n, fixture::k);
     const matrix_view<std::int32_t> out(f.y, fixture::n, fixture::m);

@@ -53,8 +53,8 @@ struct drawn {
         if (narrow) {
             e.zero_point = r.below(4) == 0 ? r.between(-32768, 32768) : r.between(-128, 255);
             if (r.below(3) == 0) {
-                e.low = r.between(-128, 100);
-                e.high = std::max(e.low, 0) + r.between(0, 100);
+                e.clamp_low = r.between(-128, 100);
+                e.clamp_high = std::max(e.clamp_low, 0) + r.between(0, 100);
             }
             if (r.below(2) == 0) {
                 residual.resize(size);

@@ -113,7 +113,7 @@ private:
         s.a_scale = r_.real();
         s.b_scale = 2 * r_.real();
         const net::value_info v = value({in.height, in.width, in.channels});
-        limits(s.low, s.high, v);
+        limits(s.clamp_low, s.clamp_high, v);
         push(v, s);
     }
 
@@ -172,7 +172,7 @@ private:
             v.element = net::element_type::int32;
             return push(v, std::move(c));
         }
-        limits(c.low, c.high, v);
+        limits(c.clamp_low, c.clamp_high, v);
         const auto partners = like(v);
         if (!partners.empty() && r_.below(2) == 0)
             c.residual = {partners[r_.below(partners.size())], r_.real()};

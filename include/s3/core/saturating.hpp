@@ -20,4 +20,10 @@ namespace s3 {
     return a > top - b ? top : a + b;
 }
 
+/// The next multiple of 64, which is a line of the cache; SIZE_MAX where that does not fit.
+[[nodiscard]] constexpr std::size_t whole_lines(std::size_t bytes) noexcept {
+    constexpr std::size_t top = std::numeric_limits<std::size_t>::max();
+    return bytes > top - 63 ? top : (bytes + 63) / 64 * 64;
+}
+
 } // namespace s3

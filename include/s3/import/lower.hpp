@@ -97,11 +97,12 @@ private:
     void set_limits(std::size_t i, Operation& o) {
         const fused_layer& f = n_.layers[i];
         const net::value_info& out = value(i + 1);
-        o.low = f.limit ? out.zero_point : 0;
-        o.high = out.top();
+        o.clamp_low = f.limit ? out.zero_point : 0;
+        o.clamp_high = out.top();
         if (f.limit == line_kind::relu6)
-            o.high = std::min(o.high, out.zero_point +
-                                          static_cast<int>(std::lround(6 / double{out.scale})));
+            o.clamp_high =
+                std::min(o.clamp_high,
+                         out.zero_point + static_cast<int>(std::lround(6 / double{out.scale})));
     }
 
     [[nodiscard]] net::addition add(std::size_t i, layer_report& r) {

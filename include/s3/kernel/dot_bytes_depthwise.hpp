@@ -19,7 +19,7 @@
 namespace s3::kernel {
 
 /// For any format that fits bytes: which one it was, only `prepare` sees.
-template <class Engine, std::integral X>
+template <multiply_engine Engine, std::integral X>
 struct depthwise_bytes {
     using engine = Engine;
     using arch = typename Engine::arch;

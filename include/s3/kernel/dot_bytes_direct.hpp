@@ -20,7 +20,7 @@
 namespace s3::kernel {
 
 /// For any format that fits bytes: which one it was, only `prepare` sees.
-template <class Engine, std::integral X>
+template <multiply_engine Engine, std::integral X>
 struct direct_convolution {
     using engine = Engine;
     using arch = typename Engine::arch;
@@ -56,7 +56,7 @@ struct direct_convolution {
         /// Bytes that whole tiles read of a row for `count` pixels.
         std::size_t read_bytes(std::size_t count) const noexcept {
             const std::size_t computed = (count + tiles::wide - 1) / tiles::wide * tiles::wide;
-            return (computed - 1) * distance + steps() * engine::columns_per_step;
+            return (computed - 1) * distance + steps() * engine::depth_per_step;
         }
     };
 

@@ -29,7 +29,7 @@ struct byte_engine {
     using activations = simd::lanes<std::uint8_t, Arch>;
     using sums = simd::lanes<std::int32_t, Arch>;
 
-    static constexpr std::size_t columns_per_step = 4;
+    static constexpr std::size_t depth_per_step = 4;
     static constexpr bool narrow = FitPairs >= 8;
     static constexpr std::size_t widen_every =
         narrow ? FitPairs / 8 * 8 : std::numeric_limits<std::size_t>::max();

@@ -20,7 +20,7 @@ namespace s3::kernel {
 template <weight_format F, class Arch>
 inline constexpr bool has_winograd = simd::has_bytes<Arch>&& F::is_shift && 9 * F::max_value <= 127;
 
-template <class Engine>
+template <multiply_engine Engine>
 struct winograd {
     using engine = Engine;
     using arch = typename Engine::arch;
@@ -281,7 +281,7 @@ struct dot_bytes_winograd {
     static auto loop() { return std::type_identity<winograd<transformed_engine>>{}; }
 
 private:
-    /// Four times each sum is computed.
+    /// Four times each sum is computed, and must fit.
     static constexpr bool fits_int32(const convolution_request& r) noexcept {
         return r.abs_sum <=
                std::numeric_limits<std::int32_t>::max() / 4 / ((1 << r.activation_bits) - 1);

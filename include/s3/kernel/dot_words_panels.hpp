@@ -25,7 +25,7 @@ struct word_engine {
     using sums = weights;
     using partial = weights;
 
-    static constexpr std::size_t columns_per_step = 1;
+    static constexpr std::size_t depth_per_step = 1;
     static constexpr std::size_t widen_every = std::numeric_limits<std::size_t>::max();
 
     static S3_INLINE weights load(const element* w) noexcept { return simd::load<T, Arch>(w); }

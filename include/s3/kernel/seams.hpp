@@ -19,12 +19,16 @@
 //     ranks     the least and the most that rank may be: a kernel that another one always outranks
 //               is not compiled
 //     loop()    the type (std::type_identity) of its layout and loop: product_loop or direct_loop
+//
+// A product_loop may be the panel_product of a panel_unit, which decodes weights, and whose
+// multiply_engine meets them with activations. Where activations come from is an
+// activation_source's matter, where sums go a sum_sink's: the operations (ops/) bring both.
 
 #include <s3/core/conv.hpp>
 #include <s3/format/activation.hpp>
 #include <s3/format/shift.hpp>
 #include <s3/kernel/family.hpp>
-#include <s3/simd/arch.hpp>
+#include <s3/simd/lanes.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -63,6 +67,86 @@ struct convolution_request {
                    ? connection::depthwise
                    : connection::dense;
     }
+};
+
+/// What multiplies and adds. `element` is a 32-bit lane of decoded weights in memory, `staged` an
+/// activation in memory, `sum` what a lane ends as. A step adds `depth_per_step` products to each
+/// lane of a `partial`, of which `widen_every` steps may follow one another before they are widened
+/// to `sums`. An engine may bring its own way to keep sums: see parts/accumulate.hpp.
+template <class E>
+concept multiply_engine = requires(const typename E::element* from, typename E::element* to,
+                                   const typename E::staged* x, const typename E::weights& w,
+                                   const typename E::activations& a, const typename E::partial& p) {
+    requires architecture<typename E::arch>;
+    typename E::sum;
+    { E::depth_per_step } -> std::convertible_to<std::size_t>;
+    { E::widen_every } -> std::convertible_to<std::size_t>;
+    { E::load(from) } -> std::same_as<typename E::weights>;
+    { E::broadcast(x) } -> std::same_as<typename E::activations>;
+    { E::step(p, a, w) } -> std::same_as<typename E::partial>;
+    { E::widen(p) } -> std::same_as<typename E::sums>;
+    E::store(to, w);
+};
+
+/// What decodes weights: step `Step` of a block of packed weights, of which `layout`
+/// (parts/planes.hpp) knows where it lies. int8 activations are staged as x + zero_point; up to
+/// `stream_columns` activation vectors meet weights as they come from memory.
+template <class U>
+concept panel_unit = multiply_engine<typename U::engine> &&
+    requires(const simd::lanes<std::uint32_t, typename U::engine::arch>& planes) {
+    typename U::layout;
+    { U::zero_point } -> std::convertible_to<int>;
+    { U::stream_columns } -> std::convertible_to<std::size_t>;
+    { U::template decode<0>(planes) } -> std::same_as<typename U::engine::weights>;
+};
+
+/// Where activations come from. s(n, count, to, stride) stages vectors n … n + count − 1, each
+/// zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
+/// s.segments<Staged>() is not 0, and s.point(n, count, table, outside) tells where the segments
+/// are, without a copy (`outside` has room for one segment of padding). s.ignores_padding() tells
+/// whether that adds nothing, s.alike(n) how many vectors from n on see it in the same segments.
+template <class S, class Staged>
+concept activation_source = requires(const S& s, std::size_t n, Staged* to, const Staged** table) {
+    s(n, n, to, n);
+    s.template point<Staged>(n, n, table, to);
+    { s.template segments<Staged>() } -> std::convertible_to<std::size_t>;
+    { s.ignores_padding() } -> std::convertible_to<bool>;
+    { s.alike(n) } -> std::convertible_to<std::size_t>;
+};
+
+/// Where sums go: see ops/store.hpp.
+template <class S, class Sum>
+concept sum_sink = requires(const S& s, std::size_t n, std::size_t* at, const std::size_t* placed,
+                            const Sum* sums) {
+    s(n, n, n, sums);
+    s.place(n, n, at);
+    s(placed, n, n, n, sums, n);
+    { s.straight(n) } -> std::same_as<Sum*>;
+};
+
+/// Layout and loop of a matrix product of m × k weights: pack() writes layout_bytes(m, k) zeroed
+/// bytes from a format's bitstream, and run(weights, range, source, sink, scratch) computes a range
+/// of outputs, of which `panels(m)` rows' worth can be shared out.
+template <class L>
+concept product_loop = requires(const std::uint8_t* stream, const std::int64_t* row_sums,
+                                std::size_t m, std::size_t k, std::uint8_t* to) {
+    typename L::staged;
+    typename L::sum;
+    { L::zero_point } -> std::convertible_to<int>;
+    { L::panels(m) } -> std::same_as<std::size_t>;
+    { L::layout_bytes(m, k) } -> std::same_as<std::size_t>;
+    { L::scratch_bytes(k, m) } -> std::same_as<std::size_t>;
+    L::pack(stream, row_sums, m, k, to);
+};
+
+/// Layout and loop of a convolution of NHWC images: prepare(packed filter, options) gives a
+/// `filter`, and run(filter, image, output size, options, begin, end, sink, scratch) computes units
+/// [begin, end) of units(batch, output size).
+template <class L>
+concept direct_loop = requires(const typename L::filter& f, std::size_t batch, const extent& out) {
+    typename L::sum;
+    { L::units(batch, out) } -> std::same_as<std::size_t>;
+    { L::scratch_bytes(f) } -> std::same_as<std::size_t>;
 };
 
 /// The type of a declared kernel's layout and loop.

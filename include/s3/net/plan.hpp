@@ -95,7 +95,7 @@ inline std::size_t place(std::vector<memory_block>& blocks) {
                 if (from != 0 && last_use[from] == v)
                     block_of[v] = block_of[from];
         if (block_of[v] == blocks.size())
-            blocks.push_back({(m.values[v].bytes() + 63) / 64 * 64, v, last_use[v]});
+            blocks.push_back({whole_lines(m.values[v].bytes()), v, last_use[v]});
         else
             blocks[block_of[v]].last = last_use[v];
     }

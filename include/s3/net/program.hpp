@@ -54,7 +54,7 @@ public:
                         bytes = std::max(bytes, l.scratch_bytes(values_[i + 1], batch, workers));
                 },
                 layers_[i]);
-        return saturating_add(bytes, 63) / 64 * 64;
+        return whole_lines(bytes);
     }
     /// Memory for a run: scratch, then values. SIZE_MAX where that is more than memory can have.
     [[nodiscard]] std::size_t arena_bytes(std::size_t batch, std::size_t workers = 1) const {
@@ -157,18 +157,9 @@ struct no_observer {
     void operator()(std::size_t) const noexcept {}
 };
 
-} // namespace detail
-
-/// Types that a network's output may be asked for: its own, or real numbers.
-template <class Y>
-concept network_output =
-    std::same_as<Y, std::uint8_t> || std::same_as<Y, std::int32_t> || std::same_as<Y, float>;
-
-/// `y` is [batch][height][width][channels], of the output's own type, or real numbers of any
-/// network. `after(layer)` is called when a layer is done.
-template <class Formats, architecture Arch, network_output Y, class Observer = detail::no_observer>
+template <class Formats, architecture Arch, class Y, class Observer>
 status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
-           std::span<std::byte> arena, executor_ref ex = {}, Observer&& after = {}) {
+           std::span<std::byte> arena, executor_ref ex, Observer& after) {
     const value_info& out = p.output();
     if (auto s = detail::check_images(x, p.input()); !s)
         return s;
@@ -231,10 +222,30 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
     return {};
 }
 
+} // namespace detail
+
+/// Ranges of what a network's output may be asked for: its own type, or real numbers.
+template <class Range>
+concept network_output = s3::detail::contiguous<Range> &&
+    (std::same_as<s3::detail::element_of<Range>, std::uint8_t> ||
+     std::same_as<s3::detail::element_of<Range>, std::int32_t> ||
+     std::same_as<s3::detail::element_of<Range>, float>);
+
+/// `y` is [batch][height][width][channels], of the output's own type, or real numbers of any
+/// network. `after(layer)` is called when a layer is done.
+template <class Formats, architecture Arch, class Range, class Observer = detail::no_observer>
+requires network_output<Range&> status run(const program<Formats, Arch>& p,
+                                           const image_view<const std::uint8_t>& x, Range&& y,
+                                           std::span<std::byte> arena, executor_ref ex = {},
+                                           Observer&& after = {}) {
+    return detail::run(p, x, std::span<s3::detail::element_of<Range&>>(y), arena, ex, after);
+}
+
 /// The same with memory allocated for this call.
-template <class Formats, architecture Arch, network_output Y>
-status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>& x, std::span<Y> y,
-           executor_ref ex = {}) {
+template <class Formats, architecture Arch, class Range>
+requires network_output<Range&> status run(const program<Formats, Arch>& p,
+                                           const image_view<const std::uint8_t>& x, Range&& y,
+                                           executor_ref ex = {}) {
     auto arena = buffer<std::byte>::make(p.arena_bytes(x.batch, ex.concurrency()));
     if (!arena)
         return arena.error();

@@ -23,8 +23,8 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
         return 0;
     std::size_t bytes = w.groups().empty() ? 0 : scratch_bytes(w.groups()[0], pixels, workers);
     w.visit_direct([&](auto k, const auto& filter) {
-        const std::size_t each = decltype(k)::type::scratch_bytes(filter) + 63;
-        bytes = std::max(bytes, saturating_add(saturating_mul(workers, each / 64 * 64), 63));
+        const std::size_t each = whole_lines(decltype(k)::type::scratch_bytes(filter));
+        bytes = std::max(bytes, saturating_add(saturating_mul(workers, each), 63));
     });
     return bytes;
 }
@@ -91,7 +91,7 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
             const std::size_t units = loop::units(x.batch, *out);
             const std::size_t workers = ex.concurrency();
             const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
-            const std::size_t each = (loop::scratch_bytes(filter) + 63) / 64 * 64;
+            const std::size_t each = whole_lines(loop::scratch_bytes(filter));
             std::byte* base = detail::align_up(scratch.data());
             ex.run(tasks, [&](std::size_t t, std::size_t worker) {
                 loop::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,

@@ -7,7 +7,7 @@
 //   q = round(clamp(float(v) · f, ±2^23))               one float32 multiply; or
 //   q = round(v / 2^shift[m])                           one shift; both round half to even
 //   q = q + zero_point + round(clamp(float(r − r_zero_point) · r_scale, ±2^23))   residual r
-//   y = min(max(q, low), high), within the type         ReLU: low = zero_point
+//   y = min(max(q, clamp_low), clamp_high), within the type         ReLU: clamp_low = zero_point
 //
 // int32 output takes bias and ReLU alone; float output is float(v) · f, then ReLU. What an output
 // type does not use is refused by name, unless it has its default. `real_scale` is what the weights
@@ -52,8 +52,8 @@ struct epilogue {
     nonlinearity activation = nonlinearity::none;
     std::span<const std::uint8_t> shift = {}; ///< 0 … 31, in place of `scale`
     std::int32_t zero_point = 0;              ///< |zero_point| ≤ 2^15
-    std::int32_t low = std::numeric_limits<std::int32_t>::min();
-    std::int32_t high = std::numeric_limits<std::int32_t>::max();
+    std::int32_t clamp_low = std::numeric_limits<std::int32_t>::min();
+    std::int32_t clamp_high = std::numeric_limits<std::int32_t>::max();
     residual_view residual = {};
     float residual_scale = 1;
     std::int32_t residual_zero_point = 0;
@@ -110,10 +110,10 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
         constexpr epilogue none{};
         if (e.zero_point != none.zero_point)
             return error(errc::unsupported, "epilogue.zero_point").got(e.zero_point);
-        if (e.low != none.low)
-            return error(errc::unsupported, "epilogue.low").got(e.low);
-        if (e.high != none.high)
-            return error(errc::unsupported, "epilogue.high").got(e.high);
+        if (e.clamp_low != none.clamp_low)
+            return error(errc::unsupported, "epilogue.clamp_low").got(e.clamp_low);
+        if (e.clamp_high != none.clamp_high)
+            return error(errc::unsupported, "epilogue.clamp_high").got(e.clamp_high);
     }
     if (std::abs(std::int64_t{e.zero_point}) > 32768)
         return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).limit(32768);
@@ -124,10 +124,12 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
     if constexpr (narrow) {
         constexpr std::int32_t least = std::numeric_limits<Y>::min();
         constexpr std::int32_t most = std::numeric_limits<Y>::max();
-        if (e.low > e.high || e.low > most)
-            return error(errc::bad_option, "epilogue.low").got(e.low).limit(std::min(e.high, most));
-        if (e.high < least)
-            return error(errc::bad_option, "epilogue.high").got(e.high).limit(least);
+        if (e.clamp_low > e.clamp_high || e.clamp_low > most)
+            return error(errc::bad_option, "epilogue.clamp_low")
+                .got(e.clamp_low)
+                .limit(std::min(e.clamp_high, most));
+        if (e.clamp_high < least)
+            return error(errc::bad_option, "epilogue.clamp_high").got(e.clamp_high).limit(least);
     }
     if (e.residual.data != nullptr) {
         if (!narrow)
@@ -198,7 +200,7 @@ template <class Y>
         q = std::clamp(q, -8388608, 8388608) + e.zero_point;
         if (e.residual.data != nullptr)
             q += scale_round(e.residual[output_index] - e.residual_zero_point, e.residual_scale);
-        q = std::clamp(bounded(q, e.zero_point), e.low, e.high);
+        q = std::clamp(bounded(q, e.zero_point), e.clamp_low, e.clamp_high);
         return static_cast<Y>(std::clamp(q, std::int32_t{std::numeric_limits<Y>::min()},
                                          std::int32_t{std::numeric_limits<Y>::max()}));
     }

@@ -138,9 +138,10 @@ result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t 
     if (!layout)
         return layout.error();
     const auto kernel = detail::choose<F, X, Arch, Choice>(w.rows(), o);
-    return *layout + 63 + prepared::visit_loop(*kernel, [&](auto k) {
+    const std::size_t each = prepared::visit_loop(*kernel, [&](auto k) {
         return detail::worker_scratch<typename decltype(k)::type>(w.columns(), batch);
     });
+    return saturating_add(*layout, saturating_add(each, 63));
 }
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
           weight_format F, class X, class Y>

@@ -12,6 +12,7 @@
 // options. All of it lives in one piece of memory: the caller's (`prepare_into`), or its own
 // (`prepare`).
 
+#include <s3/core/saturating.hpp>
 #include <s3/ops/choose.hpp>
 #include <s3/pack/pack.hpp>
 
@@ -26,12 +27,8 @@ struct arena {
 
     template <class T>
     std::span<T> take(std::size_t count) noexcept {
-        constexpr std::size_t line = 64;
         T* p = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
-        const std::size_t bytes = saturating_mul(count, sizeof(T));
-        const std::size_t whole = bytes / line * line + (bytes % line != 0 ? line : 0);
-        used = whole < bytes || used + whole < used ? std::numeric_limits<std::size_t>::max()
-                                                    : used + whole;
+        used = saturating_add(used, whole_lines(saturating_mul(count, sizeof(T))));
         return {p, p == nullptr ? 0 : count};
     }
 };
@@ -95,7 +92,7 @@ public:
         count.take<std::int32_t>(detail::padded_rows(packed.rows()));
         count.take<std::int64_t>(packed.rows());
         count.take<float>(packed.rows());
-        return count.used + 63;
+        return saturating_add(count.used, 63);
     }
     /// In the caller's memory.
     static result<prepared_matrix> make(const packed_matrix<F>& packed, const prepare_options& o,
@@ -145,7 +142,9 @@ public:
     template <class Function>
     static decltype(auto) visit_loop(std::size_t index, Function&& f) {
         return candidates::visit(index, [&](auto k) -> decltype(auto) {
-            return f(std::type_identity<kernel::loop_of<typename decltype(k)::type>>{});
+            using loop = kernel::loop_of<typename decltype(k)::type>;
+            static_assert(kernel::product_loop<loop>);
+            return f(std::type_identity<loop>{});
         });
     }
     /// The same for the kernel that was chosen.

@@ -147,6 +147,7 @@ private:
     bool visit_filter(Function& f, kernel::kernel_list<Kernels...>) const {
         [[maybe_unused]] const auto try_one = [&]<class Kernel>(std::type_identity<Kernel>) {
             using loop = kernel::loop_of<Kernel>;
+            static_assert(kernel::direct_loop<loop>);
             const auto* filter = std::get_if<typename loop::filter>(&direct_);
             if (filter != nullptr)
                 f(std::type_identity<loop>{}, *filter);

@@ -76,7 +76,7 @@ struct sharing {
 
 template <class Kernel>
 [[nodiscard]] constexpr std::size_t worker_scratch(std::size_t k, std::size_t n) {
-    return (Kernel::scratch_bytes(k, n) + 63) / 64 * 64;
+    return whole_lines(Kernel::scratch_bytes(k, n));
 }
 
 /// Runs a kernel over all columns and rows. `scratch` holds worker_scratch bytes per worker, +63.

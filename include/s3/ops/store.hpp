@@ -303,11 +303,12 @@ private:
     /// Outputs that are not bytes have no bounds of their own.
     using bounded = std::conditional_t<sizeof(Y) == 1, Y, std::int32_t>;
     [[nodiscard]] std::int32_t low() const noexcept {
-        const std::int32_t l = std::max(e.low, std::int32_t{std::numeric_limits<bounded>::min()});
+        const std::int32_t l =
+            std::max(e.clamp_low, std::int32_t{std::numeric_limits<bounded>::min()});
         return e.activation == relu ? std::max(l, e.zero_point) : l;
     }
     [[nodiscard]] std::int32_t high() const noexcept {
-        return std::min(e.high, std::int32_t{std::numeric_limits<bounded>::max()});
+        return std::min(e.clamp_high, std::int32_t{std::numeric_limits<bounded>::max()});
     }
 };
 

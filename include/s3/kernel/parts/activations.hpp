@@ -46,7 +46,7 @@ struct column_table {
 
             S3_INLINE bool is_zero() const noexcept { return all_zeros; }
             S3_INLINE auto activation(std::size_t c, std::size_t, std::size_t step) const noexcept {
-                return Engine::broadcast(column[c] + (at + step) * Engine::columns_per_step);
+                return Engine::broadcast(column[c] + (at + step) * Engine::depth_per_step);
             }
             S3_INLINE void advance(std::size_t count) noexcept { at += count; }
         };
@@ -60,7 +60,7 @@ struct column_table {
             segment s;
             s.steps = std::min(most, segment_steps - position);
             S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c) {
-                s.column[c] = segments[c] + position * Engine::columns_per_step;
+                s.column[c] = segments[c] + position * Engine::depth_per_step;
                 s.all_zeros = s.all_zeros && segments[c] == zeros;
             }
             position += s.steps;
@@ -96,11 +96,11 @@ struct spaced_columns {
             static constexpr bool is_zero() noexcept { return false; }
             S3_INLINE auto activation(std::size_t c, std::size_t, std::size_t step) const noexcept {
                 return Engine::broadcast(three[c / 3] + c % 3 * distance +
-                                         step * Engine::columns_per_step);
+                                         step * Engine::depth_per_step);
             }
             S3_INLINE void advance(std::size_t count) noexcept {
                 S3_UNROLL_FOR(std::size_t g = 0; g < (C + 2) / 3; ++g)
-                    three[g] += count * Engine::columns_per_step;
+                    three[g] += count * Engine::depth_per_step;
             }
         };
 
@@ -114,7 +114,7 @@ struct spaced_columns {
             s.distance = distance;
             S3_UNROLL_FOR(std::size_t g = 0; g < (C + 2) / 3; ++g)
                 s.three[g] =
-                    *segments + (first + 3 * g) * distance + position * Engine::columns_per_step;
+                    *segments + (first + 3 * g) * distance + position * Engine::depth_per_step;
             position += s.steps;
             if (position == segment_steps) {
                 position = 0;

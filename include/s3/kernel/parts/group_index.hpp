@@ -4,6 +4,7 @@
 
 #include <s3/config.hpp>
 #include <s3/core/bitstream.hpp>
+#include <s3/core/saturating.hpp>
 #include <s3/format/shift.hpp>
 #include <s3/pack/layout.hpp>
 
@@ -108,13 +109,9 @@ struct entry_fields {
     }
 };
 
-/// Up to whole cache lines; SIZE_MAX stays near what it is.
-constexpr std::size_t align64(std::size_t bytes) noexcept {
-    return bytes > std::numeric_limits<std::size_t>::max() - 63 ? bytes : (bytes + 63) / 64 * 64;
-}
 /// An int32 for each of m rows, in whole cache lines.
 constexpr std::size_t row_constants_bytes(std::size_t m) noexcept {
-    return align64(saturating_mul(m, sizeof(std::int32_t)));
+    return whole_lines(saturating_mul(m, sizeof(std::int32_t)));
 }
 
 /// Lays a bitstream out by [block][row][word] with a field for each group. Few rows at a time, so

@@ -7,17 +7,14 @@
 //                  while the first columns meet them; then they meet all others, R × C sums at a
 //                  time in registers
 //
-// `source` stages activations: source(n, count, to, stride) writes columns n … n + count − 1, each
-// zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
-// source.segments<staged>() is not 0, and source.point(n, count, table, outside) tells where the
-// segments are, without a copy (`outside` has room for one segment of padding).
-// source.ignores_padding() tells whether that adds nothing, source.alike(n) how many columns from n
-// on see it in the same segments. `sink` takes finished sums: see ops/store.hpp. The caller proves
+// `source` and `sink` are an activation_source and a sum_sink (kernel/seams.hpp). The caller proves
 // that no sum overflows. Nothing is read outside the panels and the staged columns.
 
+#include <s3/core/saturating.hpp>
 #include <s3/kernel/parts/decoder.hpp>
 #include <s3/kernel/parts/register_tile.hpp>
 #include <s3/kernel/parts/stream.hpp>
+#include <s3/kernel/seams.hpp>
 
 #include <algorithm>
 #include <array>
@@ -28,7 +25,7 @@
 
 namespace s3::kernel {
 
-template <class Unit>
+template <panel_unit Unit>
 struct panel_product {
     using engine = typename Unit::engine;
     using layout = typename Unit::layout;
@@ -62,10 +59,10 @@ struct panel_product {
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
         const std::size_t nb = stage_columns(k, n);
-        return tile_bytes + align((nb + 1) * stage_stride(k) * sizeof(staged)) +
-               align((nb + most_columns) * rows * lanes * sizeof(sum)) +
-               align(nb * sizeof(staged*)) + align(nb * sizeof(std::size_t)) +
-               align(nb * sizeof(column_span));
+        return tile_bytes + whole_lines((nb + 1) * stage_stride(k) * sizeof(staged)) +
+               whole_lines((nb + most_columns) * rows * lanes * sizeof(sum)) +
+               whole_lines(nb * sizeof(staged*)) + whole_lines(nb * sizeof(std::size_t)) +
+               whole_lines(nb * sizeof(column_span));
     }
     /// Panels of `lanes` rows: the unit in which rows are shared out.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
@@ -86,7 +83,7 @@ struct panel_product {
     }
 
     /// `scratch` is 64-byte aligned and holds scratch_bytes(k, n) bytes.
-    template <class Source, class Sink>
+    template <activation_source<staged> Source, sum_sink<sum> Sink>
     static void run(const panel_view<sum>& w, const work_range& range, const Source& source,
                     const Sink& sink, std::byte* scratch) {
         const std::size_t n_count = range.n_end - range.n_begin;
@@ -98,7 +95,7 @@ struct panel_product {
         const std::size_t stride = stage_stride(w.columns);
         const auto take = [&]<class T>(std::type_identity<T>, std::size_t count) {
             auto* const from = reinterpret_cast<T*>(scratch);
-            scratch += align(count * sizeof(T));
+            scratch += whole_lines(count * sizeof(T));
             return from;
         };
         memory m;
@@ -174,11 +171,9 @@ private:
             ? register_tile<engine, R>::columns - 1
             : 0;
     static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
-    static constexpr std::size_t align(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
     static constexpr std::size_t tile_bytes = most_blocks(1) * layout::steps * arch::vector_bytes;
     static constexpr std::size_t total_steps(std::size_t k) {
-        return std::max<std::size_t>((k + layout::columns_per_step - 1) / layout::columns_per_step,
-                                     1);
+        return std::max<std::size_t>((k + layout::depth_per_step - 1) / layout::depth_per_step, 1);
     }
 
     /// The spans of a batch, the longest one first: it is the least likely to skip weights,

@@ -46,8 +46,8 @@ struct permuted {
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
-        return row_constants_bytes(m) +
-               saturating_mul(saturating_mul(vectors(m), blocks(k)), block_bytes);
+        return saturating_add(row_constants_bytes(m),
+                              saturating_mul(saturating_mul(vectors(m), blocks(k)), block_bytes));
     }
     static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
                      std::size_t k, std::uint8_t* to) {
@@ -155,8 +155,8 @@ private:
         std::size_t stride, x, sums, bytes;
         constexpr explicit areas(std::size_t k) {
             stride = blocks(k) * block_weights + 64;
-            x = align64(columns * Unit::table_bytes);
-            sums = x + align64(columns * stride);
+            x = whole_lines(columns * Unit::table_bytes);
+            sums = x + whole_lines(columns * stride);
             bytes = sums + row_block * columns * sizeof(sum);
         }
     };

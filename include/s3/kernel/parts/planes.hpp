@@ -29,7 +29,7 @@ struct planes {
     static constexpr int spare_bits = static_cast<int>(W) % Bits;
     static constexpr std::size_t steps = W;
     static_assert(spare_bits * Bits <= static_cast<int>(W), "the spare codes must fit one vector");
-    static constexpr std::size_t columns_per_step = block_columns / W;
+    static constexpr std::size_t depth_per_step = block_columns / W;
     static constexpr std::size_t vectors = Bits + (spare_bits != 0 ? 1 : 0);
 
     /// Where the code of a step is: which vector, from which bit.

@@ -4,6 +4,7 @@
 
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
+#include <s3/kernel/seams.hpp>
 
 namespace s3::kernel {
 
@@ -21,7 +22,7 @@ struct tile_sums {
     }
 };
 
-template <class Engine, std::size_t R>
+template <multiply_engine Engine, std::size_t R>
 struct register_tile {
     using arch = typename Engine::arch;
     using element = typename Engine::element;

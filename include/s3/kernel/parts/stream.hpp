@@ -6,6 +6,7 @@
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
 #include <s3/kernel/parts/decoder.hpp>
+#include <s3/kernel/seams.hpp>
 
 namespace s3::kernel {
 
@@ -24,7 +25,7 @@ struct work_range {
     std::size_t n_begin = 0, n_end = 0, panel_begin = 0, panel_end = 0;
 };
 
-template <class Unit>
+template <panel_unit Unit>
 struct stream {
     using engine = typename Unit::engine;
     using layout = typename Unit::layout;

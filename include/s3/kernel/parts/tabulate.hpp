@@ -48,8 +48,8 @@ struct tabulated : Unit {
         return std::max<std::size_t>((k + block_weights - 1) / block_weights, 1);
     }
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
-        return constants_bytes(m) +
-               saturating_mul(saturating_mul(m, blocks(k)), words * sizeof(std::uint64_t));
+        return saturating_add(constants_bytes(m), saturating_mul(saturating_mul(m, blocks(k)),
+                                                                 words * sizeof(std::uint64_t)));
     }
     static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
                      std::size_t k, std::uint8_t* to) {
@@ -90,9 +90,9 @@ private:
         constexpr explicit areas(std::size_t k) {
             // Whole blocks, whole tiles of the transposition, and no power of two.
             stride = (blocks(k) * block_weights + 15) / 16 * 16 + 64 / sizeof(staged);
-            columns = align64(Unit::groups * Unit::table_bytes);
-            transposed = columns + align64(lanes * stride * sizeof(staged));
-            partials = transposed + align64(lanes * stride * sizeof(staged));
+            columns = whole_lines(Unit::groups * Unit::table_bytes);
+            transposed = columns + whole_lines(lanes * stride * sizeof(staged));
+            partials = transposed + whole_lines(lanes * stride * sizeof(staged));
             sums = partials + (segmented ? row_block * lanes * sizeof(partial) : 0);
             turned = sums + row_block * lanes * sizeof(sum);
             bytes = turned + emit_rows * lanes * sizeof(sum);

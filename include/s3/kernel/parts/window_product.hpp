@@ -6,6 +6,7 @@
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
 #include <s3/kernel/parts/line_tiles.hpp>
+#include <s3/kernel/seams.hpp>
 #include <s3/simd/arch.hpp>
 
 namespace s3::kernel {
@@ -21,7 +22,7 @@ struct window_weights {
     std::size_t steps;
 };
 
-template <class Engine, std::size_t Panels>
+template <multiply_engine Engine, std::size_t Panels>
 struct window_product {
     using arch = typename Engine::arch;
     using windows = spaced_columns<std::uint8_t>;

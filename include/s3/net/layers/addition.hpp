@@ -2,7 +2,7 @@
 // The sum of two values of one shape, each at its own scale, element by element:
 //
 //   y = clamp(round((a − zero point of a)·a_scale) + zero point of y
-//             + round((b − zero point of b)·b_scale), low, high)
+//             + round((b − zero point of b)·b_scale), clamp_low, clamp_high)
 
 #include <s3/net/layer.hpp>
 #include <s3/ops/store.hpp>
@@ -14,8 +14,8 @@ struct addition {
     value_id b = {};
     float a_scale = 1;
     float b_scale = 1;
-    std::int32_t low = 0;
-    std::int32_t high = 255;
+    std::int32_t clamp_low = 0;
+    std::int32_t clamp_high = 255;
 
     static constexpr std::array names{"addition"};
 
@@ -25,8 +25,8 @@ struct addition {
         f("b", l.b);
         f("a_scale", l.a_scale);
         f("b_scale", l.b_scale);
-        f("low", l.low);
-        f("high", l.high);
+        f("low", l.clamp_low);
+        f("high", l.clamp_high);
     }
 
     result<value_info> infer(const layer_site& s) const {
@@ -37,7 +37,7 @@ struct addition {
     status check(const layer_site& s) const {
         return detail::first_of({detail::check_scale(a_scale, "a_scale"),
                                  detail::check_scale(b_scale, "b_scale"),
-                                 detail::check_limits(low, high, s.out())});
+                                 detail::check_limits(clamp_low, clamp_high, s.out())});
     }
 
     /// Each element of a and b is read just before the same element of y is written.
@@ -51,8 +51,8 @@ struct addition {
         const std::int32_t a_zero = s[a].zero_point;
         const epilogue e{.scale = {&a_scale, 1},
                          .zero_point = s.out().zero_point,
-                         .low = low,
-                         .high = high,
+                         .clamp_low = clamp_low,
+                         .clamp_high = clamp_high,
                          .residual = s.bytes(b),
                          .residual_scale = b_scale,
                          .residual_zero_point = s[b].zero_point};
@@ -74,13 +74,13 @@ struct addition {
         for (std::size_t i = 0; i < y.size(); ++i)
             y[i] = std::clamp(scale_round(s.centered(a, i), a_scale) + s.out().zero_point +
                                   scale_round(s.centered(b, i), b_scale),
-                              low, high);
+                              clamp_low, clamp_high);
     }
 
     template <class Writer>
     void emit(Writer& w) const {
         w.call("add", {w.number(w.out().size()), w.scaled(a, a_scale), w.scaled(b, b_scale),
-                       w.range(low, high), w.result()});
+                       w.range(clamp_low, clamp_high), w.result()});
     }
 };
 

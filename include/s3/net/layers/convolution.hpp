@@ -3,7 +3,7 @@
 // of a 1 × 1 image, or, after a flatten, with a filter as large as the image.
 //
 //   y = clamp(round((Σ w·q + bias)·scale) + zero point of y
-//             + round((residual − its zero point)·its scale), low, high)
+//             + round((residual − its zero point)·its scale), clamp_low, clamp_high)
 //
 // or, where `raw`, Σ w·q + bias as int32. Every row's Σ|w|·(largest q) + |bias| fits int32, by the
 // row's real Σ|w|. What lies outside the image is the input's zero point.
@@ -26,7 +26,7 @@ struct prepared_convolution {
     std::vector<float> scale;
     std::vector<std::int32_t> bias;
     std::optional<residual_input> residual;
-    std::int32_t low, high;
+    std::int32_t clamp_low, clamp_high;
 
     [[nodiscard]] const char* kernel_name() const {
         return std::visit([](const auto& f) { return f.kernel_name(); }, filter);
@@ -47,8 +47,8 @@ struct prepared_convolution {
         if constexpr (sizeof(Y) == 1) {
             e.scale = scale;
             e.zero_point = out.zero_point;
-            e.low = low;
-            e.high = high;
+            e.clamp_low = clamp_low;
+            e.clamp_high = clamp_high;
             if (residual) {
                 e.residual = s.bytes(residual->value);
                 e.residual_scale = residual->scale;
@@ -70,9 +70,10 @@ struct convolution {
     std::vector<float> scale;       ///< per output channel; empty where `raw`
     std::vector<std::int32_t> bias; ///< per output channel, or empty
     std::optional<residual_input> residual;
-    /// Limits of the output byte, within its bits: ReLU has low = zero_point, ReLU6 a high too.
-    std::int32_t low = 0;
-    std::int32_t high = 255;
+    /// Limits of the output byte, within its bits: ReLU has clamp_low = zero_point, ReLU6 a
+    /// clamp_high too.
+    std::int32_t clamp_low = 0;
+    std::int32_t clamp_high = 255;
     bool raw = false; ///< int32 sums plus bias instead of bytes
 
     static constexpr std::array names{"convolution"};
@@ -85,8 +86,8 @@ struct convolution {
         f("dilation", l.options.dilation);
         f("groups", l.options.groups);
         f("residual", l.residual);
-        f("low", l.low);
-        f("high", l.high);
+        f("low", l.clamp_low);
+        f("high", l.clamp_high);
         f("raw", l.raw);
         f("weight", l.filter);
         f("scale", l.scale);
@@ -147,7 +148,7 @@ struct convolution {
                                       detail::check_scale(residual->scale, "residual.scale")});
                 !fits)
                 return fits;
-        return detail::check_limits(low, high, out);
+        return detail::check_limits(clamp_low, clamp_high, out);
     }
 
     /// The residual is read element by element, just before the same element of y is written.
@@ -177,8 +178,9 @@ struct convolution {
                     auto p = s3::prepare<std::uint8_t, family::any, Arch>(f, options, fitting);
                     if (!p)
                         return p.error();
-                    return prepared_convolution<Formats, Arch>{input,    *std::move(p), scale, bias,
-                                                               residual, raw ? 0 : low, high};
+                    return prepared_convolution<Formats, Arch>{
+                        input,    *std::move(p),       scale,     bias,
+                        residual, raw ? 0 : clamp_low, clamp_high};
                 } else {
                     return error(errc::unsupported, "format").got(F::bits);
                 }
@@ -206,7 +208,7 @@ struct convolution {
             y[i] = scale_round(y[i], scale[c]) + s.out().zero_point;
             if (residual)
                 y[i] += scale_round(s.centered(residual->value, i), residual->scale);
-            y[i] = std::clamp(y[i], low, high);
+            y[i] = std::clamp(y[i], clamp_low, clamp_high);
         }
     }
 
@@ -236,8 +238,8 @@ private:
         const bool constant = F::is_shift && options.groups == 1 && w.as_constants(matrix.size());
         const std::string finish = "{" + (raw ? "nullptr" : w.array("float", "scale", scale)) +
                                    ", " + w.array("std::int32_t", "bias", bias) + ", " +
-                                   w.number(options.padding_value) + ", " + w.range(low, high) +
-                                   "}";
+                                   w.number(options.padding_value) + ", " +
+                                   w.range(clamp_low, clamp_high) + "}";
         const std::string window =
             w.list({f.shape.height, f.shape.width, options.stride.height, options.stride.width,
                     options.padding.height, options.padding.width, options.dilation.height,

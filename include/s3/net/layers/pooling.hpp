@@ -69,7 +69,8 @@ struct pooling {
         const value_info &in = s[input], &out = s.out();
         const auto x = s.image(input);
         const conv_options o{.stride = stride, .padding = padding};
-        const epilogue e{.scale = {&scale, 1}, .zero_point = out.zero_point, .high = out.top()};
+        const epilogue e{
+            .scale = {&scale, 1}, .zero_point = out.zero_point, .clamp_high = out.top()};
         const s3::detail::integer_store<Arch, std::uint8_t> sink{y, {1, out.channels, 0, 1, 0}, e};
         s.in_pieces(s.batch * out.height * out.width, [&](std::size_t begin, std::size_t end) {
             if (kind == pooling_kind::max)
