@@ -5,10 +5,13 @@
 
 #include <s3/simd/arm_neon.hpp>
 #include <s3/simd/arm_neon_dot.hpp>
+#include <s3/simd/arm_neon_i8mm.hpp>
 #include <s3/simd/tags.hpp>
 #include <s3/simd/x86_avx2.hpp>
 #include <s3/simd/x86_avx512.hpp>
+#include <s3/simd/x86_avx512_vbmi.hpp>
 #include <s3/simd/x86_avx512_vnni.hpp>
+#include <s3/simd/x86_avx_vnni.hpp>
 #include <s3/simd/x86_sse41.hpp>
 
 #include <concepts>

@@ -1,6 +1,5 @@
 #pragma once
-// NEON with dot products of four bytes: of signed bytes (dotprod), or of unsigned with signed ones
-// in one instruction (i8mm).
+// NEON with dot products of four signed bytes (dotprod).
 
 #include <s3/simd/arm_neon.hpp>
 
@@ -12,15 +11,11 @@ struct neon_dot : neon {
     static constexpr const char* name = "neon-dotprod";
     static constexpr bool has_quad_dot = true;
 
+    /// Only signed bytes meet signed ones: x = (x mod 128) + 64·[x ≥ 128] + 64·[x ≥ 128].
     static S3_INLINE int32x4_t quad_dot(int32x4_t acc, uint8x16_t x, int8x16_t w) noexcept {
-#if defined(__ARM_FEATURE_MATMUL_INT8)
-        return vusdotq_s32(acc, x, w);
-#else
-        // Only signed bytes with signed ones: x = (x mod 128) + 64·[x ≥ 128] + 64·[x ≥ 128].
         const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(x, vdupq_n_u8(127)));
         const int8x16_t high = vreinterpretq_s8_u8(vshlq_n_u8(vshrq_n_u8(x, 7), 6));
         return vdotq_s32(vdotq_s32(vdotq_s32(acc, w, high), w, high), w, low);
-#endif
     }
 };
 

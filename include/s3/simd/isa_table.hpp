@@ -24,11 +24,13 @@
     SET(sse41, x86, baseline, "-msse4.1", S3_CPU("sse4.1"))                                        \
     SET(avx2, x86, sse41, "-mavx2 -mfma -mbmi -mbmi2",                                             \
         S3_CPU("avx2") && S3_CPU("fma") && S3_CPU("bmi") && S3_CPU("bmi2"))                        \
+    SET(avx_vnni, x86, avx2, "-mavxvnni", S3_CPUID(7, 1, eax, 4))                                  \
     SET(avx512, x86, avx2, "-mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl",                \
         S3_CPU("avx512f") && S3_CPU("avx512bw") && S3_CPU("avx512cd") && S3_CPU("avx512dq") &&     \
             S3_CPU("avx512vl"))                                                                    \
-    SET(avx512_vnni, x86, avx512, "-mavx512vnni -mavx512vbmi",                                     \
-        S3_CPU("avx512vnni") && S3_CPU("avx512vbmi"))                                              \
+    SET(avx512_vnni, x86, avx512, "-mavx512vnni", S3_CPU("avx512vnni"))                            \
+    SET(avx512_vbmi, x86, avx512_vnni, "-mavx512vbmi", S3_CPU("avx512vbmi"))                       \
     SET(neon, arm, baseline, "", S3_HWCAP(1))                                                      \
-    SET(neon_dot, arm, neon, "-march=armv8.2-a+dotprod+i8mm", S3_HWCAP(20) && S3_HWCAP2(13))
+    SET(neon_dot, arm, neon, "-march=armv8.2-a+dotprod", S3_HWCAP(20))                             \
+    SET(neon_i8mm, arm, neon_dot, "-march=armv8.2-a+dotprod+i8mm", S3_HWCAP2(13))
 // clang-format on

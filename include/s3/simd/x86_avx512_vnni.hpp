@@ -1,11 +1,11 @@
 #pragma once
-// AVX-512 with VNNI and VBMI: byte dot products of four in one instruction, tables of 64 bytes; and
-// the same processor by vectors of 32 bytes, for few channels.
+// AVX-512 with VNNI: byte dot products of four in one instruction; and the same processor by vectors
+// of 32 bytes, for few channels.
 
 #include <s3/simd/x86_avx512.hpp>
 
-#if defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512F__) &&                  \
-    defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#if defined(__AVX512VNNI__) && defined(__AVX512F__) && defined(__AVX512BW__) &&                    \
+    defined(__AVX512VL__) && defined(__AVX512DQ__)
 
 namespace s3::arch {
 
@@ -25,9 +25,6 @@ struct avx512_vnni : avx512 {
 
     static S3_INLINE __m512i quad_dot(__m512i acc, __m512i x, __m512i w) noexcept {
         return _mm512_dpbusd_epi32(acc, x, w);
-    }
-    static S3_INLINE __m512i look_up64(__m512i table, __m512i index) noexcept {
-        return _mm512_maskz_permutexvar_epi8(~__mmask64{0}, index, table);
     }
 };
 
