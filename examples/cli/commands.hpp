@@ -17,7 +17,7 @@ struct options {
     double seconds = 2;
     bool description = false, float_last = false;
     std::size_t constants = 0;
-    std::string kernels = "automatic";
+    std::string kernels = "automatic", tune;
     std::string name = "network";
 };
 

@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
         c->add_option("--kernels", o.kernels, "Family of kernels")
             ->check(CLI::IsMember({"automatic", "shift_add", "dot"}));
         c->add_option("--batch", o.batch, "Images per run")->check(CLI::Range(1, 4096));
+        c->add_option("--tune", o.tune,
+                      "Measure the kernels of each layer, and keep their names in this file");
     };
 
     auto* importing = app.add_subcommand("import", "A PyTorch state dict becomes a model file");

@@ -4,6 +4,7 @@
 #include "images.hpp"
 #include "progress.hpp"
 #include "tables.hpp"
+#include "tuned.hpp"
 
 #include <s3/io/model_file.hpp>
 #include <s3/net/program.hpp>
@@ -18,15 +19,9 @@ namespace {
 /// A network ready to run in batches.
 class runner {
 public:
-    runner(const std::string& path, std::size_t batch, const std::string& kernels)
-        : path_(path), batch_(batch), loaded_(checked(s3::model_file::load(path), path)),
-          program_(checked(
-              net::prepare(loaded_.model, {.batch = batch,
-                                           .kernels = kernels == "shift_add" ? s3::family::shift_add
-                                                      : kernels == "dot"     ? s3::family::dot
-                                                                         : s3::family::automatic}),
-              path)),
-          arena_(program_.arena_bytes(batch)) {}
+    explicit runner(const options& o)
+        : path_(o.model), batch_(o.batch), loaded_(checked(s3::model_file::load(path_), path_)),
+          program_(prepare(o)), arena_(program_.arena_bytes(batch_)) {}
 
     [[nodiscard]] const net::model& model() const { return loaded_.model; }
     [[nodiscard]] const auto& program() const { return program_; }
@@ -49,6 +44,19 @@ public:
     }
 
 private:
+    [[nodiscard]] net::program<> prepare(const options& o) const {
+        net::program_options how{.batch = batch_,
+                                 .kernels = o.kernels == "shift_add" ? s3::family::shift_add
+                                            : o.kernels == "dot"     ? s3::family::dot
+                                                                     : s3::family::automatic,
+                                 .layer_kernels = {}};
+        std::vector<std::string> kernels;
+        if (!o.tune.empty())
+            kernels = tuned_kernels(o.tune, loaded_.model, how);
+        how.layer_kernels = kernels;
+        return checked(net::prepare(loaded_.model, how), path_);
+    }
+
     std::string path_;
     std::size_t batch_;
     s3::model_file::loaded_model loaded_;
@@ -88,7 +96,7 @@ void run_as(runner& r, const images& x, const options& o, const char* type) {
 } // namespace
 
 void run_model(const options& o) {
-    runner r(o.model, o.batch, o.kernels);
+    runner r(o);
     const auto& in = r.model().input();
     auto x = read_images(o.images, in.height, in.width, in.channels);
     if (o.count != 0)
@@ -104,7 +112,7 @@ void run_model(const options& o) {
 }
 
 void bench(const options& o) {
-    runner r(o.model, o.batch, o.kernels);
+    runner r(o);
     const auto& in = r.model().input();
     images x{o.batch, in.height, in.width, in.channels, {}};
     x.bytes.resize(o.batch * x.size());

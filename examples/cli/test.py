@@ -5,6 +5,7 @@ a float computation in NumPy; and what it says to bad input.
     test.py PROGRAM FOLDER     FOLDER is emptied and filled
 """
 
+import json
 import os
 import pty
 import shutil
@@ -203,6 +204,16 @@ importing("checkpoint")
 # What a model file's commands say.
 assert "Horowitz" in s3("inspect", path("model"))
 s3("bench", path("model"), "--seconds", "0.1", says="images/s")
+# Kernels that are measured are kept in a file, and measured again where that is of another batch.
+s3("bench", path("model"), "--seconds", "0.1", "--tune", path("kernels.json"))
+with open(path("kernels.json")) as file:
+    kept = json.load(file)
+assert len(kept["kernels"]) == len(kept["layers"]) and any(kept["kernels"])
+kept["kernels"] = ["no_such_kernel" if k else "" for k in kept["kernels"]]
+with open(path("kernels.json"), "w") as file:
+    json.dump(kept, file)
+s3("bench", path("model"), "--tune", path("kernels.json"), code=1, says="options.kernel")
+s3("bench", path("model"), "--seconds", "0.1", "--tune", path("kernels.json"), "--batch", "2")
 # On a terminal progress is drawn ten times a second at most, however short a pass is.
 leader, terminal = pty.openpty()
 with subprocess.Popen([program, "bench", path("model"), "--seconds", "0.5"], stderr=terminal,

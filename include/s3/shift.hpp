@@ -37,12 +37,14 @@
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/matmul.hpp>
 #include <s3/ops/conv2d.hpp>
+#include <s3/ops/tune.hpp>
 #include <s3/ops/constant.hpp>
 
 #include <s3/net/model.hpp>
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
 #include <s3/net/program.hpp>
+#include <s3/net/tune.hpp>
 
 #include <s3/train/reparam.hpp>
 #include <s3/train/absmean.hpp>

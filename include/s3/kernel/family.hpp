@@ -33,4 +33,15 @@ struct kernel_choice {
     friend constexpr bool operator==(const kernel_choice&, const kernel_choice&) = default;
 };
 
+/// A kernel by its name at run time; none by default.
+struct kernel_id {
+    std::uint64_t name = 0; ///< a hash
+
+    constexpr kernel_id() noexcept = default;
+    constexpr kernel_id(std::string_view text) noexcept
+        : name(text.empty() ? 0 : kernel_choice::hash(text)) {}
+    constexpr kernel_id(const char* text) noexcept : kernel_id(std::string_view(text)) {}
+    friend constexpr bool operator==(const kernel_id&, const kernel_id&) = default;
+};
+
 } // namespace s3

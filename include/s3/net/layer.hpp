@@ -14,7 +14,8 @@
 // and, where it needs them, element(), the type of its output's elements if not uint8;
 // complete(values), which sets after reading what follows from its inputs; replaces(), the inputs
 // whose memory its output may take; scratch_bytes(out, batch, workers); and a type
-// prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs in its stead.
+// prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs in its stead,
+// and with tune<Formats>(site, options, measure), which measures its kernels (net/tune.hpp).
 // net/layers.hpp lists the layers.
 
 #include <s3/exec/executor_ref.hpp>
@@ -25,6 +26,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace s3::net {
@@ -40,6 +42,9 @@ struct program_options {
     std::size_t batch = 1; ///< images per run that the kernels are chosen for; any batch runs
     /// shift_add: convolutions without multiplications, wherever the format has such kernels.
     family kernels = family::automatic;
+    /// A kernel's name for each layer, as net::tune measured them; "" or nothing where the kernel
+    /// is to be estimated.
+    std::span<const std::string> layer_kernels = {};
 };
 
 /// Where a layer stands: the types of all values of its network, and which one it computes.

@@ -21,14 +21,22 @@ status check(const prepare_options& o) noexcept {
     return {};
 }
 
-/// The number of the kernel for `rows` rows, or what of the options cannot be served.
+/// The number of the kernel for `rows` rows, or what of the options cannot be served. A kernel that
+/// the options name and that is not among the candidates may be one that needs no product: see
+/// prepare_filter.hpp.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
 result<std::size_t> choose(std::size_t rows, const prepare_options& o) {
     using candidates = product_candidates<F, X, Arch, Choice>;
     if (auto s = check<F, Choice>(o); !s)
         return s.error();
-    const std::size_t best =
-        candidates::best(kernel::product_request{rows, o.batch, o.activation_bits}, o.kernels);
+    const kernel::product_request request{rows, o.batch, o.activation_bits};
+    if (o.kernel != kernel_id{}) {
+        const std::size_t named = candidates::find(request, o.kernel);
+        if (named == candidates::size)
+            return error(errc::unsupported, "options.kernel");
+        return named;
+    }
+    const std::size_t best = candidates::best(request, o.kernels);
     if (best == candidates::size)
         return error(errc::unsupported, "options.kernels");
     return best;

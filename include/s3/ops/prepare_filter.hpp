@@ -45,9 +45,8 @@ public:
         if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
             shape.out_channels % options.groups != 0)
             return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
-        const auto product = detail::choose<F, X, Arch, Choice>(shape.out_channels, o);
-        if (!product)
-            return product.error();
+        if (auto s = detail::check<F, Choice>(o); !s)
+            return s.error();
         if constexpr (std::integral<X>) {
             // Padding is an activation too, and kept to what was promised of them.
             const int least = std::numeric_limits<X>::min() / (1 << (8 - o.activation_bits));
@@ -65,10 +64,13 @@ public:
         p.prepared_for_ = o;
         if (auto s = p.copy_channels(filter.matrix); !s)
             return s.error();
-        if (auto s = p.prepare_direct(filter, *product); !s)
+        const auto chosen = p.choose();
+        if (!chosen)
+            return chosen.error();
+        if (auto s = p.prepare_direct(filter, chosen->direct); !s)
             return s.error();
         if (p.direct_.index() == 0 || o.any_order)
-            if (auto s = p.prepare_groups(filter); !s)
+            if (auto s = p.prepare_groups(filter, chosen->product); !s)
                 return s.error();
         return p;
     }
@@ -108,21 +110,41 @@ private:
     static auto filter_of(kernel::kernel_list<Kernels...>)
         -> std::variant<std::monostate, typename kernel::loop_of<Kernels>::filter...>;
 
-    status prepare_direct(const packed_filter<F>& filter, std::size_t product) {
-        if constexpr (candidates::size != 0) {
-            const family serves = detail::product_candidates<F, X, Arch, Choice>::visit(
-                product, [](auto k) { return decltype(k)::type::family; });
-            const std::size_t best = candidates::best(
-                kernel::convolution_request{.shape = shape_,
-                                            .options = options_,
-                                            .batch = prepared_for_.batch,
-                                            .activation_bits = prepared_for_.activation_bits,
-                                            .abs_sum = largest_abs_sum(),
-                                            .product = serves},
-                prepared_for_.kernels);
-            if (best < candidates::size)
-                return keep(best, filter, candidates{});
+    /// The kernels of a filter.
+    struct kernels {
+        std::size_t direct;      ///< number among the candidates; their count for none
+        prepare_options product; ///< of the one behind a gather
+    };
+    /// One that the options name is either direct or a product; else both are estimated.
+    result<kernels> choose() const {
+        kernels chosen{candidates::size, prepared_for_};
+        kernel::convolution_request request;
+        request.shape = shape_;
+        request.options = options_;
+        request.batch = prepared_for_.batch;
+        request.activation_bits = prepared_for_.activation_bits;
+        request.abs_sum = largest_abs_sum();
+        const bool named = prepared_for_.kernel != kernel_id{};
+        if (named) {
+            chosen.direct = candidates::find(request, prepared_for_.kernel);
+            if (chosen.direct != candidates::size)
+                chosen.product.kernel = {};
         }
+        const auto product =
+            detail::choose<F, X, Arch, Choice>(shape_.out_channels, chosen.product);
+        if (!product)
+            return product.error();
+        if (!named) {
+            request.product = detail::product_candidates<F, X, Arch, Choice>::visit(
+                *product, [](auto k) { return decltype(k)::type::family; });
+            chosen.direct = candidates::best(request, prepared_for_.kernels);
+        }
+        return chosen;
+    }
+    status prepare_direct([[maybe_unused]] const packed_filter<F>& filter, std::size_t direct) {
+        if constexpr (candidates::size != 0)
+            if (direct != candidates::size)
+                return keep(direct, filter, candidates{});
         return {};
     }
     template <class... Kernels>
@@ -175,7 +197,7 @@ private:
         real_scale_ = *std::move(real_scale);
         return {};
     }
-    status prepare_groups(const packed_filter<F>& filter) {
+    status prepare_groups(const packed_filter<F>& filter, const prepare_options& o) {
         std::unique_ptr<matrix[]> groups(new (std::nothrow) matrix[options_.groups]);
         if (groups == nullptr)
             return error(errc::out_of_memory, "groups").got(options_.groups);
@@ -184,7 +206,7 @@ private:
             auto part = filter.matrix.slice(i * rows, rows);
             if (!part)
                 return part.error();
-            auto prepared = matrix::make(*part, prepared_for_);
+            auto prepared = matrix::make(*part, o);
             if (!prepared)
                 return prepared.error();
             groups[i] = *std::move(prepared);

@@ -11,6 +11,9 @@ struct prepare_options {
     std::size_t batch = 64; ///< activation vectors per call (output pixels of a convolution)
     /// The family, where `prepare<X, family::any>` leaves it open.
     family kernels = family::automatic;
+    /// One kernel instead of the one that is estimated to be the fastest: what `tune` measured
+    /// (ops/tune.hpp). It must be compiled and serve the request.
+    kernel_id kernel = {};
     /// A promise: activations use no more bits than this. Where it is broken, outputs are
     /// unspecified numbers, which may differ between machines; nothing else goes wrong.
     int activation_bits = 8;

@@ -46,6 +46,19 @@ struct kernel_list {
         return best;
     }
 
+    /// The number of the kernel of this name; `size` where there is none or it does not serve.
+    template <class Request>
+    [[nodiscard]] static constexpr std::size_t find(const Request& request, kernel_id id) noexcept {
+        std::size_t found = size, index = 0;
+        each([&](auto k) {
+            using kernel = typename decltype(k)::type;
+            if (kernel_id(kernel::name) == id && kernel::rank(request) > 0)
+                found = index;
+            ++index;
+        });
+        return found;
+    }
+
 private:
     template <class Function, class First, class... Rest>
     static constexpr decltype(auto) visit_from([[maybe_unused]] std::size_t index, Function& f,

@@ -1,6 +1,6 @@
 #pragma once
-// Finished sums of whole pixels, [pixel][row], on their way to a sink as in ops/store.hpp. Sinks that
-// can take several pixels in one call specialise `pixel_sink`.
+// Finished sums of whole pixels, [pixel][row], on their way to a sink as in ops/store.hpp. Sinks
+// that can take several pixels in one call specialise `pixel_sink`.
 
 #include <s3/config.hpp>
 

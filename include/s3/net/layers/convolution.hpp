@@ -164,17 +164,13 @@ struct convolution {
     template <class Formats, architecture Arch>
     result<prepared_convolution<Formats, Arch>> prepare(const layer_site& s,
                                                         const program_options& o) const {
-        const value_info& out = s.out();
-        prepare_options fitting{.batch = saturating_mul(o.batch, out.height * out.width),
-                                .kernels = o.kernels,
-                                .activation_bits = s[input].bits,
-                                .integers_only = true};
         return std::visit(
             [&]<weight_format F>(
                 const packed_filter<F>& f) -> result<prepared_convolution<Formats, Arch>> {
                 if constexpr (Formats::template has<F>) {
-                    if (!F::is_shift && fitting.kernels == family::shift_add)
-                        fitting.kernels = family::automatic;
+                    prepare_options fitting = fitting_options<F>(s, o);
+                    if (s.index < o.layer_kernels.size())
+                        fitting.kernel = std::string_view(o.layer_kernels[s.index]);
                     auto p = s3::prepare<std::uint8_t, family::any, Arch>(f, options, fitting);
                     if (!p)
                         return p.error();
@@ -184,6 +180,22 @@ struct convolution {
                 } else {
                     return error(errc::unsupported, "format").got(F::bits);
                 }
+            },
+            filter);
+    }
+
+    /// The name of the kernel that is measured to be the fastest: measure(filter, convolution
+    /// options, images, size, options) is `s3::tune`.
+    template <class Formats, class Measure>
+    result<const char*> tune(const layer_site& s, const program_options& o,
+                             Measure&& measure) const {
+        return std::visit(
+            [&]<weight_format F>(const packed_filter<F>& f) -> result<const char*> {
+                if constexpr (Formats::template has<F>)
+                    return measure(f, options, o.batch, s[input].image_size(),
+                                   fitting_options<F>(s, o));
+                else
+                    return error(errc::unsupported, "format").got(F::bits);
             },
             filter);
     }
@@ -218,6 +230,17 @@ struct convolution {
     }
 
 private:
+    template <weight_format F>
+    [[nodiscard]] prepare_options fitting_options(const layer_site& s,
+                                                  const program_options& o) const {
+        const value_info& out = s.out();
+        const bool has_family = F::is_shift || o.kernels != family::shift_add;
+        return {.batch = saturating_mul(o.batch, out.height * out.width),
+                .kernels = has_family ? o.kernels : family::automatic,
+                .kernel = {},
+                .activation_bits = s[input].bits,
+                .integers_only = true};
+    }
     status check_sums(int largest) const {
         const auto abs_sums = std::visit([](const auto& p) { return p.matrix.abs_sums(); }, filter);
         for (std::size_t m = 0; m < abs_sums.size(); ++m) {

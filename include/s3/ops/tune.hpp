@@ -1,0 +1,187 @@
+#pragma once
+// `tune` measures which kernel is the fastest for a matrix or a convolution on the machine at hand.
+// `prepare` estimates; what `tune` returns is remembered by whoever called it, and given back:
+//
+//   prepare_options o{.batch = 16};
+//   o.kernel = *s3::tune<std::uint8_t>(weights, o);
+//   const auto w = s3::prepare<std::uint8_t>(weights, o);
+//
+// Every kernel that is compiled for the choice and serves the request takes part, on activations
+// of zeros, which take as long as any others. Memory for all of them is allocated: a layout of the
+// weights each. Errors: those of `prepare` and of running; unsupported where no kernel serves.
+
+#include <s3/ops/conv2d.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+
+namespace s3 {
+
+struct tune_options {
+    double seconds = 0.05; ///< for all kernels together; each runs at least twice, however long
+};
+
+/// Seconds from some moment on.
+struct steady_seconds {
+    double operator()() const noexcept {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+            .count();
+    }
+};
+
+namespace detail {
+
+/// A kernel that takes part.
+struct entrant {
+    const char* name = "";
+    s3::family family = family::dot;
+};
+template <class... Kernels>
+constexpr std::array<entrant, sizeof...(Kernels)> entrants(kernel::kernel_list<Kernels...>) {
+    return {entrant{Kernels::name, Kernels::family}...};
+}
+
+/// Makes memory at least as large as is needed.
+inline status enlarge(buffer<std::byte>& memory, std::size_t needed) {
+    if (needed <= memory.size())
+        return {};
+    auto larger = buffer<std::byte>::make(needed);
+    if (!larger)
+        return larger.error();
+    memory = *std::move(larger);
+    return {};
+}
+
+/// The name of the fastest of `all`: prepare(kernel) gives what run(prepared) runs. They take
+/// turns, and those that are far behind leave.
+template <std::size_t Count, class Now, class Prepare, class Run>
+result<const char*> fastest(const std::array<entrant, Count>& all, family wanted,
+                            const tune_options& o, Now& now, Prepare&& prepare, Run&& run) {
+    using prepared = typename std::remove_cvref_t<decltype(prepare(kernel_id{}))>::value_type;
+    constexpr double shortest = 1e-4, far_behind = 1.3;
+    std::array<std::optional<prepared>, Count> taking_part;
+    std::array<double, Count> best;
+    best.fill(std::numeric_limits<double>::infinity());
+    const auto seconds_of = [&](std::size_t i, std::size_t times) -> result<double> {
+        const double start = now();
+        for (std::size_t t = 0; t < times; ++t)
+            if (auto s = run(*taking_part[i]); !s)
+                return s.error();
+        return (now() - start) / static_cast<double>(times);
+    };
+    const bool open = wanted == family::automatic || wanted == family::any;
+    for (std::size_t i = 0; i < Count; ++i) {
+        if (!open && all[i].family != wanted)
+            continue;
+        auto p = prepare(kernel_id(all[i].name));
+        if (!p && p.error().code == errc::unsupported)
+            continue;
+        if (!p)
+            return p.error();
+        taking_part[i] = *std::move(p);
+        const auto first = seconds_of(i, 1); // brings all memory into being
+        if (!first)
+            return first.error();
+    }
+    const double end = now() + o.seconds;
+    double least = std::numeric_limits<double>::infinity();
+    for (bool all_ran = false; !all_ran || now() < end; all_ran = true)
+        for (std::size_t i = 0; i < Count; ++i) {
+            if (!taking_part[i] || (all_ran && best[i] > far_behind * least))
+                continue;
+            const double expected = all_ran ? best[i] : shortest;
+            const auto seconds = seconds_of(
+                i, static_cast<std::size_t>(std::clamp(shortest / expected, 1.0, 1000.0)));
+            if (!seconds)
+                return seconds.error();
+            best[i] = std::min(best[i], *seconds);
+            least = std::min(least, best[i]);
+        }
+    const auto winner = std::min_element(best.begin(), best.end());
+    if (winner == best.end() || *winner == std::numeric_limits<double>::infinity())
+        return error(errc::unsupported, "options.kernels");
+    return all[static_cast<std::size_t>(winner - best.begin())].name;
+}
+
+} // namespace detail
+
+/// The name of the fastest kernel for `o.batch` activation vectors. `now` tells the time in
+/// seconds.
+template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
+          architecture Arch = arch::native, weight_format F, class Now = steady_seconds>
+result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& o,
+                         const tune_options& t = {}, Now now = {}) {
+    using prepared = prepared_matrix<F, X, Arch, Choice>;
+    using Y = typename prepared::sum;
+    const auto x = buffer<X>::make(saturating_mul(o.batch, packed.columns()));
+    auto y = buffer<Y>::make(saturating_mul(o.batch, packed.rows()));
+    if (!x)
+        return x.error();
+    if (!y)
+        return y.error();
+    buffer<std::byte> scratch;
+    return detail::fastest(
+        detail::entrants(detail::product_candidates<F, X, Arch, Choice>{}), o.kernels, t, now,
+        [&](kernel_id kernel) -> result<prepared> {
+            prepare_options one = o;
+            one.kernel = kernel;
+            auto w = prepared::make(packed, one);
+            if (w)
+                if (auto s = detail::enlarge(scratch, scratch_bytes(*w, o.batch)); !s)
+                    return s.error();
+            return w;
+        },
+        [&](const prepared& w) {
+            return matmul(w, matrix_view<const X>(x->span(), o.batch, packed.columns()),
+                          matrix_view<Y>(y->span(), o.batch, packed.rows()), {}, scratch.span());
+        });
+}
+
+/// The name of the fastest kernel for `images` NHWC images of this size, to outputs of the type of
+/// the activations.
+template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
+          architecture Arch = arch::native, weight_format F, class Now = steady_seconds>
+result<const char*> tune(const packed_filter<F>& packed, const conv_options& options,
+                         std::size_t images, const extent& image, const prepare_options& o,
+                         const tune_options& t = {}, Now now = {}) {
+    using prepared = prepared_filter<F, X, Arch, Choice>;
+    const std::size_t channels = saturating_mul(packed.shape.in_channels, options.groups);
+    if (auto s = detail::check_window(packed.shape, options); !s)
+        return s.error();
+    const auto out = output_extent(image.height, image.width, packed.shape, options);
+    if (!out)
+        return out.error();
+    const auto elements = [images](const extent& size, std::size_t c) {
+        return saturating_mul(saturating_mul(images, size.height), saturating_mul(size.width, c));
+    };
+    const auto x = buffer<X>::make(elements(image, channels));
+    auto y = buffer<X>::make(elements(*out, packed.shape.out_channels));
+    if (!x)
+        return x.error();
+    if (!y)
+        return y.error();
+    const image_view<const X> in{x->span(), images, image.height, image.width, channels};
+    const image_view<X> to{y->span(), images, out->height, out->width, packed.shape.out_channels};
+    const float scale = 1;
+    epilogue_for<X> e;
+    e.scale = {&scale, 1};
+    using direct = kernel::candidates<Choice, kernel::direct_convolutions<F, X, Arch>>;
+    using all = decltype(direct{} + detail::product_candidates<F, X, Arch, Choice>{});
+    buffer<std::byte> scratch;
+    return detail::fastest(
+        detail::entrants(all{}), o.kernels, t, now,
+        [&](kernel_id kernel) -> result<prepared> {
+            prepare_options one = o;
+            one.kernel = kernel;
+            auto w = prepared::make(packed, options, one);
+            if (w)
+                if (auto s = detail::enlarge(scratch, scratch_bytes(*w, images, *out)); !s)
+                    return s.error();
+            return w;
+        },
+        [&](const prepared& w) { return conv2d(w, in, to, e, scratch.span()); });
+}
+
+} // namespace s3
