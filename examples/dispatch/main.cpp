@@ -1,7 +1,7 @@
 // One binary for every machine: it picks the richest instruction set at its start.
 //
 //   dispatch [set]     a poorer one instead: baseline, sse41, avx2, avx_vnni, avx512, avx512_vnni,
-//                      avx512_vbmi, neon_dot, neon_i8mm
+//                      avx512_vbmi, amx, neon_dot, neon_i8mm
 //
 // Exit status: 0 if all sums are right; 2 if this machine cannot run the set.
 

@@ -5,6 +5,7 @@
 #include <s3/kernel/dot_bytes_depthwise.hpp>
 #include <s3/kernel/dot_bytes_direct.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
+#include <s3/kernel/dot_bytes_tiles.hpp>
 #include <s3/kernel/dot_bytes_winograd.hpp>
 #include <s3/kernel/dot_words_depthwise.hpp>
 #include <s3/kernel/dot_words_panels.hpp>
@@ -27,6 +28,7 @@ using direct_list = kernel_list<Kernels...>;
 /// Matrix products, which convolutions use behind a gather.
 template <weight_format F, activation X, architecture Arch>
 using products = product_list<           //
+    dot_bytes_tiles<F, X, Arch>,         //
     dot_bytes_panels<F, X, Arch>,        //
     dot_words_panels<F, X, Arch>,        //
     shift_add_bytes_table<F, X, Arch>,   //

@@ -52,8 +52,8 @@ struct product_request {
 enum class connection : unsigned char { dense, depthwise };
 
 /// What is known when a direct convolution of NHWC images is chosen. Ranks are estimated speeds in
-/// percent of a product behind a gather, which serves where no direct kernel does; 0 where a
-/// request is not served.
+/// percent of the kernel dot_bytes_panels behind a gather; 0 where a request is not served. A
+/// product that ranks as high serves in its stead.
 struct convolution_request {
     filter_shape shape;
     conv_options options;

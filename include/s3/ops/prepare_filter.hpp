@@ -135,9 +135,14 @@ private:
         if (!product)
             return product.error();
         if (!named) {
-            request.product = detail::product_candidates<F, X, Arch, Choice>::visit(
-                *product, [](auto k) { return decltype(k)::type::family; });
-            chosen.direct = candidates::best(request, prepared_for_.kernels);
+            int rival = 0;
+            detail::product_candidates<F, X, Arch, Choice>::visit(*product, [&](auto k) {
+                using kernel = typename decltype(k)::type;
+                request.product = kernel::family;
+                rival = kernel::rank(
+                    {shape_.out_channels, prepared_for_.batch, prepared_for_.activation_bits});
+            });
+            chosen.direct = candidates::best(request, prepared_for_.kernels, rival);
         }
         return chosen;
     }

@@ -7,6 +7,7 @@
 #include <s3/simd/arm_neon_dot.hpp>
 #include <s3/simd/arm_neon_i8mm.hpp>
 #include <s3/simd/tags.hpp>
+#include <s3/simd/x86_amx.hpp>
 #include <s3/simd/x86_avx2.hpp>
 #include <s3/simd/x86_avx512.hpp>
 #include <s3/simd/x86_avx512_vbmi.hpp>
@@ -87,5 +88,7 @@ template <class Arch>
 inline constexpr bool has_permute16 = Arch::has_permute16;
 template <class Arch>
 inline constexpr bool fast_permute16 = Arch::fast_permute16;
+template <class Arch>
+inline constexpr bool has_tiles = Arch::has_tiles;
 
 } // namespace s3::simd

@@ -30,6 +30,8 @@
             S3_CPU("avx512vl"))                                                                    \
     SET(avx512_vnni, x86, avx512, "-mavx512vnni", S3_CPU("avx512vnni"))                            \
     SET(avx512_vbmi, x86, avx512_vnni, "-mavx512vbmi", S3_CPU("avx512vbmi"))                       \
+    SET(amx, x86, avx512_vbmi, "-mamx-tile -mamx-int8",                                            \
+        S3_CPUID(7, 0, edx, 24) && S3_CPUID(7, 0, edx, 25))                                        \
     SET(neon, arm, baseline, "", S3_HWCAP(1))                                                      \
     SET(neon_dot, arm, neon, "-march=armv8.2-a+dotprod", S3_HWCAP(20))                             \
     SET(neon_i8mm, arm, neon_dot, "-march=armv8.2-a+dotprod+i8mm", S3_HWCAP2(13))

@@ -43,6 +43,8 @@ struct generic {
     static constexpr bool has_permute16 = false;
     /// Whether that is so cheap that sums looked up can beat byte dot products.
     static constexpr bool fast_permute16 = false;
+    /// Whether there is a unit that multiplies tiles of bytes (simd/tiles.hpp).
+    static constexpr bool has_tiles = false;
 };
 
 /// No vectors at all: the reference loops.

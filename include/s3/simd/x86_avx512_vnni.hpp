@@ -1,6 +1,6 @@
 #pragma once
-// AVX-512 with VNNI: byte dot products of four in one instruction; and the same processor by vectors
-// of 32 bytes, for few channels.
+// AVX-512 with VNNI: byte dot products of four in one instruction; and the same processor by
+// vectors of 32 bytes, for few channels.
 
 #include <s3/simd/x86_avx512.hpp>
 

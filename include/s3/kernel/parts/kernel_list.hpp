@@ -25,13 +25,13 @@ struct kernel_list {
         (f(std::type_identity<Kernels>{}), ...);
     }
 
-    /// The number of the kernel that ranks highest among those of a family (`automatic`: of any);
-    /// `size` where none serves.
+    /// The number of the kernel that ranks highest, and above `rival`, among those of a family
+    /// (`automatic`: of any); `size` where none serves.
     template <class Request>
-    [[nodiscard]] static constexpr std::size_t best(const Request& request,
-                                                    family wanted) noexcept {
+    [[nodiscard]] static constexpr std::size_t best(const Request& request, family wanted,
+                                                    int rival = 0) noexcept {
         std::size_t best = size, index = 0;
-        int highest = 0;
+        int highest = rival;
         each([&](auto k) {
             using kernel = typename decltype(k)::type;
             const bool asked =

@@ -1,0 +1,131 @@
+#pragma once
+// Matrix units: eight tiles of at most 16 rows of 64 bytes, of which one instruction multiplies
+// two.
+//
+//   tiles<Arch> unit(rows)   configures the unit of this thread, and releases it at its end; tile T
+//   has
+//                            rows[T] rows. What the thread's tiles held before is lost.
+//   zero<T>()                tile T becomes zero
+//   load<T>(from, stride)    row i is the 64 bytes at from + i·stride
+//   store<T>(to, stride)     the same the other way
+//   dot<C, A, B>()           C[i][j] += Σ over k < 64 of A[i][k] · B[k / 4][4·j + k mod 4]: int32
+//                            sums modulo 2^32 of unsigned bytes in A and signed ones in B, which
+//                            has 16 rows
+//
+// Where a machine has no such unit the same is done in plain C++, slowly, so that what is built on
+// tiles can be tested everywhere; `has_tiles<Arch>` tells whether it is worth while.
+
+#include <s3/simd/arch.hpp>
+
+#include <cstring>
+
+namespace s3::simd {
+
+/// The definition of a matrix unit.
+class emulated_tiles {
+public:
+    explicit emulated_tiles(const std::uint8_t (&rows)[8]) noexcept { std::copy_n(rows, 8, rows_); }
+    template <int T>
+    void zero() noexcept {
+        std::memset(tile_[T], 0, sizeof tile_[T]);
+    }
+    template <int T>
+    void load(const void* from, std::size_t stride) noexcept {
+        for (std::size_t i = 0; i < rows_[T]; ++i)
+            std::memcpy(tile_[T][i], static_cast<const std::uint8_t*>(from) + i * stride, 64);
+    }
+    template <int T>
+    void store(void* to, std::size_t stride) const noexcept {
+        for (std::size_t i = 0; i < rows_[T]; ++i)
+            std::memcpy(static_cast<std::uint8_t*>(to) + i * stride, tile_[T][i], 64);
+    }
+    template <int C, int A, int B>
+    void dot() noexcept {
+        for (std::size_t i = 0; i < rows_[C]; ++i)
+            for (std::size_t j = 0; j < 16; ++j) {
+                std::uint32_t sum;
+                std::memcpy(&sum, tile_[C][i] + 4 * j, 4);
+                for (std::size_t k = 0; k < 64; ++k)
+                    sum += static_cast<std::uint32_t>(
+                        tile_[A][i][k] * static_cast<std::int8_t>(tile_[B][k / 4][4 * j + k % 4]));
+                std::memcpy(tile_[C][i] + 4 * j, &sum, 4);
+            }
+    }
+
+private:
+    std::uint8_t rows_[8];
+    std::uint8_t tile_[8][16][64];
+};
+
+/// The unit of Arch.
+template <class Arch>
+class native_tiles {
+    using registers = typename Arch::tile_registers;
+
+public:
+    explicit S3_INLINE native_tiles(const std::uint8_t (&rows)[8]) noexcept {
+        registers::configure(rows);
+    }
+    S3_INLINE ~native_tiles() { registers::release(); }
+    native_tiles(const native_tiles&) = delete;
+    native_tiles& operator=(const native_tiles&) = delete;
+    template <int T>
+    S3_INLINE void zero() noexcept {
+        registers::template zero<T>();
+    }
+    template <int T>
+    S3_INLINE void load(const void* from, std::size_t stride) noexcept {
+        registers::template load<T>(from, stride);
+    }
+    template <int T>
+    S3_INLINE void store(void* to, std::size_t stride) const noexcept {
+        registers::template store<T>(to, stride);
+    }
+    template <int C, int A, int B>
+    S3_INLINE void dot() noexcept {
+        registers::template dot<C, A, B>();
+    }
+};
+
+namespace detail {
+template <class Arch>
+struct tiles_of {
+    using type = emulated_tiles;
+};
+template <class Arch>
+requires requires {
+    typename Arch::tile_registers;
+}
+struct tiles_of<Arch> {
+    using type = native_tiles<Arch>;
+};
+} // namespace detail
+
+template <class Arch>
+using tiles = typename detail::tiles_of<Arch>::type;
+
+/// Whether this process may use the tiles of Arch.
+template <class Arch>
+[[nodiscard]] bool tiles_permitted() noexcept {
+    if constexpr (requires { Arch::tiles_permitted(); })
+        return Arch::tiles_permitted();
+    else
+        return has_tiles<Arch>;
+}
+
+} // namespace s3::simd
+
+namespace s3 {
+
+/// Asks the operating system for tile registers, for all threads of the process and for as long as
+/// it lives; kernels on tiles are chosen only after that. Whether it was granted; false where the
+/// machine or the build has no matrix unit.
+template <class Arch = arch::native>
+bool permit_tiles() noexcept {
+    if constexpr (requires { Arch::permit_tiles(); })
+        return Arch::permit_tiles();
+    else
+        return false;
+}
+
+} // namespace s3

@@ -1,0 +1,180 @@
+// Products on a matrix unit are exact: shapes around its tiles, every format that fits bytes, and
+// convolutions, on the emulated unit and, where there is one, on the machine's own.
+
+#include <s3/kernel/reference.hpp>
+#include <s3/ops/conv2d.hpp>
+
+#include "../support/guarded.hpp"
+#include "../support/threads.hpp"
+#include "../support/weights.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+using namespace s3;
+
+namespace {
+
+/// This machine, as if it had a matrix unit.
+struct emulated : arch::native {
+    static constexpr const char* name = "emulated tiles";
+    static constexpr bool has_tiles = true;
+};
+
+template <weight_format F, activation X, class Arch>
+class checker {
+public:
+    void product(test::random& r, std::size_t m, std::size_t k, std::size_t n) {
+        auto weights = test::random_weights<F>(r, m * k);
+        if (r.below(4) == 0)
+            std::fill(weights.begin(), weights.end(),
+                      r.below(2) == 0 ? F::max_value : F::min_value);
+        const auto where = r.below(2) == 0 ? test::side::lower : test::side::upper;
+        const auto x = activations(r, n * k, where);
+        const auto w = *prepare<X, "dot_bytes_tiles", Arch>(*pack<F>(weights, m, k), {.batch = n});
+        CHECK(std::string_view(w.kernel_name()) == "dot_bytes_tiles");
+        for (const std::size_t workers : {1u, 3u}) {
+            const auto y = y_.take<std::int32_t>(n * m, where);
+            std::fill(y.begin(), y.end(), 0x5a5a5a5a);
+            const auto scratch = scratch_.take<std::byte>(scratch_bytes(w, n, workers), where);
+            std::memset(scratch.data(), 0x77, scratch.size());
+            CAPTURE(m);
+            CAPTURE(k);
+            CAPTURE(n);
+            REQUIRE(matmul(w, matrix_view<const X>(x, n, k), matrix_view<std::int32_t>(y, n, m), {},
+                           scratch, test::thread_executor{workers}));
+            bool same = true;
+            for (std::size_t i = 0; i < n; ++i)
+                for (std::size_t row = 0; row < m; ++row) {
+                    std::int32_t sum = 0;
+                    for (std::size_t c = 0; c < k; ++c)
+                        sum += weights[row * k + c] * x[i * k + c];
+                    same = same && y[i * m + row] == sum;
+                }
+            CHECK(same);
+        }
+    }
+
+    void convolution(test::random& r) {
+        const filter_shape f{1 + r.below(70), 1 + r.below(3), 1 + r.below(3), 1 + r.below(40)};
+        const conv_options o{.stride = 1 + r.below(2),
+                             .padding = {r.below(2), r.below(2)},
+                             .padding_value = r.below(2) == 0 ? 0 : 7};
+        const std::size_t height = 3 + r.below(6), width = 3 + r.below(6);
+        const auto weights = test::random_weights<F>(r, f.out_channels * f.columns());
+        const auto w = *prepare<X, "dot_bytes_tiles", Arch>(*pack_filter<F>(weights, f), o);
+        CHECK(std::string_view(w.kernel_name()) == "dot_bytes_tiles");
+        const extent out = *w.output_shape(height, width);
+        const auto x = activations(r, height * width * f.in_channels, test::side::upper);
+        const image_view<const X> in{x, 1, height, width, f.in_channels};
+        std::vector<std::int32_t> exact(out.height * out.width * f.out_channels);
+        reference::conv2d<int, X, std::int32_t>(
+            weights, f, in, {exact, 1, out.height, out.width, f.out_channels}, o);
+        std::vector<std::uint8_t> y(exact.size());
+        const std::vector<float> scale(f.out_channels, 0.01f);
+        const epilogue e{.scale = scale, .zero_point = 3};
+        REQUIRE(conv2d(w, in, image_view<std::uint8_t>{y, 1, out.height, out.width, f.out_channels},
+                       e));
+        bool same = true;
+        for (std::size_t i = 0; i < y.size(); ++i)
+            same = same && y[i] == finish<std::uint8_t>(exact[i], i % f.out_channels, i, e);
+        CHECK(same);
+    }
+
+private:
+    std::span<X> activations(test::random& r, std::size_t count, test::side where) {
+        const auto x = x_.take<X>(count, where);
+        const bool extreme = r.below(4) == 0;
+        for (X& v : x)
+            v = extreme ? std::numeric_limits<X>::max() : static_cast<X>(r());
+        return x;
+    }
+    test::guarded_memory x_{1 << 18}, y_{1 << 18}, scratch_{1 << 21};
+};
+
+template <weight_format F, activation X, class Arch>
+void check(std::uint64_t seed) {
+    CAPTURE(std::string_view(F::name));
+    test::random r(seed);
+    checker<F, X, Arch> c;
+    for (const std::size_t m : {1u, 31u, 32u, 33u, 70u})
+        for (const std::size_t n : {1u, 2u, 15u, 16u, 17u, 33u, 48u})
+            c.product(r, m, 1 + r.below(200), n);
+    for (std::size_t k = 0; k <= 130; k += 13)
+        c.product(r, 40, k, 20);
+    c.product(r, 35, 70, 530); // more than are staged together
+    for (int i = 0; i < 20; ++i)
+        c.convolution(r);
+}
+
+/// Kernels exist where bytes have dot products.
+template <class Arch>
+void check_all() {
+    if constexpr (simd::has_bytes<Arch>) {
+        check<shift2, std::uint8_t, Arch>(1);
+        check<shift3, std::int8_t, Arch>(2);
+        check<dense3, std::uint8_t, Arch>(3);
+        check<int8_weights, std::int8_t, Arch>(4);
+    }
+}
+
+} // namespace
+
+TEST_CASE("products and convolutions on emulated tiles are exact") {
+    check_all<emulated>();
+}
+
+TEST_CASE("a matrix unit is used with permission alone") {
+    using kernel = s3::kernel::dot_bytes_tiles<shift3, std::uint8_t, arch::native>;
+    const s3::kernel::product_request r{64, 64, 8};
+    if (!simd::has_tiles<arch::native>) {
+        CHECK(!permit_tiles());
+        CHECK(kernel::rank(r) == 0);
+        CHECK(!kernel::exists);
+        return;
+    }
+    // Without having asked, another kernel serves; afterwards this one does, and is exact.
+    const auto packed = *pack<shift3>(std::vector<int>(64 * 64, 1), 64, 64);
+    const bool before = simd::tiles_permitted<arch::native>();
+    CHECK((before ||
+           std::string_view(prepare<std::uint8_t>(packed)->kernel_name()) != "dot_bytes_tiles"));
+    if (permit_tiles()) {
+        CHECK(std::string_view(prepare<std::uint8_t>(packed)->kernel_name()) == "dot_bytes_tiles");
+        if constexpr (simd::has_tiles<arch::native>)
+            check_all<arch::native>();
+    }
+}
+
+TEST_CASE("a tile product is the sum over its depth, whatever the number of rows") {
+    test::random r(9);
+    std::vector<std::uint8_t> a(16 * 64), b(16 * 64);
+    std::vector<std::int32_t> c(16 * 16), expected;
+    for (auto& v : a)
+        v = static_cast<std::uint8_t>(r());
+    for (auto& v : b)
+        v = static_cast<std::uint8_t>(r());
+    for (auto& v : c)
+        v = static_cast<std::int32_t>(r());
+    for (const std::uint8_t rows : {std::uint8_t{1}, std::uint8_t{7}, std::uint8_t{16}}) {
+        simd::emulated_tiles unit({rows, rows, 16, 16, 16, 16, 16, 16});
+        expected = c;
+        for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t j = 0; j < 16; ++j)
+                for (std::size_t k = 0; k < 64; ++k)
+                    expected[i * 16 + j] = static_cast<std::int32_t>(
+                        static_cast<std::uint32_t>(expected[i * 16 + j]) +
+                        static_cast<std::uint32_t>(
+                            a[i * 64 + k] *
+                            static_cast<std::int8_t>(b[k / 4 * 64 + 4 * j + k % 4])));
+        std::vector<std::int32_t> got = c;
+        unit.load<0>(c.data(), 64);
+        unit.load<1>(a.data(), 64);
+        unit.load<2>(b.data(), 64);
+        unit.dot<0, 1, 2>();
+        unit.store<0>(got.data(), 64);
+        CHECK(got == expected);
+    }
+}
