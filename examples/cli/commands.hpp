@@ -15,7 +15,7 @@ struct options {
     std::size_t classes = 1000, size = 0, channels = 3, count = 0, batch = 1;
     int bits = 8;
     double seconds = 2;
-    bool description = false, float_last = false;
+    bool description = false, float_last = false, verbose = false;
     std::size_t constants = 0;
     std::string kernels = "automatic", tune;
     std::string name = "network";
@@ -23,6 +23,7 @@ struct options {
 
 void import_model(const options& o);
 void inspect(const options& o);
+void show_kernels(const options& o);
 void run_model(const options& o);
 void bench(const options& o);
 void export_model(const options& o);

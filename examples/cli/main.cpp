@@ -56,14 +56,20 @@ int main(int argc, char** argv) {
     importing->add_option("--out", o.out, "Model file to write");
     importing->callback([&] { import_model(o); });
 
-    auto* look = model(app.add_subcommand("inspect", "Layers, bytes, zeros, operations, energy"));
-    look->callback([&] { inspect(o); });
+    auto* look =
+        model(app.add_subcommand("inspect", "Layers, bytes, zeros, operations, energy, kernels"));
+    kernels(look);
+    look->callback([&] {
+        inspect(o);
+        show_kernels(o);
+    });
 
     auto* run = model(app.add_subcommand("run", "Classify images"));
     run->add_option("images", o.images, "npy, idx (also gzip), PGM, PPM or raw bytes")->required();
     run->add_option("--labels", o.labels, "idx or npy: report the accuracy");
     run->add_option("--logits", o.logits, "Write the network's outputs to this npy file");
     run->add_option("--count", o.count, "Only so many images; 0: all");
+    run->add_flag("--verbose", o.verbose, "Tell which kernel each layer got, and why");
     kernels(run);
     run->callback([&] { run_model(o); });
 

@@ -20,11 +20,26 @@ namespace {
 class runner {
 public:
     explicit runner(const options& o)
-        : path_(o.model), batch_(o.batch), loaded_(checked(s3::model_file::load(path_), path_)),
-          program_(prepare(o)), arena_(program_.arena_bytes(batch_)) {}
+        : path_(o.model), batch_(o.batch), measured_(!o.tune.empty()),
+          loaded_(checked(s3::model_file::load(path_), path_)), program_(prepare(o)),
+          arena_(program_.arena_bytes(batch_)) {}
 
     [[nodiscard]] const net::model& model() const { return loaded_.model; }
     [[nodiscard]] const auto& program() const { return program_; }
+
+    /// Which kernel each layer got, and why.
+    void print_kernels() const {
+        support::table rows{{"layer", "kernel", "because"}};
+        for (std::size_t i = 0; i < model().layers.size(); ++i) {
+            const bool chosen =
+                std::holds_alternative<net::convolution>(model().layers[i].operation);
+            rows.push_back({model().layers[i].name, program_.kernel_name(i),
+                            !chosen     ? "there is one"
+                            : measured_ ? "measured"
+                                        : "estimated"});
+        }
+        support::print(rows);
+    }
 
     /// `after(images done, all)` is called after each batch.
     template <class Y, class Progress>
@@ -59,6 +74,7 @@ private:
 
     std::string path_;
     std::size_t batch_;
+    bool measured_;
     s3::model_file::loaded_model loaded_;
     net::program<> program_;
     std::vector<std::byte> arena_;
@@ -95,8 +111,14 @@ void run_as(runner& r, const images& x, const options& o, const char* type) {
 
 } // namespace
 
+void show_kernels(const options& o) {
+    runner(o).print_kernels();
+}
+
 void run_model(const options& o) {
     runner r(o);
+    if (o.verbose)
+        r.print_kernels();
     const auto& in = r.model().input();
     auto x = read_images(o.images, in.height, in.width, in.channels);
     if (o.count != 0)
@@ -135,10 +157,7 @@ void bench(const options& o) {
         ++passes;
         show(std::min(static_cast<std::size_t>(since(start) * 1e3), all), all);
     }
-    support::table rows{{"layer", "kernel"}};
-    for (std::size_t i = 0; i < r.model().layers.size(); ++i)
-        rows.push_back({r.model().layers[i].name, r.program().kernel_name(i)});
-    support::print(rows);
+    r.print_kernels();
     std::printf("batch %zu, one thread (%s): %.3f ms, %s images/s (best of %zu); memory %s bytes "
                 "beside the weights\n",
                 o.batch, s3::arch::native::name, best * 1e3,

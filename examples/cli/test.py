@@ -202,7 +202,8 @@ assert (logits == float_logits(network="float.txt")).all()
 importing("checkpoint")
 
 # What a model file's commands say.
-assert "Horowitz" in s3("inspect", path("model"))
+said = s3("inspect", path("model"))
+assert "Horowitz" in said and "estimated" in said
 s3("bench", path("model"), "--seconds", "0.1", says="images/s")
 # Kernels that are measured are kept in a file, and measured again where that is of another batch.
 s3("bench", path("model"), "--seconds", "0.1", "--tune", path("kernels.json"))

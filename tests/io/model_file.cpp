@@ -230,6 +230,14 @@ TEST_CASE("model files: write refuses what read would not give back") {
     m = sample();
     m.values[1].scale = std::numeric_limits<float>::quiet_NaN();
     CHECK(!file::write(m));
+    m = sample();
+    m.layers[1].name = "caf\xe9"; // Latin-1
+    const auto refused = file::write(m);
+    REQUIRE(!refused);
+    CHECK(std::string(refused.error().argument) == "name (not UTF-8)");
+    CHECK(refused.error().index == 1);
+    m.layers[1].name = "caf\xc3\xa9";
+    CHECK(file::write(m));
 }
 
 } // namespace

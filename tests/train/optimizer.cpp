@@ -229,3 +229,22 @@ TEST_CASE(
                      {.learning_rate = 1e30f}) == "sign" + place);
     }
 }
+
+TEST_CASE("a gradient that is not finite ends the step, even where the estimator drops it") {
+    constexpr std::size_t size = 65;
+    for (const std::size_t at : {0u, 21u, 64u})
+        for (const float bad :
+             {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+            auto p = random_latents<s3::shift3>(size, 71);
+            owned_latents<s3::shift3> m(size);
+            for (auto& field : p.data)
+                std::fill(field.begin(), field.end(), 2.0f); // beyond the limit, all of them
+            std::vector<float> g(size, 1.0f), w(size, 99.0f);
+            g[at] = bad;
+            const auto s = s3::step(s3::sgd{}, p.view(), {m.view()}, g, w, 0.0f,
+                                    s3::straight_through::clipped{0.5f});
+            CHECK(s.error().code == s3::errc::not_finite);
+            CHECK(std::string(s.error().argument) == "grad_weights");
+            CHECK(s.error().index == at);
+        }
+}

@@ -37,6 +37,8 @@ inline described_result<network_shapes> infer(const description& d) {
             return refuse("after 'flatten' comes 'linear'");
         const std::size_t from = flat ? s.source[t.from - 1] : t.from;
         const auto& in = s.values[from];
+        if (in.size() > limit)
+            return refuse("the image is too large");
         auto out = in;
         filter_shape filter;
         const bool linear = t.kind == line_kind::linear, conv = t.kind == line_kind::conv;

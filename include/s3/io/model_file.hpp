@@ -403,6 +403,10 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
             return error(errc::bad_option, "name (given twice)").at(names.size());
         json j;
         j["name"] = l.name;
+        // What is not UTF-8 would be written otherwise, and then be another name.
+        if (json::parse(j.dump(-1, ' ', false, json::error_handler_t::replace), nullptr, false) !=
+            j)
+            return error(errc::bad_option, "name (not UTF-8)").at(names.size() - 1);
         std::visit(
             [&]<class L>(const L& o) {
                 j["kind"] = net::name_of(o);

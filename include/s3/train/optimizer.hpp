@@ -118,7 +118,8 @@ status step(const Optimizer& optimizer, const latents<F>& p,
     const auto pass = [&]<class V>(V, std::size_t i) S3_INLINE_LAMBDA {
         using detail::lanes::load;
         auto x = lane::template load<V>(read_at, i);
-        auto g = lane::template backward<V>(x, load<V>(grad_weights.data() + i), estimate);
+        const std::array<V, 1> of_weights{load<V>(grad_weights.data() + i)};
+        auto g = lane::template backward<V>(x, of_weights[0], estimate);
         if constexpr (F::has_zero)
             g[1] = g[1] + detail::dense_gradient(x[1], dense_strength);
         detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
@@ -130,7 +131,8 @@ status step(const Optimizer& optimizer, const latents<F>& p,
                 detail::lanes::store(m_at[j][k] + i, m[j]);
             detail::lanes::store(x_at[k] + i, x[k]);
         });
-        if (!detail::lanes::all_finite(x))
+        // An estimator may drop gradients, NaN among them, so that latents do not tell.
+        if (!detail::lanes::all_finite(x) || !detail::lanes::all_finite(of_weights))
             return false; // `grad_weights` is not overwritten yet: below, it can be told apart
         detail::lanes::store(weights.data() + i, lane::realize(x));
         return true;
