@@ -11,9 +11,6 @@ struct prepare_options {
     std::size_t batch = 64; ///< activation vectors per call (output pixels of a convolution)
     /// The family, where `prepare<X, family::any>` leaves it open.
     family kernels = family::automatic;
-    /// One kernel instead of the one that is estimated to be the fastest: what `tune` measured
-    /// (ops/tune.hpp). It must be compiled and serve the request.
-    kernel_id kernel = {};
     /// A promise: activations use no more bits than this. Where it is broken, outputs are
     /// unspecified numbers, which may differ between machines; nothing else goes wrong.
     int activation_bits = 8;
@@ -24,6 +21,9 @@ struct prepare_options {
     /// they stand for: the caller applies the scale and the exponent offset that the weights
     /// record.
     bool integers_only = false;
+    /// One kernel instead of the one that is estimated to be the fastest: what `tune` measured
+    /// (ops/tune.hpp). It must be compiled and serve the request.
+    kernel_id kernel = {};
 };
 
 } // namespace s3

@@ -237,9 +237,9 @@ private:
         const bool has_family = F::is_shift || o.kernels != family::shift_add;
         return {.batch = saturating_mul(o.batch, out.height * out.width),
                 .kernels = has_family ? o.kernels : family::automatic,
-                .kernel = {},
                 .activation_bits = s[input].bits,
-                .integers_only = true};
+                .integers_only = true,
+                .kernel = {}};
     }
     status check_sums(int largest) const {
         const auto abs_sums = std::visit([](const auto& p) { return p.matrix.abs_sums(); }, filter);
