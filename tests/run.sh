@@ -3,8 +3,9 @@
 #
 #   tests/run.sh [--full] [preset] [arguments for ctest]      e.g. tests/run.sh sanitize -R pack
 #
-# The preset (see CMakePresets.json) may also come in S3_PRESET. --full adds what takes long: each
-# header alone, every test on all architectures of the build, and the exercises of house.sh.
+# The preset (see CMakePresets.json) may also come in S3_PRESET. --full adds what takes long: all
+# formats on all architectures of the build, each header alone, the paper's claims, the Python module,
+# and the exercises of house.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +31,6 @@ compiler=()
 [ "$preset" != clang ] || compiler=(clang-14)
 packaging/setup.sh "${compiler[@]}"
 
-cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_TEST_HEADERS=$full -DS3_TEST_HOUSE=$full \
-    -DS3_TEST_ALL_ARCHS=$full
+cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_TEST_FULL=$full
 cmake --build --preset "$preset" --parallel "$(nproc)"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"
