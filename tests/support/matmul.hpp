@@ -210,7 +210,8 @@ private:
         kernels_of<Arch>::each([&](auto k) {
             using kernel = typename decltype(k)::type;
             if constexpr (kernel::exists)
-                if (wanted == nullptr || label<Arch, kernel>().find(wanted) != std::string::npos)
+                if (s3::kernel::permitted<kernel>() &&
+                    (wanted == nullptr || label<Arch, kernel>().find(wanted) != std::string::npos))
                     f(k);
         });
     }

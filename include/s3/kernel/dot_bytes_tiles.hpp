@@ -181,9 +181,10 @@ struct dot_bytes_tiles {
     static constexpr s3::family family = s3::family::dot;
     static constexpr bool exists = has_byte_dot<F, X, Arch> && simd::has_tiles<Arch>;
     static constexpr rank_range ranks{0, 390};
-    static int rank(const product_request& r) noexcept {
-        return !simd::tiles_permitted<Arch>() ? 0 : r.batch > 1 ? ranks.most : 50;
+    static constexpr int rank(const product_request& r) noexcept {
+        return r.batch > 1 ? ranks.most : 50;
     }
+    static bool permitted() noexcept { return simd::tiles_permitted<Arch>(); }
     static auto loop() { return std::type_identity<tile_product<byte_dot<F, Arch>>>{}; }
 };
 

@@ -18,6 +18,8 @@
 //     rank      how fast it is estimated to be for a request, see below
 //     ranks     the least and the most that rank may be: a kernel that another one always outranks
 //               is not compiled
+//     permitted optional, where a unit needs permission: whether the process has it; the least
+//               rank is then 0, so that other kernels are compiled, too
 //     loop()    the type (std::type_identity) of its layout and loop: product_loop or direct_loop
 //
 // A product_loop may be the panel_product of a panel_unit, which decodes weights, and whose

@@ -8,6 +8,15 @@
 
 namespace s3::kernel {
 
+/// Whether the process may run a kernel now.
+template <class Kernel>
+[[nodiscard]] constexpr bool permitted() noexcept {
+    if constexpr (requires { Kernel::permitted(); })
+        return Kernel::permitted();
+    else
+        return true;
+}
+
 /// Declared kernels of one format, activation type and instruction set, in order.
 template <class... Kernels>
 struct kernel_list {
@@ -37,7 +46,7 @@ struct kernel_list {
             const bool asked =
                 wanted == family::automatic || wanted == family::any || wanted == kernel::family;
             const int rank = asked ? kernel::rank(request) : 0;
-            if (rank > highest) {
+            if (rank > highest && permitted<kernel>()) {
                 highest = rank;
                 best = index;
             }
@@ -52,7 +61,7 @@ struct kernel_list {
         std::size_t found = size, index = 0;
         each([&](auto k) {
             using kernel = typename decltype(k)::type;
-            if (kernel_id(kernel::name) == id && kernel::rank(request) > 0)
+            if (kernel_id(kernel::name) == id && kernel::rank(request) > 0 && permitted<kernel>())
                 found = index;
             ++index;
         });
