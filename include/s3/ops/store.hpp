@@ -249,44 +249,55 @@ private:
             }
         }
 
-        /// Sums of one column → the outputs from number `index` on.
+        /// Sums of one column → the outputs from number `index` on, by the stages of epilogue.hpp.
         S3_INLINE void operator()(std::size_t index, const ints (&sums)[V]) const noexcept {
             constexpr std::size_t width = simd::width32<Arch>;
             Y* const to = y + index;
-            ints q[V];
+            [[maybe_unused]] ints q[V];
             S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k) {
-                ints v = biased ? ints(sums[k] + bias[k]) : sums[k];
-                if constexpr (std::is_same_v<Y, std::int32_t>) {
-                    if (clips)
-                        v = simd::max(v, integer(0));
-                    simd::store<Arch>(to + k * width, v);
-                } else {
-                    reals f = simd::to_float(v) * scale[k];
-                    if constexpr (std::is_same_v<Y, float>) {
-                        if (clips)
-                            f = simd::max(f, real(0));
-                        simd::store<Arch>(to + k * width, f);
-                    } else {
-                        f = simd::max(f, real(least));
-                        if (Residual || caps)
-                            f = simd::min(f, real(most));
-                        q[k] = simd::nearbyint_as_int(f);
-                        if (Residual || zero != 0)
-                            q[k] = q[k] + integer(zero);
-                        if constexpr (Residual) {
-                            q[k] = simd::max(q[k] + residual(index + k * width),
-                                             integer(residual.low));
-                            if (caps)
-                                q[k] = simd::min(q[k], integer(residual.high));
-                        }
-                    }
-                }
+                const ints sum = add_bias(sums[k], k);
+                if constexpr (std::is_same_v<Y, std::int32_t>)
+                    simd::store<Arch>(to + k * width, rectify(sum, integer(0)));
+                else if constexpr (std::is_same_v<Y, float>)
+                    simd::store<Arch>(to + k * width, rectify(apply_scale(sum, k), real(0)));
+                else
+                    q[k] = add_residual(add_zero_point(round(clamp(apply_scale(sum, k)))),
+                                        index + k * width);
             }
             if constexpr (sizeof(Y) == 1 && V == 4)
                 simd::store_bytes<Arch>(to, q);
             else if constexpr (sizeof(Y) == 1)
                 S3_UNROLL_FOR(std::size_t k = 0; k < V; ++k)
                     simd::store_bytes<Arch>(to + k * width, q[k]);
+        }
+
+    private:
+        S3_INLINE ints add_bias(const ints& v, std::size_t k) const noexcept {
+            return biased ? ints(v + bias[k]) : v;
+        }
+        S3_INLINE reals apply_scale(const ints& v, std::size_t k) const noexcept {
+            return simd::to_float(v) * scale[k];
+        }
+        template <class T>
+        S3_INLINE T rectify(const T& v, const T& none) const noexcept {
+            return clips ? simd::max(v, none) : v;
+        }
+        S3_INLINE reals clamp(const reals& v) const noexcept {
+            const reals above = simd::max(v, real(least));
+            return Residual || caps ? simd::min(above, real(most)) : above;
+        }
+        static S3_INLINE ints round(const reals& v) noexcept { return simd::nearbyint_as_int(v); }
+        S3_INLINE ints add_zero_point(const ints& q) const noexcept {
+            return Residual || zero != 0 ? ints(q + integer(zero)) : q;
+        }
+        S3_INLINE ints add_residual(const ints& q,
+                                    [[maybe_unused]] std::size_t index) const noexcept {
+            if constexpr (Residual) {
+                const ints more = simd::max(q + residual(index), integer(residual.low));
+                return caps ? simd::min(more, integer(residual.high)) : more;
+            } else {
+                return q;
+            }
         }
     };
 
