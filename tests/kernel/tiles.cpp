@@ -18,8 +18,18 @@ using namespace s3;
 
 namespace {
 
-/// This machine, as if it had a matrix unit.
-struct emulated : arch::native {
+/// The best set of this build that has no matrix unit.
+template <class Native>
+struct without_tiles {
+    using type = Native;
+};
+template <class Native>
+requires simd::has_tiles<Native>
+struct without_tiles<Native> {
+    using type = arch::avx512_vbmi;
+};
+/// This machine, as if it had one.
+struct emulated : without_tiles<arch::native>::type {
     static constexpr const char* name = "emulated tiles";
     static constexpr bool has_tiles = true;
 };
