@@ -20,7 +20,7 @@
 namespace s3 {
 
 struct tune_options {
-    double seconds = 0.05; ///< for all kernels together; each runs at least twice, however long
+    double seconds = 0.05; ///< for all kernels together; each runs three times, however long
 };
 
 /// Seconds from some moment on.
@@ -62,7 +62,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
     using prepared = typename std::remove_cvref_t<decltype(prepare(kernel_id{}))>::value_type;
     constexpr double shortest = 1e-4, far_behind = 1.3;
     std::array<std::optional<prepared>, Count> taking_part;
-    std::array<double, Count> best;
+    std::array<double, Count> best, expected{};
     best.fill(std::numeric_limits<double>::infinity());
     const auto seconds_of = [&](std::size_t i, std::size_t times) -> result<double> {
         const double start = now();
@@ -84,19 +84,19 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
         const auto first = seconds_of(i, 1); // brings all memory into being
         if (!first)
             return first.error();
+        expected[i] = *first;
     }
     const double end = now() + o.seconds;
     double least = std::numeric_limits<double>::infinity();
-    for (bool all_ran = false; !all_ran || now() < end; all_ran = true)
+    for (int round = 0; round < 2 || now() < end; ++round)
         for (std::size_t i = 0; i < Count; ++i) {
-            if (!taking_part[i] || (all_ran && best[i] > far_behind * least))
+            if (!taking_part[i] || (round >= 2 && best[i] > far_behind * least))
                 continue;
-            const double expected = all_ran ? best[i] : shortest;
             const auto seconds = seconds_of(
-                i, static_cast<std::size_t>(std::clamp(shortest / expected, 1.0, 1000.0)));
+                i, static_cast<std::size_t>(std::clamp(shortest / expected[i], 1.0, 1000.0)));
             if (!seconds)
                 return seconds.error();
-            best[i] = std::min(best[i], *seconds);
+            expected[i] = best[i] = std::min(best[i], *seconds);
             least = std::min(least, best[i]);
         }
     const auto winner = std::min_element(best.begin(), best.end());
