@@ -125,7 +125,7 @@ product<F, X, Executor>::product(std::size_t m, std::size_t k, std::size_t n,
     : m_(m), k_(k), n_(n), bits_(g.activation_bits), x_(random_activations<X>(n * k, bits_)),
       y_(n * m * sizeof(Y)), ex_(ex) {
     const auto packed = random_weights<F>(m, k);
-    const std::size_t bytes = (require(prepared_bytes<X, family::any>(packed, g)) + 63) / 64 * 64;
+    const std::size_t bytes = whole_lines(require(prepared_bytes<X, family::any>(packed, g)));
     const std::size_t count = copies(where, bytes);
     weights_ = std::make_unique<memory>(count * bytes);
     for (std::size_t i = 0; i < count; ++i)

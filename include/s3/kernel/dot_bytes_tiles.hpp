@@ -40,13 +40,9 @@ struct tile_product {
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return saturating_mul(saturating_mul(panels(m), parts), part_bytes(k));
     }
-    static void pack(const std::uint8_t* stream, const std::int64_t*, std::size_t m, std::size_t k,
-                     std::uint8_t* to) {
-        const std::size_t bytes = s3::layout::stream_bytes(m * k, layout::bits);
-        for (std::size_t row = 0; row < m; ++row)
-            layout::pack_row(stream, bytes, row * k, k,
-                             to + row / lanes * part_bytes(k) + row % lanes * 4,
-                             arch::vector_bytes);
+    static void pack(const std::uint8_t* stream, const std::int64_t* row_sums, std::size_t m,
+                     std::size_t k, std::uint8_t* to) {
+        panel_product<Unit>::pack(stream, row_sums, m, k, to);
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
         const std::size_t count = std::min(whole_tiles(n), most_columns);
@@ -90,7 +86,7 @@ private:
     };
 
     static constexpr std::size_t part_bytes(std::size_t k) {
-        return layout::panel_bytes(k, arch::vector_bytes);
+        return panel_product<Unit>::panel_bytes(k);
     }
     static constexpr std::size_t tiles_deep(std::size_t k) {
         return (layout::blocks(k) * layout::steps + tile_steps - 1) / tile_steps;
@@ -173,8 +169,9 @@ private:
     }
 };
 
-/// Some eight times as fast as dot products of vectors, where the process may use tiles. A single
-/// activation vector is bound by memory, and has no use for them.
+/// Preferred wherever the process may use tiles: the unit's peak is some eight times that of dot
+/// products of vectors, though how much of it this kernel reaches is not measured yet. A single
+/// activation vector is bound by memory, and has no use for tiles.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_tiles {
     static constexpr const char* name = "dot_bytes_tiles";
