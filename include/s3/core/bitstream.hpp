@@ -1,6 +1,7 @@
 #pragma once
-// Codes of `Bits` bits in a stream of bytes: code i is bits [i·Bits, (i+1)·Bits), bit b being bit
-// b%8 of byte b/8. Needs no more than a freestanding compiler.
+// A stream of bytes that holds codes of `Bits` bits each, without gaps: code i is made of the bits
+// [i·Bits, (i+1)·Bits), and bit b of the stream is bit b%8 of byte b/8. `get` and `put` need no
+// more than a freestanding compiler.
 
 #include <s3/core/little_endian.hpp>
 
@@ -11,7 +12,7 @@
 
 namespace s3::layout {
 
-/// Code number `i` of a stream. Reads no byte outside it.
+/// Code number `i` of a stream. Only bytes that hold bits of it are read. Precondition: Bits ≤ 8.
 template <int Bits>
 [[nodiscard]] constexpr unsigned get(const std::uint8_t* stream, std::size_t i) noexcept {
     const std::size_t bit = i * Bits;
@@ -23,7 +24,7 @@ template <int Bits>
     return (word >> shift) & ((1u << Bits) - 1);
 }
 
-/// Writes code number `i` into a stream that is zero there.
+/// Writes code number `i` into a stream whose bits are still zero there. Precondition: Bits ≤ 8.
 template <int Bits>
 constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept {
     const std::size_t bit = i * Bits;
@@ -34,8 +35,9 @@ constexpr void put(std::uint8_t* stream, std::size_t i, unsigned code) noexcept 
         p[1] = static_cast<std::uint8_t>(p[1] | word >> 8);
 }
 
-/// `count` bits from number `bit` on, of a stream of `bytes` bytes in which bit number `bit` is.
-/// All of them where count ≤ 57 or `bit` begins a byte. Reads no byte outside the stream.
+/// `count` ≤ 64 bits of a stream of `bytes` bytes, beginning with bit number `bit`, which must
+/// exist. The result holds all of them if count ≤ 57 or if `bit` is a multiple of 8; bits beyond
+/// the end of the stream are 0. No byte outside the stream is read.
 [[nodiscard]] inline std::uint64_t take_bits(const std::uint8_t* stream, std::size_t bytes,
                                              std::size_t bit, std::size_t count) noexcept {
     const std::uint8_t* from = stream + bit / 8;

@@ -1,5 +1,6 @@
 #pragma once
-// An owned, 64-byte aligned array whose allocation can fail without an exception. Move-only.
+// An owned, move-only array whose memory is aligned to 64 bytes (one cache line) and whose
+// allocation reports failure as an error instead of an exception.
 
 #include <s3/core/error.hpp>
 

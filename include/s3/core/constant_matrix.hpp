@@ -1,13 +1,15 @@
 #pragma once
-// A matrix of weights as a template argument, and its product with one column as straight-line
-// additions, subtractions and doublings: a zero costs nothing, every index is known to the
-// compiler. Needs no more than a freestanding compiler. ops/constant.hpp has the vectors.
+// A matrix of weights as a template argument. Its product with one column becomes straight-line
+// additions, subtractions and doublings: a zero weight costs nothing, and every index is known to
+// the compiler. This header needs no more than a freestanding compiler; the products with many
+// columns, which use vector registers, are in ops/constant.hpp.
 //
 //   constexpr s3::constant_matrix W = s3::constant<2, 3>({0, 1, -2,  4, -1, 0});
 //   apply<W>(x)          x[K] → std::array<int32, M>, usable at compile time
 //
 // A matrix whose sums could overflow int32 for the type of x is refused at compile time. A row is
-// summed plane by plane: all weights ±2^s of the largest s, doubled, then the next.
+// summed by Horner's rule over the exponents: the terms of weights ±2^s for the largest s come
+// first, the sum is doubled, the terms of the next smaller s are added, and so on.
 
 #include <s3/config.hpp>
 #include <s3/format/triple.hpp>
@@ -42,14 +44,15 @@ struct constant_matrix {
 
 namespace detail {
 
-/// Whether a weight is 0 or ±2^s, s ≤ 15.
+/// Whether a weight is 0 or ±2^s with s ≤ 15.
 [[nodiscard]] constexpr bool is_shift(std::int32_t weight) noexcept {
     return weight >= -32768 && weight <= 32768 && to_triple(weight).value() == weight;
 }
-/// Not constexpr: reaching it in `constant` makes the compiler name it.
+/// `constant` calls this for a weight that it refuses. It is not constexpr, so the compiler stops
+/// there and shows this name as the reason.
 inline void weight_is_not_zero_or_a_signed_power_of_two() {}
 
-/// max |x| of a type.
+/// The largest |x| of a type.
 template <std::integral X>
 inline constexpr std::int64_t largest_abs = std::int64_t{std::numeric_limits<X>::max()} +
                                             (std::is_signed_v<X> ? 1 : 0);
@@ -57,8 +60,9 @@ inline constexpr std::int64_t largest_abs = std::int64_t{std::numeric_limits<X>:
 } // namespace detail
 
 /// Whether W·x is exact in int32 for every x of type X: all weights are 0 or ±2^s, and no row's
-/// Σ|w|·max|x| exceeds int32's largest value. Partial sums are no larger. Always false for X that
-/// are as wide as the sums: convert what is known to be small to int16.
+/// Σ|w|·max|x| exceeds int32's largest value, so that partial sums fit as well. It is always false
+/// for an X of 32 bits, unless all weights are 0: convert values that are known to be small to
+/// int16.
 template <constant_matrix W, std::integral X>
 requires(sizeof(X) <= 4) inline constexpr bool product_fits_int32 = [] {
     for (const std::int32_t w : W.values)
@@ -73,7 +77,8 @@ requires(sizeof(X) <= 4) inline constexpr bool product_fits_int32 = [] {
 template <class X, constant_matrix W>
 concept constant_operand = std::integral<X> && product_fits_int32<W, X>;
 
-/// Checks at compile time that every weight is 0 or ±2^s, s ≤ 15.
+/// Makes the matrix from its weights, row-major, and checks at compile time that each of them is 0
+/// or ±2^s with s ≤ 15.
 template <std::size_t M, std::size_t K>
 [[nodiscard]] consteval constant_matrix<M, K> constant(const std::int32_t (&weights)[M * K]) {
     constant_matrix<M, K> w;
@@ -96,8 +101,8 @@ template <constant_matrix W, std::size_t Row>
     return highest;
 }
 
-/// Adds x to the sum if the weight is 2^Shift, subtracts it if −2^Shift; else the weight belongs to
-/// another plane.
+/// Adds x to the sum if the weight is 2^Shift, and subtracts it if the weight is −2^Shift. Any
+/// other weight belongs to the turn of another shift and is skipped.
 template <std::int32_t Weight, int Shift, class V>
 S3_INLINE constexpr void add_term(V& sum, const V& x) noexcept {
     if constexpr (Weight == (1 << Shift))
@@ -106,7 +111,7 @@ S3_INLINE constexpr void add_term(V& sum, const V& x) noexcept {
         sum = static_cast<V>(sum - x);
 }
 
-/// Σ W(Row, k)·x(k), where x(k) gives a value or a vector.
+/// Σ W(Row, k)·x(k) over all k, where x(k) returns a number or a vector of numbers of one type V.
 template <constant_matrix W, std::size_t Row, class V, class X>
 [[nodiscard]] S3_INLINE constexpr V row_sum(const X& x) noexcept {
     V sum(0);
@@ -126,7 +131,7 @@ template <constant_matrix W, std::size_t Row, class V, class X>
     return sum;
 }
 
-/// Calls store(m, sum of row m) for all rows of W, where x(k) gives a value or a vector.
+/// Calls store(m, Σ W(m, k)·x(k)) for each row m of W, where x(k) returns a number or a vector.
 template <constant_matrix W, class V, class X, class Store>
 S3_INLINE constexpr void all_rows(const X& x, const Store& store) noexcept {
     [&]<std::size_t... Row>(std::index_sequence<Row...>) S3_INLINE_LAMBDA {

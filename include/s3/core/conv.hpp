@@ -15,7 +15,7 @@ struct extent {
     friend constexpr bool operator==(const extent&, const extent&) = default;
 };
 
-/// Shape of a convolution's weights. `in_channels` counts the channels of one group.
+/// Shape of a convolution's weights. `in_channels` counts the channels of one group only.
 struct filter_shape {
     std::size_t out_channels = 0;
     std::size_t height = 1;
@@ -33,15 +33,15 @@ struct conv_options {
     extent stride = 1;      ///< pixels from one window to the next
     extent padding = 0;     ///< pixels added at each side of the image
     extent dilation = 1;    ///< pixels from one tap of a window to the next
-    std::size_t groups = 1; ///< parts of the channels, each convolved by filters of its own
-    /// The activation that the added pixels have: the one that means zero (the zero point).
+    std::size_t groups = 1; ///< sets of channels, each convolved by filters of its own
+    /// The activation that the added pixels have: the one that stands for zero (the zero point).
     int padding_value = 0;
 };
 
 namespace detail {
 
-/// Pixels of the output along one axis. Errors: kernel, stride or dilation of 0; any size above
-/// 2^31; a window that is larger than the padded image.
+/// The number of output pixels along one axis. Errors: a kernel, stride or dilation of 0; any of
+/// the sizes above 2^31; a window that is larger than the padded image.
 inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::size_t stride,
                                        std::size_t padding, std::size_t dilation,
                                        const char* argument) {
@@ -63,8 +63,9 @@ inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::
     return (padded - reach - 1) / stride + 1;
 }
 
-/// The window of output pixel n, counted over images and rows. A tap outside the image has a row or
-/// column that is too large: numbers below zero wrap.
+/// The window of output pixel n, where n counts over the rows of an image and then over images.
+/// `top` and `left` wrap below zero (size_t), so that a tap outside the image, on whichever side,
+/// has a row or column that is not smaller than the image's height or width.
 struct pixel_window {
     std::size_t image, top, left;
 

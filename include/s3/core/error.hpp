@@ -1,7 +1,8 @@
 #pragma once
 // Errors as values. Whatever can be wrong at run time (weights outside a format, shapes, strides,
-// files) comes back as an `error` that names the argument, or as a `result<T>` that holds one.
-// Nothing here throws, but for `result::value()` where exceptions are enabled.
+// Whatever can be wrong at run time (weights outside a format, shapes, strides, files) comes back
+// as an `error` that names the argument, or as a `result<T>` that holds one. Nothing here throws
+// except `result::value()`, which exists only where exceptions are enabled.
 
 #include <s3/config.hpp>
 
@@ -23,16 +24,17 @@ enum class errc : std::uint8_t {
     ok,
     not_in_format,  ///< a weight that the format cannot hold; index and value say which
     not_finite,     ///< NaN or infinity; index says where
-    shape_mismatch, ///< sizes that do not fit together; value is what came, bound what is needed
+    shape_mismatch, ///< sizes that do not fit together; value was given, bound is needed
     bad_option,     ///< a stride, padding, group count, … outside its range
     depth_exceeded, ///< Σ|w|·max|x| could overflow the accumulator; value and bound are the sums
     buffer_too_small, ///< an output or scratch span; value is its size, bound the size needed
-    reserved_code,    ///< the code of "minus zero", which is never written
-    truncated,        ///< a file or buffer that ends early
-    foreign,          ///< not one of our files, or another format than the one asked for
-    unsupported,      ///< a combination that no kernel serves
-    out_of_memory,    ///< an allocation failed; value is its size in bytes
-    io,               ///< the operating system refused to open, read or write
+    reserved_code, ///< a code or a tail bit that no writer produces, for example the code of "minus
+                   ///< zero"
+    truncated,     ///< a file or buffer that ends early
+    foreign,       ///< not one of this library's files, or another format than the one asked for
+    unsupported,   ///< a combination that no kernel serves
+    out_of_memory, ///< an allocation failed; value is its size in bytes
+    io,            ///< the operating system refused to open, read or write
 };
 
 [[nodiscard]] constexpr const char* to_string(errc code) noexcept {
@@ -67,11 +69,11 @@ enum class errc : std::uint8_t {
     return "unknown error";
 }
 
-/// What the second number of an error is.
+/// The meaning of an error's second number, `bound`.
 enum class bound_kind : std::uint8_t {
     none,
-    needs, ///< the size that would do: exactly, or of a buffer at least
-    limit, ///< the end of the allowed range on the side where the value left it
+    needs, ///< the size that would do: the exact one or, for a buffer, the least
+    limit, ///< the end of the allowed range that the value lies beyond
 };
 
 /// What went wrong, and with which argument. `argument` points to static storage. `index`, `value`
@@ -88,13 +90,13 @@ struct error {
     constexpr error() = default;
     constexpr error(errc c, const char* arg) noexcept : code(c), argument(arg) {}
 
-    /// The same error at an element of the argument.
+    /// The same error, said of element i of the argument.
     [[nodiscard]] constexpr error at(std::size_t i) const noexcept {
         error e = *this;
         e.index = static_cast<std::int64_t>(i);
         return e;
     }
-    /// The same error with the value or size that came.
+    /// The same error with the value or the size that was given.
     template <class T>
     [[nodiscard]] constexpr error got(T v) const noexcept {
         error e = *this;
@@ -102,12 +104,12 @@ struct error {
         e.has_value = true;
         return e;
     }
-    /// The same error with the size that would have done.
+    /// The same error with the size that would have been right.
     template <class T>
     [[nodiscard]] constexpr error needs(T v) const noexcept {
         return bounded(static_cast<double>(v), bound_kind::needs);
     }
-    /// The same error with the end of the range that the value left.
+    /// The same error with the end of the allowed range that the value lies beyond.
     template <class T>
     [[nodiscard]] constexpr error limit(T v) const noexcept {
         return bounded(static_cast<double>(v), bound_kind::limit);
@@ -145,8 +147,9 @@ private:
     }
 };
 
-/// An error that a person can only place with more words than an argument's name: a line of a file,
-/// a layer's name. Only readers of files and networks give it: unlike `error` it allocates.
+/// An error for which an argument's name says too little, because a person looks for a line of a
+/// file or a layer's name. Only readers of files and networks return it, since unlike `error` it
+/// allocates.
 struct described_error : error {
     std::string description; ///< takes the place of the error's own message, unless empty
 
@@ -157,14 +160,14 @@ struct described_error : error {
     [[nodiscard]] std::string message() const {
         return description.empty() ? error::message() : description;
     }
-    /// The same error, its message behind a place: in("line 3 (conv1)") → "line 3 (conv1): …".
+    /// The same error with a place before its message: in("line 3 (conv1)") → "line 3 (conv1): …".
     [[nodiscard]] described_error in(const std::string& place) const {
         return {*this, place + ": " + message()};
     }
 };
 
 #if S3_HAS_EXCEPTIONS
-/// Thrown by `result::value()` alone.
+/// Only `result::value()` throws this.
 struct bad_result : std::runtime_error {
     bad_result(const error& e, const std::string& message)
         : std::runtime_error(message), what_failed(e) {}
@@ -196,7 +199,7 @@ public:
     /// The reason of failure; `code` is `errc::ok` if there is none.
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
-    /// next(*this), itself a result, or the error of this one.
+    /// Returns next(*this), which is itself a result, or this result's error.
     template <class Next>
     auto and_then(Next&& next) const& -> decltype(next(std::declval<const T&>())) {
         if (!value_)
@@ -247,7 +250,7 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
-    /// next(), itself a result, or the error of this one.
+    /// Returns next(), which is itself a result, or this result's error.
     template <class Next>
     auto and_then(Next&& next) const -> decltype(next()) {
         if (!has_value())

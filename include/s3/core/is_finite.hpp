@@ -1,6 +1,7 @@
 #pragma once
-// Whether a number is neither NaN nor infinite, by its bits. std::isfinite is no check where the
-// host compiles with -ffast-math: compilers then assume that every number is finite.
+// Whether a number is neither NaN nor infinite, read off its bits. std::isfinite cannot be used:
+// where the host compiles with -ffast-math, compilers assume that every number is finite and drop
+// the call.
 
 #include <bit>
 #include <cstdint>

@@ -1,20 +1,22 @@
 #pragma once
-// How an integer sum becomes a narrower integer: the two roundings of ops/epilogue.hpp, exact and
-// the same on every machine. Needs no more than a freestanding compiler.
+// How an integer sum becomes a narrower integer: the two roundings that ops/epilogue.hpp uses. Both
+// are exact and give the same result on every machine. This header needs no more than a
+// freestanding compiler.
 
 #include <bit>
 #include <cfloat>
 #include <cstdint>
 
-// 16 means that only types narrower than float are widened. -1 is unknown, as compilers also say
-// under -ffast-math.
+// A FLT_EVAL_METHOD of 16 is fine: only types narrower than float are then widened. −1 means
+// unknown, which compilers also say under -ffast-math.
 #if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || (FLT_EVAL_METHOD < 0 && !defined(__FAST_MATH__))
 #error "float products must be rounded to float: on 32-bit x86 compile with -msse2 -mfpmath=sse"
 #endif
 
 namespace s3 {
 
-/// Rounded values are clamped here before they are added up, so that the sum fits int32.
+/// The bound 2^23 that rounded values are clamped to, in either direction, before an epilogue adds
+/// them up, so that the sum fits int32.
 inline constexpr float epilogue_limit = 8388608.0f;
 
 /// v / 2^shift, rounded half to even.
@@ -27,13 +29,13 @@ inline constexpr float epilogue_limit = 8388608.0f;
     return whole + (rest > half || (rest == half && (whole & 1) != 0) ? 1 : 0);
 }
 
-/// v · scale, one float32 product, rounded half to even and clamped to ±2^23. `scale` is finite.
-/// The product's bits are rounded in integers: no compiler can contract that into a fused
-/// operation.
+/// v · scale as one float32 product, rounded half to even and clamped to ±2^23. Precondition:
+/// `scale` is finite. The bits of the product are rounded with integer operations, which no
+/// compiler can contract with the multiplication into a fused operation.
 [[nodiscard]] constexpr std::int32_t scale_round(std::int32_t v, float scale) noexcept {
     const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(v) * scale);
     const auto mantissa = static_cast<std::int32_t>((bits & 0x7fffffu) | 0x800000u);
-    const int fraction = 150 - static_cast<int>(bits >> 23 & 255u); // bits behind the point
+    const int fraction = 150 - static_cast<int>(bits >> 23 & 255u); // bits behind the binary point
     const std::int32_t magnitude = fraction <= 0    ? static_cast<std::int32_t>(epilogue_limit)
                                    : fraction <= 24 ? shift_round(mantissa, fraction)
                                                     : 0;

@@ -1,7 +1,7 @@
 #pragma once
-// Sizes of buffers that cannot wrap around: what does not fit std::size_t becomes its largest
-// value, which no buffer has. So a size that is computed from a hostile shape is refused where a
-// buffer of that size is asked for or compared.
+// Arithmetic for sizes of buffers that cannot wrap around: a result that does not fit std::size_t
+// becomes SIZE_MAX, a size that no buffer has. A size computed from a hostile shape is therefore
+// refused when a buffer of it is requested or compared with it.
 
 #include <cstddef>
 #include <limits>
@@ -20,7 +20,7 @@ namespace s3 {
     return a > top - b ? top : a + b;
 }
 
-/// The next multiple of 64, which is a line of the cache; SIZE_MAX where that does not fit.
+/// `bytes` rounded up to whole cache lines of 64 bytes, or SIZE_MAX where that does not fit.
 [[nodiscard]] constexpr std::size_t whole_lines(std::size_t bytes) noexcept {
     constexpr std::size_t top = std::numeric_limits<std::size_t>::max();
     return bytes > top - 63 ? top : (bytes + 63) / 64 * 64;

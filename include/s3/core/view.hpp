@@ -1,5 +1,6 @@
 #pragma once
-// Views: the host's memory with its shape. Nothing is owned and nothing beyond the shape is read.
+// Views: memory of the host together with its shape. A view owns nothing, and nothing outside the
+// shape is read or written.
 
 #include <s3/core/error.hpp>
 #include <s3/core/saturating.hpp>
@@ -11,7 +12,8 @@
 
 namespace s3 {
 
-/// `rows` vectors of `columns` contiguous elements each, `stride` elements from one to the next.
+/// A matrix of `rows` × `columns`: the elements of a row are contiguous, and rows begin `stride`
+/// elements apart.
 template <class T>
 struct matrix_view {
     std::span<T> data;
@@ -25,17 +27,18 @@ struct matrix_view {
     constexpr matrix_view(std::span<T> d, std::size_t r, std::size_t c, std::size_t s) noexcept
         : data(d), rows(r), columns(c), stride(s) {}
 
-    /// The same elements, to be read alone.
+    /// A read-only view of the same elements.
     constexpr operator matrix_view<const T>() const noexcept requires(!std::is_const_v<T>) {
         return {data, rows, columns, stride};
     }
 
-    /// Rows without elements all begin where the data does, which may be nowhere: null.
+    /// The first element of row r. In a matrix without columns all rows begin where the data does,
+    /// and that pointer may be null.
     [[nodiscard]] constexpr T* row(std::size_t r) const noexcept {
         return columns == 0 ? data.data() : data.data() + r * stride;
     }
 
-    /// An error that names `argument` unless `data` holds every element of the shape.
+    /// An error that names `argument` if rows overlap (stride < columns) or `data` is too short.
     status check(const char* argument) const noexcept {
         if (stride < columns)
             return error(errc::bad_option, argument).got(stride).needs(columns);
@@ -52,10 +55,10 @@ template <class Range, class... Sizes>
 matrix_view(Range&&, Sizes...)
     -> matrix_view<typename decltype(std::span(std::declval<Range>()))::element_type>;
 
-/// Order of the elements of an image batch in memory.
+/// The order in which the elements of a batch of images lie in memory.
 enum class image_order : unsigned char { nhwc, nchw };
 
-/// A dense batch of images; NHWC unless said otherwise.
+/// A batch of images whose elements lie in memory without gaps; NHWC unless `order` says NCHW.
 template <class T>
 struct image_view {
     std::span<T> data;
@@ -65,7 +68,7 @@ struct image_view {
     std::size_t channels = 0;
     image_order order = image_order::nhwc;
 
-    /// The same elements, to be read alone: what one layer wrote is what the next one reads.
+    /// A read-only view of the same elements: a layer reads what the one before it wrote.
     constexpr operator image_view<const T>() const noexcept requires(!std::is_const_v<T>) {
         return {data, batch, height, width, channels, order};
     }
@@ -74,7 +77,7 @@ struct image_view {
     [[nodiscard]] constexpr std::size_t size() const noexcept {
         return saturating_mul(saturating_mul(batch, height), saturating_mul(width, channels));
     }
-    /// Where in `data` the element of image n, row h, column w and channel c is.
+    /// The index in `data` of the element of image n, row h, column w and channel c.
     [[nodiscard]] constexpr std::size_t index(std::size_t n, std::size_t h, std::size_t w,
                                               std::size_t c) const noexcept {
         return order == image_order::nhwc ? ((n * height + h) * width + w) * channels + c
