@@ -1,6 +1,6 @@
 #pragma once
-// What a kernel multiplies weights with: int8 and uint8 activations, whose int32 sums are exact, or
-// float ones.
+// The types of activations that weights are multiplied with: int8 and uint8, whose int32 sums are
+// exact, and float.
 
 #include <concepts>
 #include <cstdint>

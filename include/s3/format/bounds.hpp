@@ -1,6 +1,7 @@
 #pragma once
-// Overflow proofs. A sum of K products w·x fits an accumulator if K times the extreme products do;
-// where K is too large for that, a row's real Σ|w| (recorded by `pack`) gives a sharper proof.
+// Proofs that sums cannot overflow. A sum of K products w·x fits an accumulator if K times the
+// extreme products fit. Where K is too large for that, the real Σ|w| of a row, which `pack`
+// records, proves more.
 
 #include <s3/format/activation.hpp>
 #include <s3/format/weight_format.hpp>
@@ -16,8 +17,8 @@ template <integer_activation X>
 inline constexpr int max_abs_activation = std::max(-int{std::numeric_limits<X>::min()},
                                                    int{std::numeric_limits<X>::max()});
 
-/// Largest depth K for which every sum of K products fits `Acc`, whatever the weights are.
-/// `activation_bits` < 8 states that activations are narrower than their type.
+/// The largest depth K for which every sum of K products fits `Acc`, whatever the weights are.
+/// `activation_bits` < 8 promises that activations use only that many bits of their type.
 template <weight_format F, integer_activation X, std::signed_integral Acc = std::int32_t>
 [[nodiscard]] constexpr std::int64_t max_depth(int activation_bits = 8) noexcept {
     const int shrink = 8 - activation_bits;
@@ -35,7 +36,7 @@ template <weight_format F, integer_activation X, std::signed_integral Acc = std:
     return depth;
 }
 
-/// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for every activation of
+/// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for all activations of
 /// `activation_bits` bits.
 template <integer_activation X>
 [[nodiscard]] constexpr bool fits_int32(std::int64_t abs_sum, std::int64_t bias = 0,

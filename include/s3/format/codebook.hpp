@@ -1,13 +1,13 @@
 #pragma once
-// Codebooks: any few integers as a format. Code i stands for the i-th value; codes that are left
-// over are reserved. A format of one's own derives from this and gives itself a name:
+// Codebooks: any 2 … 256 integers as a format. Code i stands for the i-th value, and codes beyond
+// the last value are reserved. A format of your own derives from this one and gives itself a name:
 //
 //   struct thirds : s3::codebook<0, 1, 2, 3, -1, -2, -3> {
 //       static constexpr const char* name = "thirds";
 //       static constexpr const char* cpp_name = "mine::thirds";
 //   };
 //
-// Kernels look the values up in a table; a zero, if there is one, is best the first.
+// Kernels look the values up in a table. If zero is one of the values, it is best listed first.
 
 #include <s3/format/weight_format.hpp>
 
@@ -44,7 +44,8 @@ public:
                 return static_cast<int>(code);
         return -1;
     }
-    /// The nearest value; of two that are equally near, the one farther from zero.
+    /// The nearest value; of two that are equally near, the one farther from zero. There are no
+    /// exponents here, so `nearest` changes nothing.
     [[nodiscard]] static constexpr int round(double real, nearest = {}) noexcept {
         const auto distance = [real](int v) { return v < real ? real - v : v - real; };
         const auto size = [](int v) { return v < 0 ? -v : v; };

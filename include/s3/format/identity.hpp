@@ -1,10 +1,11 @@
 #pragma once
-// What tells formats apart in files: the format's name and a hash of its whole codebook. Two types
-// of one name with different values, or of one codebook with different names, are different
-// formats.
+// How files tell formats apart: by the format's name and a hash of its whole codebook. Two types
+// with the same name but different values are different formats, and so are two with the same
+// values but different names.
 //
-// The hash is FNV-1a of 64 bits over `bits` and then, code by code, one byte that tells whether the
-// code is valid and the four bytes of its value (0 where it is not), the least byte first.
+// The hash is 64-bit FNV-1a over the byte `bits` and then, for each code in turn, a byte that tells
+// whether the code is valid and the four bytes of its value (0 if invalid), least significant
+// first.
 
 #include <s3/format/weight_format.hpp>
 

@@ -1,6 +1,6 @@
 #pragma once
-// Integer formats: plain two's complement integers of some bits, −2^(Bits−1) … 2^(Bits−1) − 1.
-// The `dot` kernels alone serve them. `int8_weights` is what first and last layers usually have.
+// Integer formats: two's complement integers of 2 … 8 bits, −2^(Bits−1) … 2^(Bits−1) − 1. Only the
+// `dot` kernels serve them. First and last layers usually have `int8_weights`.
 
 #include <s3/format/weight_format.hpp>
 
@@ -39,10 +39,12 @@ public:
     [[nodiscard]] static constexpr int code_of(int v) noexcept {
         return v < min_value || v > max_value ? -1 : v & (codes - 1);
     }
-    /// To nearest, halves to even. Integers have no exponents, so that both rules are this one.
+    /// Rounds to the nearest integer, halves to even, and clamps to the format's range. Integers
+    /// have no exponents, so `nearest` changes nothing.
     [[nodiscard]] static constexpr int round(double real, nearest = {}) noexcept {
-        // The mantissa of 1.5·2^52 + x holds x, rounded as every sum is. No compiler mode undoes
-        // that.
+        // The low mantissa bits of 1.5·2^52 + x are x, rounded to even as every floating-point sum
+        // is. The result is read as bits so that no compiler flag lets the addition be optimised
+        // away.
         constexpr double large = 0x1.8p52;
         const double inside = real < min_value ? min_value : real > max_value ? max_value : real;
         return static_cast<int>(std::bit_cast<std::int64_t>(inside + large) -

@@ -1,10 +1,10 @@
 #pragma once
-// The list of formats. Import, model files, export and tests run over it, so that a format which
-// stands here can be used everywhere. Programs that need few formats name a list of their own.
+// The list of formats. Import, model files, export and tests run over it, so a format that is
+// listed here can be used everywhere. A program that needs only a few formats may name a list of
+// its own.
 //
-//   all_formats::each([]<weight_format F>() { … })          in order
-//   all_formats::visit("shift3", []<weight_format F>() { … })  the one of that name, if there is
-//   one
+//   all_formats::each([]<weight_format F>() { … })             calls it for each format, in order
+//   all_formats::visit("shift3", []<weight_format F>() { … })  calls it for the one of that name
 
 #include <s3/format/integer.hpp>
 #include <s3/format/shift.hpp>
@@ -20,7 +20,7 @@ struct format_list {
     static constexpr std::size_t size = sizeof...(F);
     template <class G>
     static constexpr bool has = (std::is_same_v<F, G> || ...);
-    /// List<F...>, for example a variant or the list of some other template.
+    /// List<Of<F>...>: for example a variant, or the list of some other template.
     template <template <class...> class List, template <class> class Of = std::type_identity_t>
     using as = List<Of<F>...>;
 

@@ -1,12 +1,13 @@
 #pragma once
-// Shift formats: weights that are sign · sparse · 2^shift.
+// Shift formats, whose weights are sign · sparse · 2^shift (see format/triple.hpp).
 //
 //   with zero (S3)            E = 2^(Bits−1) − 1 exponents, values {0, ±2^0 … ±2^(E−1)}
 //   without zero (DenseShift) E = 2^(Bits−1)     exponents, values {±2^0 … ±2^(E−1)}
 //
-// A code is [sign | magnitude]: the top bit is 1 for negative values. With zero, magnitude 0 means
-// zero and m means 2^(m−1); without, m means 2^m. With zero, the code "sign set, magnitude 0"
-// (minus zero) is reserved: it is never written and is an error when read.
+// A code is [sign | magnitude]: its top bit is 1 for negative values. In a format with zero,
+// magnitude 0 means zero and magnitude m means 2^(m−1); without zero, m means 2^m. In a format with
+// zero, the code "sign set, magnitude 0" (minus zero) is reserved: it is never written and is an
+// error when read.
 
 #include <s3/format/triple.hpp>
 #include <s3/format/weight_format.hpp>
@@ -49,7 +50,8 @@ public:
             return {};
         return {(code & sign_bit) != 0 ? -1 : 1, 1, magnitude - (Zero ? 1 : 0)};
     }
-    /// Precondition: the triple's shift is in [0, E), and it is not zero where the format has none.
+    /// Precondition: the triple's shift is in [0, E), and in a format without zero the triple is
+    /// not 0.
     [[nodiscard]] static constexpr unsigned encode(const triple& t) noexcept {
         if (t.sparse == 0)
             return 0;
@@ -67,15 +69,16 @@ public:
         return t.value() == v ? static_cast<int>(encode(t)) : -1;
     }
 
-    /// Thresholds are 1.5·2^k, or √2·2^k for log2, and between zero and one ½, or 1/√2. Without a
-    /// zero, what is smaller than one becomes one.
+    /// Rounds a real number to a value of the format. The threshold between 2^k and 2^(k+1) is
+    /// 1.5·2^k, or √2·2^k for nearest::log2; between 0 and 1 it is ½, or 1/√2. In a format without
+    /// zero, numbers below 1 in size become ±1. Numbers beyond the largest value become that value.
     [[nodiscard]] static constexpr int round(double real, nearest rule = {}) noexcept {
         const auto pattern = std::bit_cast<std::uint64_t>(real);
         const int size = (1 << magnitude_of(pattern, rule)) >> zero;
         const int sign = -static_cast<int>(pattern >> 63);
         return (size ^ sign) - sign;
     }
-    /// code_of(round(real, rule)), the faster way.
+    /// The same as code_of(round(real, rule)), but faster.
     [[nodiscard]] static constexpr int rounded_code(double real, nearest rule = {}) noexcept {
         const auto pattern = std::bit_cast<std::uint64_t>(real);
         const int magnitude = magnitude_of(pattern, rule);
@@ -86,8 +89,9 @@ public:
 private:
     static constexpr int zero = Zero ? 1 : 0;
 
-    /// The magnitude of the code that a double rounds to, without branches, which weights would
-    /// take at random.
+    /// The magnitude bits of the code that a double, given by its bit pattern, rounds to. There are
+    /// no branches on the value, because a processor could not predict them: weights are as good as
+    /// random.
     static constexpr int magnitude_of(std::uint64_t pattern, nearest rule) noexcept {
         constexpr int mantissa_bits = 52, bias = 1023;
         constexpr std::uint64_t octave = std::uint64_t{1} << mantissa_bits;
@@ -99,7 +103,7 @@ private:
             exponent = static_cast<int>(next >> mantissa_bits) - bias;
         } else {
             const int half_octave = static_cast<int>(size >> (mantissa_bits - 1)) - 2 * bias;
-            // From 1.5·2^k on the exponent is k + 1; from ½ on, not ¾, it is 0.
+            // From 1.5·2^k on the exponent is k + 1. From ½ on, rather than from ¾, it is 0.
             exponent = ((half_octave + 1) >> 1) + (half_octave == -2 ? 1 : 0);
         }
         return std::clamp(exponent + zero, 0, exponents - 1 + zero);

@@ -8,8 +8,8 @@ namespace s3 {
 
 struct triple {
     int sign = 1;   ///< +1 or −1
-    int sparse = 0; ///< 0: the weight is zero, whatever sign and shift say
-    int shift = 0;  ///< s ≥ 0 of 2^s
+    int sparse = 0; ///< 0 if the weight is zero, whatever sign and shift are
+    int shift = 0;  ///< the exponent s ≥ 0 of 2^s
 
     [[nodiscard]] constexpr int value() const noexcept {
         return sparse == 0 ? 0 : sign * (1 << shift);

@@ -1,7 +1,7 @@
 #pragma once
-// A weight format is a compile-time codebook between codes of `bits` bits and integer values, and
-// owns all that is known of it. A new format is one header beside this one and one line in
-// format/list.hpp. Its static members:
+// A weight format is a codebook, known at compile time, between codes of `bits` bits and integer
+// values; all that the library knows of a format is in this one type. A new format is one header
+// beside this one and one line in format/list.hpp. Its static members are:
 //
 //   bits, codes            width of a code, 2 … 8, and the number of codes, 2^bits
 //   valid(code)            whether the code may be written; a reserved one is an error when read
@@ -17,8 +17,8 @@
 //   name                   in files and messages: 1 … 16 characters
 //   cpp_name               the type's name in generated C++
 //
-// The concept checks the codebook code by code, so that a kernel which relies on `decoding`
-// computes no wrong sum: a type that misstates its own codebook is not a weight format.
+// The concept checks the codebook code by code, so a type that misstates its own codebook is not a
+// weight format, and a kernel that relies on `decoding` cannot compute wrong sums.
 
 #include <concepts>
 #include <cstddef>
@@ -83,7 +83,7 @@ template <class F>
         high = v > high ? v : high;
         zero = zero || v == 0;
     }
-    // Sums of absolute values are proved in 64 bits, products in 32.
+    // Overflow proofs compute Σ|w| in 64 bits and products of a weight and an activation in 32.
     constexpr int limit = 1 << 15;
     return low == F::min_value && high == F::max_value && zero == F::has_zero && low >= -limit &&
            high <= limit && F::code_of(low - 1) == -1 && F::code_of(high + 1) == -1;
