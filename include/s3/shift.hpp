@@ -1,6 +1,6 @@
 #pragma once
-// s3: low-bit shift networks. Everything but the opt-in headers of io/ and interop/, in reading
-// order.
+// s3: low-bit shift networks. This header includes everything but the opt-in headers of io/ and
+// interop/, in the order in which they are best read.
 
 // clang-format off
 #include <s3/version.hpp>
