@@ -1,14 +1,13 @@
 #pragma once
-// The one format on disk, the same bytes on every machine. A *record* holds one packed tensor. All
-// integers are little-endian; version 2, which is written, is
+// The one format on disk, which has the same bytes on every machine. A *record* holds one packed
+// tensor. All integers are little-endian. Records are written in version 2, which is
 //
 //        0      1      2      3      4      5      6      7
 //     +------+------+------+------+------+------+-------------+
 //   0 |  'S'    '3'    'W' |   2  | bits | flags| exponent    |  flags: 1 = the format has a zero,
 //     +--------------------+------+------+------+-------------+         2 = it is a shift format
-//   8 | rows (output channels)                                |  exponent: signed offset p,
-//     +-------------------------------------------------------+     real weight = value · 2^p ·
-//     scale
+//   8 | rows (output channels)                                |  exponent: signed offset p, where
+//     +-------------------------------------------------------+  real weight = value · 2^p · scale
 //  16 | columns (weights per row)                             |
 //     +---------------------------+---------------------------+
 //  24 | filter height             | filter width              |  0 and 0 for a matrix; a filter's
@@ -25,12 +24,12 @@
 //   … | bitstream …                                           |
 //     +-------------------------------------------------------+
 //
-// Weight i of the bitstream, counted row-major, has its code (format/) in the bits
-// [i·bits, (i+1)·bits), bit b being bit b%8 of byte b/8. There is one tail per tensor: the unused
-// bits of the last byte are zero.
+// The weights of the bitstream are counted row-major. Weight i has its code (format/) in the bits
+// [i·bits, (i+1)·bits), where bit b of the stream is bit b%8 of byte b/8. Codes run on from row to
+// row without padding, so only the last byte of a tensor can have unused bits; they are zero.
 //
-// Version 1, which is still read, has a 1 in byte 3 and no bytes 40 … 63. Its bits and flags name
-// one of the formats that existed then: shift2 … shift5, dense2 … dense5 and int8.
+// Version 1, which is still read, has a 1 in byte 3 and lacks the bytes 40 … 63. Its bits and flags
+// name one of the formats that existed then: shift2 … shift5, dense2 … dense5 and int8.
 
 #include <s3/core/bitstream.hpp>
 #include <s3/core/little_endian.hpp>
@@ -44,15 +43,15 @@
 
 namespace s3::layout {
 
-inline constexpr unsigned version = 2; ///< that is written
+inline constexpr unsigned version = 2; ///< the version that is written
 inline constexpr std::size_t header_bytes = 64;
 
-/// Bytes of the header of some version, 1 or 2.
+/// The size in bytes of the header of version 1 or 2.
 [[nodiscard]] constexpr std::size_t header_bytes_of(unsigned some_version) noexcept {
     return some_version == 1 ? 40 : header_bytes;
 }
 
-/// Bytes of the bitstream of `count` weights; SIZE_MAX where that does not fit.
+/// The size in bytes of a bitstream of `count` weights, or SIZE_MAX where that does not fit.
 [[nodiscard]] constexpr std::size_t stream_bytes(std::size_t count, int bits) noexcept {
     const std::size_t whole = saturating_mul(count / 8, static_cast<std::size_t>(bits));
     const std::size_t rest = (count % 8 * static_cast<std::size_t>(bits) + 7) / 8;
@@ -69,8 +68,8 @@ struct header {
     std::uint32_t height = 0;
     std::uint32_t width = 0;
     std::uint64_t scales = 0;
-    format_identity format = {};        ///< of no meaning in version 1
-    unsigned version = layout::version; ///< that was read
+    format_identity format = {};        ///< has no meaning in version 1
+    unsigned version = layout::version; ///< the version that was read
 };
 
 /// Whether the weights behind a header are of format F.
@@ -78,7 +77,7 @@ template <weight_format F>
 [[nodiscard]] constexpr bool holds(const header& h) noexcept {
     if (h.bits != F::bits || h.has_zero != F::has_zero || h.is_shift != F::is_shift)
         return false;
-    // In version 1, integers of 8 bits were the only format without shifts.
+    // In version 1, int8 was the only format without shifts.
     constexpr bool old = F::is_shift || (F::bits == 8 && F::decoding == decode::twos_complement);
     return h.version == 1 ? old : h.format == identity_of<F>;
 }
@@ -102,7 +101,8 @@ constexpr void write(const header& h, std::byte* to) noexcept {
     little_endian::store(to + 56, h.format.codebook, 8);
 }
 
-/// The header of a record, if it is one of ours, of a known version and consistent in itself.
+/// The header of a record. Errors: `truncated` (too short for a header), `foreign` (not a record,
+/// or of an unknown version), `shape_mismatch` (a number of scales that is not 0, 1 or rows).
 inline result<header> read(std::span<const std::byte> record) {
     const auto truncated = [&record](std::size_t needed) {
         return error(errc::truncated, "record").got(record.size()).needs(needed);

@@ -1,12 +1,13 @@
 #pragma once
-// Packed weights: exactly `F::bits` bits each, row-major, with what a kernel must know to be exact.
+// Packed weights: exactly `F::bits` bits each, row-major, with the sums of each row's weights and
+// of their absolute values, which kernels need in order to be exact.
 //
 //   pack     values in the format (times 2^exponent_offset) → packed_matrix [rows][columns]
 //   unpack   its exact inverse
 //   packed_filter   a matrix whose row is one output channel, [height][width][input channel]
 //
 // Errors: a weight outside the format (index and value), NaN or infinity, sizes that do not fit.
-// Where `scale` is given, it is recorded beside the weights and not applied to them.
+// A `scale` that is given is recorded beside the weights but not applied to them.
 
 #include <s3/core/buffer.hpp>
 #include <s3/core/conv.hpp>
@@ -26,14 +27,14 @@
 namespace s3 {
 
 struct pack_options {
-    /// Real weight = value · 2^exponent_offset · scale.
+    /// The real weight that a packed value stands for is value · 2^exponent_offset · scale.
     int exponent_offset = 0;
-    /// Empty, one for the tensor, or one per row; finite.
+    /// No scale (empty), one for the whole tensor, or one per row. All must be finite.
     std::span<const float> scale = {};
 };
 
-/// Whether a matrix keeps a bitstream of its own, or looks at the caller's, which must outlive it
-/// unchanged: a file in mapped memory.
+/// Whether a matrix keeps a copy of its bitstream or refers to the caller's, for example in a
+/// mapped file. A borrowed stream must outlive the matrix and not change.
 enum class stream_memory : unsigned char { copy, borrow };
 
 template <weight_format F>
@@ -43,7 +44,8 @@ public:
 
     packed_matrix() = default;
 
-    /// From a bitstream of layout.hpp. Refuses reserved codes and a tail that is not zero.
+    /// Makes a matrix from a bitstream as pack/layout.hpp describes it. Refuses reserved codes, and
+    /// unused bits behind the last code that are not zero.
     static result<packed_matrix> from_stream(std::size_t rows, std::size_t columns,
                                              std::span<const std::uint8_t> stream,
                                              const pack_options& options = {},
@@ -70,8 +72,10 @@ public:
         return made;
     }
 
-    /// From codes, one after the other: `codes(row)` gives a function of the weight's number that
-    /// returns its code, or −1, which refuses the weight. For what turns weights into codes.
+    /// Makes a matrix from codes, row by row: codes(row) returns a function which, called with a
+    /// weight's number i = row · columns + column, returns its code, or −1 to refuse the weight.
+    /// Callers that turn values into codes use this; for a refused weight the function is called
+    /// twice.
     template <class Codes>
     static result<packed_matrix> from_codes(std::size_t rows, std::size_t columns,
                                             const pack_options& options, Codes&& codes) {
@@ -79,7 +83,7 @@ public:
         auto made = allocate(rows, columns, options, bytes);
         if (!made)
             return made;
-        // Codes are packed eight at a time, which fill whole bytes.
+        // Codes are packed in groups of eight, because eight codes always fill whole bytes.
         constexpr std::size_t most = 256;
         std::uint8_t held[most];
         std::size_t count = 0;
@@ -111,7 +115,7 @@ public:
         return made;
     }
 
-    /// Rows [begin, begin + count) as a matrix of their own. Precondition: they exist.
+    /// A copy of the rows [begin, begin + count) as a matrix of its own. Precondition: they exist.
     result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
         pack_options options{exponent_offset_, scale()};
         if (scale().size() > 1)
@@ -134,18 +138,18 @@ public:
     [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
     [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
     [[nodiscard]] std::size_t size() const noexcept { return rows_ * columns_; }
-    /// The bitstream: `F::bits` bits a weight, one tail.
+    /// The bitstream: `F::bits` bits per weight, row-major, padded with zero bits to whole bytes.
     [[nodiscard]] std::span<const std::uint8_t> stream() const noexcept {
         return borrowed_.data() != nullptr ? borrowed_ : stream_.span();
     }
     [[nodiscard]] unsigned code(std::size_t row, std::size_t column) const noexcept {
         return layout::get<F::bits>(stream().data(), row * columns_ + column);
     }
-    /// The integer value, without exponent offset and scale.
+    /// The weight's integer value, not multiplied by 2^exponent_offset or the scale.
     [[nodiscard]] int value(std::size_t row, std::size_t column) const noexcept {
         return F::value(code(row, column));
     }
-    /// Σ|w| of each row, from which the accumulator bound follows.
+    /// Σ|w| of each row, which bounds the sums that an accumulator must hold.
     [[nodiscard]] std::span<const std::int64_t> abs_sums() const noexcept {
         return abs_sums_.span();
     }
@@ -153,7 +157,7 @@ public:
     [[nodiscard]] std::span<const std::int64_t> sums() const noexcept { return sums_.span(); }
     [[nodiscard]] int exponent_offset() const noexcept { return exponent_offset_; }
     [[nodiscard]] std::span<const float> scale() const noexcept { return scale_.span(); }
-    /// What a row's integer values must be multiplied with to be the real weights.
+    /// The factor that turns a row's integer values into the real weights.
     [[nodiscard]] float real_scale(std::size_t row) const noexcept {
         const float s = scale_.size() == 0 ? 1.0f : scale_[scale_.size() == 1 ? 0 : row];
         return std::ldexp(s, exponent_offset_);
@@ -206,9 +210,9 @@ private:
             }
         return {};
     }
-    /// Counts at most 256 valid codes into the sums of a row.
+    /// Adds the values of at most 256 valid codes to the two sums of a row.
     void add(std::size_t row, std::span<const std::uint8_t> some) noexcept {
-        int sum = 0, abs_sum = 0; // values have at most 16 bits
+        int sum = 0, abs_sum = 0; // 256 values of at most 16 bits fit an int
         for (const std::uint8_t k : some) {
             const int v = values[k];
             sum += v;
@@ -217,8 +221,8 @@ private:
         sums_[row] += sum;
         abs_sums_[row] += abs_sum;
     }
-    /// Packs codes from a whole byte of the stream on; clears those up to the next multiple of
-    /// eight.
+    /// Packs `count` codes into the stream from the byte `to` on. Sets the codes beyond `count` up
+    /// to the next multiple of eight to 0: the array must have room for them.
     static void put_codes(std::uint8_t* codes, std::size_t count, std::uint8_t* to) noexcept {
         std::fill(codes + count, codes + (count + 7) / 8 * 8, std::uint8_t{0});
         for (std::size_t i = 0; i < count; i += 8) {
@@ -232,7 +236,8 @@ private:
         }
     }
 
-    /// By code: without branches, which weights would take at random.
+    /// The value of each code as a table: comparing codes instead would take branches that a
+    /// processor cannot predict, because weights are as good as random.
     static constexpr auto values = [] {
         std::array<int, static_cast<std::size_t>(F::codes)> all{};
         for (unsigned k = 0; k < unsigned{F::codes}; ++k)
@@ -244,14 +249,14 @@ private:
     std::size_t columns_ = 0;
     int exponent_offset_ = 0;
     buffer<std::uint8_t> stream_;
-    std::span<const std::uint8_t> borrowed_; ///< in place of `stream_`
+    std::span<const std::uint8_t> borrowed_; ///< used instead of `stream_` if its data is not null
     buffer<std::int64_t> abs_sums_;
     buffer<std::int64_t> sums_;
     buffer<float> scale_;
 };
 
-/// Packs `rows`·`columns` weights, row-major, each a value of the format times 2^exponent_offset.
-/// A float −0.0 packs as zero.
+/// Packs `rows`·`columns` weights, given row-major, each of which must be a value of the format
+/// times 2^exponent_offset. A floating-point −0.0 is packed as zero.
 template <weight_format F, class T>
 requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T> weights,
                                                                std::size_t rows,
@@ -264,7 +269,8 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
     const double unit = std::ldexp(1.0, -options.exponent_offset);
     auto packed = packed_matrix<F>::from_codes(rows, columns, options, [=](std::size_t) {
         return [=](std::size_t i) {
-            // A product that is not finite, or that underflows, is no value of the format.
+            // A product that overflows to infinity, or underflows to zero, is not a value of the
+            // format.
             const double real = static_cast<double>(weights[i]), value = real * unit;
             const bool inside = is_finite(real) && value >= F::min_value && value <= F::max_value;
             const int whole = inside ? static_cast<int>(value) : 0;
@@ -293,7 +299,8 @@ requires requires(const Range& r) {
     return pack<F, T>(std::span<const T>(weights), rows, columns, options);
 }
 
-/// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`.
+/// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`. A
+/// target of integers requires exponent_offset = 0, and must be able to hold every weight.
 template <weight_format F, class T>
 requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
                                                std::span<T> weights) {
@@ -304,7 +311,8 @@ requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
             return error(errc::bad_option, "exponent_offset")
                 .got(packed.exponent_offset())
                 .needs(0);
-        // The type must hold every value of this tensor, not only of its neighbours.
+        // All weights are checked before the first one is written, so an error leaves the target
+        // unchanged.
         for (std::size_t i = 0; i < weights.size(); ++i) {
             const int v = F::value(layout::get<F::bits>(packed.stream().data(), i));
             if (static_cast<int>(static_cast<T>(v)) != v || (std::is_unsigned_v<T> && v < 0))
@@ -322,10 +330,12 @@ requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
     return {};
 }
 
-/// Order in which the caller's weights come: ours, or PyTorch's.
+/// The order in which the caller's weights lie in memory: this library's (ohwi) or PyTorch's
+/// (oihw).
 enum class filter_order : unsigned char { ohwi, oihw };
 
-/// The weights of a convolution, packed as [out_channels][height][width][in_channels].
+/// The weights of a convolution, packed as a matrix whose rows are [height][width][in_channels],
+/// one row for each output channel.
 template <weight_format F>
 struct packed_filter {
     using format = F;

@@ -1,15 +1,16 @@
 #pragma once
-// Arbitrary real weights → the nearest weights of a format at the scale s of least squared error
-// Σ(w − value·s)², per tensor or per row (output channel).
+// Quantization: arbitrary real weights → the nearest weights of a format, at the scale s with the
+// least squared error Σ(w − value·s)², per tensor or per row (output channel).
 //
-//   scale_kind::power_of_two   s = 2^p; of a tensor it becomes the exponent offset, of rows
-//   `scale()` scale_kind::real           s is a float and becomes `scale()`
+//   scale_kind::power_of_two   s = 2^p: the exponent offset if per tensor, else `scale()`
+//   scale_kind::real           s is any float and becomes `scale()`
 //
-// `nearest::value` rounds to the nearest value (thresholds 1.5·2^k, as INQ; ties away from zero).
-// `nearest::log2` rounds the exponent (thresholds √2·2^k, as DeepShift). With a zero in the format,
-// what lies below the smallest threshold (half, or 1/√2, of the smallest value) becomes zero;
-// without, it becomes the smallest value. Formats without exponents round to the nearest value.
-// Errors: NaN or infinity (found by their bits, whatever the compiler assumes), shapes.
+// `nearest::value` rounds to the nearest value (thresholds 1.5·2^k, as in INQ; ties away from
+// zero). `nearest::log2` rounds the exponent (thresholds √2·2^k, as in DeepShift). In a format with
+// zero, weights below the smallest threshold (½ or 1/√2 of the smallest value) become zero; in one
+// without, they become the smallest value. Formats without exponents always round to the nearest
+// value. Errors: NaN or infinity (found even under -ffast-math); a number of weights that is not
+// rows · columns.
 
 #include <s3/pack/pack.hpp>
 #include <s3/pack/scale_search.hpp>
@@ -40,7 +41,8 @@ template <weight_format F>
         return F::code_of(F::round(real, rule));
 }
 
-/// The largest magnitude, NaN above infinity above all numbers.
+/// The largest magnitude among the weights. A NaN counts as larger than infinity, and infinity as
+/// larger than any number, so a single check of the result finds them.
 template <std::floating_point T>
 [[nodiscard]] double largest_magnitude(std::span<const T> weights) noexcept {
     using number = std::conditional_t<std::is_same_v<T, float>, float, double>;
@@ -54,7 +56,7 @@ template <std::floating_point T>
 
 } // namespace detail
 
-/// Quantizes [rows][columns] real weights.
+/// Quantizes [rows][columns] real weights, given row-major; the result holds the scales found.
 template <weight_format F, std::floating_point T>
 result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, std::size_t columns,
                                   const quantize_options& options = {}) {

@@ -1,6 +1,6 @@
 #pragma once
-// Packed tensors to and from the records of layout.hpp. Reading is safe on hostile bytes: every
-// length is checked against what is there before anything is allocated.
+// Packed tensors to and from the records of pack/layout.hpp. Reading is safe on hostile bytes:
+// every length is checked against the bytes that are there before anything is allocated.
 
 #include <s3/pack/pack.hpp>
 
@@ -56,7 +56,8 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
             std::bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));
     const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
                            rest - 4 * scale_count);
-    // A matrix without columns has no stream that would bound its number of rows.
+    // The stream of a matrix without columns is empty and does not bound its number of rows, so
+    // another bound has to: each row costs memory for its sums.
     if (h.columns == 0 && h.rows > rest + (std::size_t{1} << 20))
         return error(errc::truncated, "record.rows").got(h.rows);
     return packed_matrix<F>::from_stream(static_cast<std::size_t>(h.rows),
@@ -66,19 +67,20 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
 
 } // namespace detail
 
-/// The record of a matrix.
+/// The record of a matrix, as bytes for a file.
 template <weight_format F>
 [[nodiscard]] std::vector<std::byte> serialize(const packed_matrix<F>& matrix) {
     return detail::serialize(matrix, 0, 0);
 }
-/// The record of a filter.
+/// The record of a filter, as bytes for a file.
 template <weight_format F>
 [[nodiscard]] std::vector<std::byte> serialize(const packed_filter<F>& filter) {
     return detail::serialize(filter.matrix, filter.shape.height, filter.shape.width);
 }
 
-/// The matrix in a record. `errc::foreign` if it holds another format, or a filter. With
-/// `stream_memory::borrow` the weights stay in the record, which must outlive the matrix.
+/// The matrix that a record holds. Errors: `errc::foreign` if it holds another format, or a filter;
+/// those of `layout::read` and `packed_matrix::from_stream`. With `stream_memory::borrow` the
+/// weights stay in the record, which must outlive the matrix.
 template <weight_format F>
 result<packed_matrix<F>> deserialize(std::span<const std::byte> record, stream_memory memory = {}) {
     layout::header h;
@@ -87,7 +89,7 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, stream_m
         return error(errc::foreign, "record.height").got(h.height).needs(0);
     return matrix;
 }
-/// The filter in a record. `errc::foreign` if it holds another format, or a matrix.
+/// The filter that a record holds. Errors: as for `deserialize`, with `errc::foreign` for a matrix.
 template <weight_format F>
 result<packed_filter<F>> deserialize_filter(std::span<const std::byte> record,
                                             stream_memory memory = {}) {

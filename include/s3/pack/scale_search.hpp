@@ -1,16 +1,16 @@
 #pragma once
 // The scale s that minimises the squared error Σ (w − s·round(w/s))² of some weights in a format.
 //
-//   powers of two   All exponents are tried from the one that holds the largest weight down to
-//   where
-//                   the weights beyond the largest value alone cost more than the best one found.
-//                   For shift formats a histogram whose bins are cut where rounding changes gives
-//                   each error exactly; for others a pass over the weights does.
-//   real            A grid of scales is tried on a histogram; from the best one on, rounding and
-//   the
-//                   least-squares scale Σwq / Σq² of what was rounded take turns.
+//   powers of two   All exponents are tried, from the one at which the largest weight fits
+//                   downwards, until the weights beyond the largest value alone cost more than
+//                   the best exponent found. For shift formats a histogram gives each error
+//                   exactly, because its bins are cut where rounding changes; for other formats
+//                   each exponent takes a pass over the weights.
+//   real            A grid of scales is tried on a histogram. From the best one on, two moves
+//                   alternate: rounding, and the least-squares scale Σwq / Σq² of the rounded q.
 //
-// Weights are finite. Errors are in the units of the weights' squares, times 2^(−2·exponent).
+// Weights must be finite. Inside the search they are normalised by a power of two to a largest
+// magnitude in [1, 2); its scales and errors are those of the normalised weights.
 
 #include <s3/format/weight_format.hpp>
 #include <s3/pack/weight_bins.hpp>
@@ -26,28 +26,30 @@
 
 namespace s3::detail {
 
-/// 2^exponent, for exponents of normal numbers.
+/// 2^exponent, where that is a normal number: exponents of −1022 … 1023.
 [[nodiscard]] constexpr double power_of_two(int exponent) noexcept {
     return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
-/// ⌊log2 x⌋ of a normal number; less than −1022 for others.
+/// ⌊log2 x⌋ of a positive normal number; less than −1022 for zero and subnormal numbers.
 [[nodiscard]] constexpr int exponent_of(double x) noexcept {
     return static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ff) - 1023;
 }
 
-/// What one scale does to weights.
+/// What rounding weights w to s·q at one scale s gives.
 struct fit {
-    double error = 0;   ///< Σ (w − s·q)²
-    double clipped = 0; ///< the part of it from weights beyond the largest or smallest value
-    double wq = 0;      ///< Σ w·q
-    double qq = 0;      ///< Σ q²
+    double error = 0; ///< Σ (w − s·q)²
+    double clipped =
+        0; ///< the part of the error that is due to weights beyond the largest or smallest value
+    double wq = 0; ///< Σ w·q
+    double qq = 0; ///< Σ q²
 
     [[nodiscard]] double best_scale(double otherwise) const noexcept {
         return qq > 0 && wq > 0 ? wq / qq : otherwise;
     }
 };
 
-/// `value` stands for `count` weights of sum `sum` and sum of squares `squares`.
+/// Adds a group of weights that all round to `value`: `count` weights with the sum `sum` and the
+/// sum of squares `squares`. `beyond` tells that they lie beyond the format's range.
 template <weight_format F>
 constexpr void add(fit& f, int value, double scale, double count, double sum, double squares,
                    bool beyond) noexcept {
@@ -79,7 +81,7 @@ public:
         }
     }
 
-    /// The best real scale, a float.
+    /// The best real scale, rounded to float.
     [[nodiscard]] float best_real() const noexcept {
         if (largest_ == 0)
             return 1;
@@ -88,7 +90,9 @@ public:
         } else {
             const grid_result grid = best_on_grid();
             const candidate best = refined(grid.scale);
-            // Bins are too coarse to tell nearly equal scales apart, but not powers of two.
+            // Bins are too coarse to rank nearly equal scales, but they rank powers of two well
+            // enough. So where the refined scale is worse than the best power of two, the search
+            // starts from that one.
             if (best.error > grid.power.error)
                 return narrowed(refined(grid.power.scale).scale);
             return narrowed(best.scale);
@@ -102,11 +106,11 @@ private:
     };
     struct grid_result {
         double scale;
-        candidate power; ///< the best power of two
+        candidate power; ///< the best scale among powers of two
     };
 
-    /// Rounding and the least-squares scale of what was rounded take turns, from `scale` on. The
-    /// error is at most the one told.
+    /// Improves a scale in up to three steps that round at the scale and then take the
+    /// least-squares scale of the result. The true error at the scale returned is at most `error`.
     [[nodiscard]] candidate refined(double scale) const noexcept {
         candidate best{scale};
         for (int step = 0; step < 3; ++step) {
@@ -115,15 +119,16 @@ private:
                 break;
             best = {scale, f.error};
             scale = f.best_scale(scale);
-            // Next to no weight would round differently, so that the least-squares scale of the
-            // last rounding is the better one. Steps finer than this could all round differently.
+            // The scale has hardly moved, so next to no weight would round differently and the
+            // least-squares scale of the last rounding is the better one. This holds only where the
+            // format's steps are coarse: among finer ones many weights could round differently.
             if (F::bits <= 5 && std::fabs(scale - best.scale) < 1e-3 * best.scale)
                 return {scale, f.error};
         }
         return best;
     }
 
-    /// The histogram of normalised magnitudes.
+    /// The histogram of the normalised magnitudes.
     template <int MantissaBits>
     [[nodiscard]] weight_bins<MantissaBits> binned() const noexcept {
         weight_bins<MantissaBits> bins(MantissaBits == 0);
@@ -132,7 +137,7 @@ private:
         return bins;
     }
 
-    /// One pass over the weights, of which a scale is tried.
+    /// Tries one scale in a pass over the weights.
     [[nodiscard]] fit measure(double scale) const noexcept {
         const double to_level = to_unit_ / scale;
         fit f;
@@ -180,12 +185,12 @@ private:
         });
     }
 
-    /// One of the bins that are not empty, by its mean.
+    /// One bin that is not empty; `mean` stands for its weights when they are rounded.
     struct level_bin {
         double count, sum, squares, mean;
     };
     static constexpr int grid_bits = 3;
-    /// Both signs apart where the format treats them differently.
+    /// Bins are kept for both signs where the format is not symmetric.
     static constexpr std::size_t signs = F::is_shift ? 1 : 2;
     using level_bins = std::array<level_bin, weight_bins<grid_bits>::size * signs>;
 
@@ -217,7 +222,7 @@ private:
     [[nodiscard]] grid_result best_on_grid() const noexcept {
         level_bins memory;
         const auto bins = fill(memory);
-        constexpr int steps = 6;                      // to an octave
+        constexpr int steps = 6;                      // scales per octave
         constexpr double ratio = 0.89089871814033930; // 2^(−1/6)
         const int top = exponent_of(largest_) + 2 - exponent_of(double{reach});
         double squares = 0;
@@ -234,7 +239,7 @@ private:
                 least = f.error, best = scale;
             if (i % steps == 0 && f.error < power.error)
                 power = {scale, f.error};
-            // The rounding at this scale is worth what its own least-squares scale is.
+            // At its own least-squares scale, this rounding has the error Σw² − (Σwq)²/Σq².
             if (const double next = f.best_scale(0); next > 0 && squares - f.wq * next < least)
                 least = squares - f.wq * next, best = next;
             if (f.clipped >= least)
@@ -249,8 +254,8 @@ private:
         }
         return {best, power};
     }
-    /// For integers, whose steps are finer than bins: the better of the best power of two and of
-    /// what lets no weight be clipped.
+    /// The starting scale for integers, whose steps are finer than the bins: the best power of two,
+    /// or the scale at which no weight is clipped, whichever is better.
     [[nodiscard]] double best_of_two() const noexcept {
         const double power = power_of_two(best_exponent() - exponent_);
         const double whole = largest_ / reach;
@@ -261,14 +266,14 @@ private:
         return static_cast<float>(std::clamp(real, power_of_two(-126), power_of_two(126)));
     }
 
-    /// The size of the values that hold the largest weights.
+    /// The magnitude of the format's value that the largest weights are rounded to.
     static constexpr int reach = F::max_value > 0 ? F::max_value : -F::min_value;
 
     std::span<const T> weights_;
     nearest rule_;
-    int exponent_;   ///< of the largest weight
-    double largest_; ///< normalised
-    double to_unit_; ///< weights times this are normalised
+    int exponent_;   ///< the exponent of the largest weight
+    double largest_; ///< the magnitude of the largest weight, normalised
+    double to_unit_; ///< the factor that normalises weights
 };
 
 } // namespace s3::detail

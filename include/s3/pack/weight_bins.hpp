@@ -1,11 +1,11 @@
 #pragma once
-// A histogram of magnitudes in logarithmic bins, each with its number of weights, their sum and
-// their sum of squares: from these, the squared error of a scale follows bin by bin, without a pass
-// over the weights. An octave [2^e, 2^(e+1)) has 2^MantissaBits bins, cut where magnitudes have a
-// zero behind so many bits of their mantissa.
+// A histogram of magnitudes in logarithmic bins. Each bin has the number of its weights, their sum
+// and their sum of squares, from which the squared error of a scale follows bin by bin, without a
+// pass over the weights. An octave [2^e, 2^(e+1)) is cut into 2^MantissaBits bins of equal width,
+// by the leading bits of the mantissa.
 //
-// Weights come normalised, the largest below 2. What is smaller than 2^-32 shares the last bin: it
-// would take 2^60 such weights to matter beside the largest one.
+// Weights come normalised: the largest is below 2. All weights below 2^−32 share the first bin: it
+// would take 2^60 of them to matter beside the largest one.
 
 #include <bit>
 #include <cstddef>
@@ -16,17 +16,17 @@ namespace s3::detail {
 template <int MantissaBits>
 class weight_bins {
 public:
-    static constexpr int octaves = 35; ///< of the exponents −32 … 2
+    static constexpr int octaves = 35; ///< for the exponents −32 … 2
     static constexpr std::size_t size = std::size_t{octaves} << MantissaBits;
 
     struct bin {
         double count = 0;
-        double sum = 0;     ///< of magnitudes
+        double sum = 0;     ///< Σ|w|
         double squares = 0; ///< Σ w²
     };
 
     weight_bins() = default;
-    /// Bins that are cut at √2·2^e instead, where exponents round. For one bin to an octave.
+    /// Cuts the bins at √2·2^e instead, where nearest::log2 rounds. Only for one bin per octave.
     explicit constexpr weight_bins(bool at_root_of_two)
         : offset_(at_root_of_two ? octave - root_of_two_mantissa : 0) {}
 
@@ -39,7 +39,7 @@ public:
         b.squares += weight * weight;
     }
     [[nodiscard]] const bin& operator[](std::size_t i) const noexcept { return bins_[i]; }
-    /// The smallest magnitude of a bin.
+    /// The magnitude at which a bin begins.
     [[nodiscard]] double low(std::size_t i) const noexcept {
         return std::bit_cast<double>(((i + std::uint64_t{lowest}) << shift) - offset_);
     }
