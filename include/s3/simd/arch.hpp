@@ -1,6 +1,6 @@
 #pragma once
-// All architecture tags (simd/tags.hpp tells what a tag is), and the one to use: `arch::native`,
-// the last row of the table of instruction sets (simd/isa_table.hpp) that the compiler's flags
+// All architecture tags (simd/tags.hpp explains what a tag is), and the one to use, `arch::native`:
+// the last row in the table of instruction sets (simd/isa_table.hpp) that the compiler's flags
 // allow.
 
 #include <s3/simd/arm_neon.hpp>
@@ -27,7 +27,7 @@ concept architecture = requires {
 
 namespace s3::arch {
 
-/// Tags that can be used, in the order of the table.
+/// A list of tags that can be used, in the order of the table.
 template <class... Tags>
 struct tag_list {};
 
@@ -55,16 +55,17 @@ constexpr auto last(tag_list<First, Rest...>) noexcept {
 
 // clang-format off
 #define S3_SET(name, ...) , name
-/// `scalar`, `portable` where there is one, and the instruction sets that the compiler's flags allow.
+/// All tags that can be used: `scalar`, `portable` if xsimd has vectors for this machine, and the
+/// instruction sets that the compiler's flags allow.
 using all = decltype(detail::available(tag_list<>{},
                                        tag_list<scalar, portable S3_INSTRUCTION_SETS(S3_SET)>{}));
 #undef S3_SET
 // clang-format on
 
-/// The best that the compiler's flags allow.
+/// The last of `all`: the best instruction set that the compiler's flags allow.
 using native = decltype(detail::last(all{}));
 
-/// Whether kernels for `Arch` may use what `Feature`, a set that `Arch` includes, offers.
+/// Whether kernels for `Arch` may use the instructions of `Feature`, a set that `Arch` may include.
 template <class Arch, class Feature>
 inline constexpr bool has = std::is_base_of_v<Feature, Arch>;
 

@@ -1,5 +1,5 @@
 #pragma once
-// NEON of 64-bit Arm: vectors of 16 bytes with byte look-ups and widening byte products. Every
+// NEON of 64-bit Arm: vectors of 16 bytes, with byte look-ups and widening byte products. Every
 // AArch64 processor has it.
 
 #include <s3/simd/tags.hpp>

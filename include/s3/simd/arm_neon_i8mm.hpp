@@ -1,5 +1,5 @@
 #pragma once
-// NEON with dot products of four unsigned bytes and signed ones in one instruction (i8mm).
+// NEON with dot products of four unsigned bytes and four signed ones (i8mm).
 
 #include <s3/simd/arm_neon_dot.hpp>
 

@@ -1,12 +1,14 @@
 #pragma once
-// Byte operations that xsimd has no name for. Each is defined here on 16- or 32-bit lanes for every
-// machine with vectors; `has_bytes<Arch>` tells where they take a few instructions.
+// Byte operations that xsimd has no name for. Each has a definition here on 16- or 32-bit lanes
+// that works on every machine with vectors; `has_bytes<Arch>` tells where they take a few
+// instructions. u8 and i8 are unsigned and signed bytes; a vector has the lanes in parentheses.
 //
-//   pair_dot       u8·i8 + u8·i8 → int16 lanes (the caller proves that nothing saturates)
-//   pair_dot16     i16·i16 + i16·i16 → int32 lanes
-//   pair_sum       int16 + int16 → int32 lanes
-//   quad_dot       acc + Σ of four u8·i8 → int32 lanes, exact for all inputs
-//   look_up16      every byte's entry of a table of 16 bytes, which repeats in the table's vector
+//   pair_dot       u8·i8 + u8·i8 of neighbours (int16; the caller proves that none saturates)
+//   pair_dot16     i16·i16 + i16·i16 of neighbours (int32)
+//   pair_sum       i16 + i16 of neighbours (int32)
+//   quad_dot       acc + four neighbouring products u8·i8 (int32), exact for all inputs
+//   look_up16      replaces each byte by its entry in a table of 16 bytes, which the table's
+//                  vector repeats in each of its 128-bit parts
 //   lookup<F, Pos> the format's value for the code in bits [Pos, Pos + F::bits) of every byte
 
 #include <s3/simd/lanes.hpp>
@@ -14,7 +16,7 @@
 namespace s3::simd {
 
 namespace detail {
-/// Entry i: the value of the code in bits [Pos, Pos + F::bits) of i.
+/// A table whose entry i is the value of the code in bits [Pos, Pos + F::bits) of i.
 template <class F, int Pos, std::size_t Size>
 struct byte_table_of {
     alignas(64) std::int8_t value[Size] = {};
@@ -26,7 +28,8 @@ struct byte_table_of {
 template <class F, int Pos, std::size_t Size>
 inline constexpr byte_table_of<F, Pos, Size> byte_table{};
 
-/// The even or odd ones of twice as many lanes, as lanes of twice the size.
+/// The lanes with even (or odd) numbers of a vector with twice as many lanes, each widened to twice
+/// its size, with sign extension where `To` is signed.
 template <class To, class Arch, class V>
 S3_INLINE lanes<To, Arch> even_lanes(const V& v) noexcept {
     constexpr int bits = 4 * sizeof(To);
@@ -89,7 +92,7 @@ S3_INLINE lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>& ac
     }
 }
 
-/// Indices are at most 15.
+/// Precondition: all indices are at most 15.
 template <class Arch>
 S3_INLINE lanes<std::uint8_t, Arch> look_up16(const lanes<std::uint8_t, Arch>& table,
                                               const lanes<std::uint8_t, Arch>& index) noexcept {
@@ -104,8 +107,9 @@ S3_INLINE lanes<std::uint8_t, Arch> look_up16(const lanes<std::uint8_t, Arch>& t
 template <class F, int Pos, class Arch>
 S3_INLINE lanes<std::int8_t, Arch> lookup(const lanes<std::uint32_t, Arch>& v) noexcept {
     if constexpr (requires { Arch::look_up64(v, v); }) {
-        // Such a look-up sees six bits of an index: a table that repeats with the period of the
-        // field makes the shift to bit 0 unnecessary.
+        // This look-up uses the lowest six bits of each index. Where the field lies within them,
+        // the table is indexed by all six bits (entries repeat for bits around the field), which
+        // saves the shift.
         constexpr int shift = Pos + F::bits > 6 ? Pos + F::bits - 6 : 0;
         const auto index = shift == 0 ? v : v >> shift;
         const auto table =

@@ -1,8 +1,7 @@
 #pragma once
-// The only file that includes xsimd. It bridges versions 8.1 to 14 and hides what differs, so that
-// the rest of the library sees one set of names. On a machine for which xsimd has no batch
-// (riscv64, s390x, x86 without SSE2), S3_HAS_SIMD is 0, nothing of xsimd is used, and the scalar
-// kernels serve.
+// The only file that includes xsimd. It bridges versions 8.1 to 14, so that the rest of the library
+// sees one set of names. On a machine for which xsimd has no batch (riscv64, s390x, x86 without
+// SSE2), S3_HAS_SIMD is 0, nothing of xsimd is used, and kernels run on `arch::scalar`.
 
 #include <s3/config.hpp>
 
@@ -33,8 +32,8 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #if XSIMD_VERSION_MAJOR < 10 && !S3_HAS_EXCEPTIONS && defined(__clang__)
-// xsimd's allocator, which we never use, throws; clang rejects that outright where exceptions are
-// off. A declaration is all that xsimd's other headers need.
+// xsimd's allocator, which this library never uses, throws, and clang rejects that outright where
+// exceptions are off. A declaration is all that xsimd's other headers need.
 #define XSIMD_ALIGNED_ALLOCATOR_HPP
 namespace xsimd {
 template <class T, std::size_t Align = 64>

@@ -1,6 +1,6 @@
 #pragma once
-// Codes → float lanes by a table in a register, where the instruction set can index one;
-// `has_float_lookup<F, Arch>` tells. Elsewhere a kernel computes the value from the code.
+// Codes → float lanes by a table in a register. `has_float_lookup<F, Arch>` tells whether the
+// instruction set can index a table of F's size; elsewhere a kernel computes values from codes.
 
 #include <s3/simd/lanes.hpp>
 
@@ -10,7 +10,8 @@ template <class F, class Arch>
 inline constexpr bool has_float_lookup = F::codes <= Arch::float_table;
 
 namespace detail {
-/// The format's values, repeated: the look-up ignores the bits above its index.
+/// The format's values, repeated to fill the table, because the look-up ignores the index bits
+/// above those that it needs.
 template <class F, std::size_t Size>
 struct float_table_of {
     alignas(64) float value[Size] = {};
@@ -23,7 +24,7 @@ template <class F, std::size_t Size>
 inline constexpr float_table_of<F, Size> float_values{};
 } // namespace detail
 
-/// The value of the code in the lowest bits of every lane.
+/// The value of the code in the lowest bits of every lane; higher bits are ignored.
 template <class F, class Arch>
 requires has_float_lookup<F, Arch> S3_INLINE lanes<float, Arch>
 lookup_float(const lanes<std::uint32_t, Arch>& v)

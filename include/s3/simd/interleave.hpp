@@ -1,6 +1,7 @@
 #pragma once
-// Four rows of bytes → one of four-byte groups: to[4·i + r] = from[r][i]. Exactly `count` bytes of
-// each row are read, and 4·count written; `Flip` moves signed bytes to unsigned (x + 128).
+// Interleaves four rows of bytes: to[4·i + r] = from[r][i] for i < count, r < 4. Exactly `count`
+// bytes of each row are read, and 4·count bytes written. `Flip` makes unsigned bytes of signed ones
+// by adding 128.
 
 #include <s3/simd/lanes.hpp>
 
@@ -8,7 +9,7 @@ namespace s3::simd {
 
 namespace detail {
 
-/// One vector of each row, from element `at` on.
+/// Interleaves one vector of each row, which begins at byte `at` of the rows.
 template <class Arch, bool Flip>
 S3_INLINE void interleave_vectors(const std::uint8_t* const (&from)[4], std::size_t at,
                                   std::uint8_t* to) noexcept {

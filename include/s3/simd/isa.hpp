@@ -6,9 +6,10 @@
 //   template <> int work<s3::compiled_isa>(int x) { … }                   // in the source
 //   s3::dispatch::with(s3::dispatch::best(), [](auto isa) { return work<isa>(1); });
 //
-// What is passed between the two must have the same layout for every set: the library's types but
-// for those with an architecture among their template arguments (prepared weights stay inside).
-// Nothing here includes xsimd or depends on the compiler's flags.
+// Types that pass between the header and the sources must have the same layout for every set. The
+// library's types have, except those with an architecture among their template arguments, such as
+// prepared weights, which must stay inside one source. Nothing here includes xsimd or depends on
+// the compiler's flags.
 
 #include <s3/simd/isa_table.hpp>
 
@@ -26,7 +27,7 @@
 
 namespace s3 {
 
-/// The rows of the table, in its order. `baseline` is what every processor of the family can run.
+/// The instruction sets, in the order of the table. Every processor of the family runs `baseline`.
 enum class isa : unsigned char {
     baseline,
 #define S3_SET(name, ...) name,
@@ -34,7 +35,7 @@ enum class isa : unsigned char {
 #undef S3_SET
 };
 
-/// The name by which s3_add_dispatch knows the set, too.
+/// The name of a set, which is also its name in s3_add_dispatch.
 constexpr const char* to_string(isa set) noexcept {
     constexpr const char* names[] = {"baseline",
 #define S3_SET(name, ...) #name,
@@ -44,7 +45,7 @@ constexpr const char* to_string(isa set) noexcept {
     return names[static_cast<unsigned>(set)];
 }
 
-/// Whether `set` has all instructions of `other`. Neither of two sets may include the other.
+/// Whether `set` has all instructions of `other`. It may be false both ways for two sets.
 constexpr bool includes(isa set, isa other) noexcept {
     constexpr isa included[] = {isa::baseline,
 #define S3_SET(name, family, set, ...) isa::set,
@@ -60,7 +61,8 @@ namespace detail {
 enum class cpuid_register : unsigned char { eax, ebx, ecx, edx };
 
 #if defined(__x86_64__) || defined(__i386__)
-/// Whether the processor names a feature; it does not tell whether the system saves the registers.
+/// Whether cpuid reports a feature. It does not tell whether the operating system saves the
+/// registers that the feature uses; the included sets are checked for that.
 inline bool cpuid(unsigned leaf, unsigned subleaf, cpuid_register word, unsigned bit) noexcept {
     unsigned words[4] = {};
     return __get_cpuid_count(leaf, subleaf, words, words + 1, words + 2, words + 3) != 0 &&
@@ -82,7 +84,7 @@ inline bool cpuid(unsigned leaf, unsigned subleaf, cpuid_register word, unsigned
 #endif
 } // namespace detail
 
-/// Whether this processor and its operating system have what s3_add_dispatch compiles for.
+/// Whether this processor and its operating system support what s3_add_dispatch compiles for `set`.
 inline bool supports(isa set) noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
@@ -103,23 +105,24 @@ inline bool supports(isa set) noexcept {
 #undef S3_HWCAP
 #undef S3_HWCAP2
 
-/// Sets that a source was compiled for, `baseline` among them.
+/// The sets that a source was compiled for, `baseline` among them.
 template <isa... Sets>
 struct isa_list {
-    /// The set that this machine supports and the table prefers, whatever the list's order. No
-    /// other supported set of the list includes it.
+    /// The supported set that comes last in the table, whatever the list's order. No other
+    /// supported set of the list includes it.
     static isa best() noexcept {
         isa chosen = isa::baseline;
         ((chosen = Sets > chosen && supports(Sets) ? Sets : chosen), ...);
         return chosen;
     }
-    /// The set of this name, if it is in the list.
+    /// The set of this name, or nothing if it is not in the list.
     static std::optional<isa> named(std::string_view name) noexcept {
         std::optional<isa> found;
         ((name == to_string(Sets) ? void(found = Sets) : void()), ...);
         return found;
     }
-    /// f(set) as a compile-time constant; `baseline` for a set that is not in the list.
+    /// Calls f(set) with the set as a compile-time constant; with the first set of the list if
+    /// `set` is not in it.
     template <class Function>
     static auto with(isa set, Function&& f) {
         return pick<Sets...>(set, f);
@@ -136,7 +139,7 @@ private:
 };
 
 #if defined(S3_DISPATCH_ISAS)
-/// What s3_add_dispatch compiles this target's sources for.
+/// The sets that s3_add_dispatch compiles this target's sources for.
 using dispatch = isa_list<S3_DISPATCH_ISAS>;
 #endif
 

@@ -1,23 +1,25 @@
 #pragma once
-// The table of instruction sets. Everything that enumerates them is made from it: the tags of
+// The table of instruction sets. Everything that enumerates them is generated from it: the tags of
 // s3::arch (simd/arch.hpp), the enumeration s3::isa and its detection at run time (simd/isa.hpp),
 // the CMake function s3_add_dispatch and the setting S3_ARCH (packaging/cmake/s3Dispatch.cmake
-// reads this file), the architectures of tests, and the test matrix.
+// reads this file), the architectures that tests cover, and the test matrix.
 //
 //   SET(name, family, includes, "compiler flags", detection)
 //
-//   name       of the tag, of the enumerator and in CMake
-//   family     of processors: x86 or arm
-//   includes   the set whose instructions this one has as well: an earlier row, or `baseline`, what
+//   name       the name of the tag, of the enumerator and in CMake
+//   family     the family of processors: x86 or arm
+//   includes   the set whose instructions this one has as well: an earlier row, or `baseline`,
+//   which
 //              every processor of the family runs
-//   flags      of the compiler, beside those of the included set; "" where baseline already has it
-//   detection  a condition on the processor, beside that of the included set: S3_CPU("feature") by
-//              the compiler's name, S3_CPUID(leaf, subleaf, register, bit) for features that older
-//              compilers have no name for, S3_HWCAP(bit) and S3_HWCAP2(bit) on Linux for Arm
+//   flags      the compiler's flags beyond those of the included set; "" if it needs no more
+//   detection  a condition on the processor, beyond that of the included set: S3_CPU("feature") for
+//              features that the compiler has a name for, S3_CPUID(leaf, subleaf, register, bit)
+//              for those that older compilers do not name, S3_HWCAP(bit) and S3_HWCAP2(bit) for Arm
+//              Linux
 //
-// `includes` makes a tree, so the order is partial: of two sets neither of which includes the
-// other, the later row is preferred where a processor has both. A set is added by one row here, a
-// file of its own in this folder, and the line in simd/arch.hpp that includes that file.
+// `includes` makes a tree, so the order is partial. Where a processor has two sets of which neither
+// includes the other, the later row is preferred. To add a set, add a row here, a file of its own
+// in this folder, and the line in simd/arch.hpp that includes that file.
 
 // clang-format off
 #define S3_INSTRUCTION_SETS(SET)                                                                   \

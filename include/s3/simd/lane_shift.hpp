@@ -1,6 +1,6 @@
 #pragma once
-// Each lane of 32 or 16 bits shifted left by a count of its own; a count of all its bits, or more,
-// leaves 0. `has_lane_shift<Arch>` tells where 32-bit lanes take one instruction for it.
+// Shifts each lane of 32 or 16 bits left by a count of its own; a count of the lane's width or more
+// gives 0. `has_lane_shift<Arch>` tells where one instruction does it for 32-bit lanes.
 
 #include <s3/simd/lanes.hpp>
 

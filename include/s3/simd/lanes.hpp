@@ -1,18 +1,20 @@
 #pragma once
 // The vectors that kernels are written in, and their arithmetic. `lanes<T, Arch>` is an xsimd
-// batch, or T itself on `arch::scalar`: the same operators serve both, so that one kernel source
-// covers every machine. What has no operator has a name here, defined lane by lane:
+// batch, or T itself on `arch::scalar`: the same operators work on both, so one kernel source
+// covers every machine. Operations without an operator have names here; all work lane by lane:
 //
 //   load, store, broadcast       between memory and lanes (no alignment is needed)
 //   as<To>                       the same bits as lanes of another type
-//   to_float, nearbyint_as_int   int32 ↔ float lanes; the latter to the nearest, half to even; what
-//                                int32 cannot hold becomes what the machine makes of it
+//   to_float, nearbyint_as_int   int32 ↔ float lanes; the latter rounds to nearest, half to even,
+//   and
+//                                numbers outside int32 give what the machine's instruction gives
 //   multiply_add                 a·b + c, fused where the machine can
 //   min, max, abs, sqrt, select  as their names say; select(condition, yes, no)
-//   select_bits                  bits of one vector where a mask has them set, else of another
-//   zip_low, zip_high            lanes of two vectors by turns, of their first and second halves
+//   select_bits                  takes a bit of one vector where a mask has it set, else of another
+//   zip_low, zip_high            alternate the lanes of two vectors: of their first halves, or
+//   second
 //
-// This file and simd/tags.hpp alone name xsimd; without batches (S3_HAS_SIMD 0) scalars remain.
+// Only simd/ names xsimd. Without its batches (S3_HAS_SIMD is 0) only `arch::scalar` remains.
 
 #include <s3/simd/arch.hpp>
 
@@ -40,7 +42,7 @@ struct lanes_of<T, arch::scalar> {
 template <class T, class Arch>
 using lanes = typename detail::lanes_of<T, Arch>::type;
 
-/// Number of 32-bit lanes: rows of a panel.
+/// The number of 32-bit lanes of a vector, which is the number of rows of a panel.
 template <class Arch>
 inline constexpr std::size_t width32 = Arch::vector_bytes / 4;
 
@@ -191,8 +193,8 @@ S3_INLINE void unrolled(Function&& f) noexcept {
 }
 
 namespace detail {
-/// Lanes that are computed one by one through memory, value(i) for lane i: what a primitive does
-/// where nothing better is known.
+/// A vector whose lane i is value(i), computed lane by lane through memory: the definition of a
+/// primitive for machines on which nothing better is known.
 template <class T, class Arch, class Function>
 S3_INLINE lanes<T, Arch> each_lane(Function&& value) noexcept {
     constexpr std::size_t width = sizeof(lanes<T, Arch>) / sizeof(T);
@@ -201,7 +203,7 @@ S3_INLINE lanes<T, Arch> each_lane(Function&& value) noexcept {
         all[i] = static_cast<T>(value(i));
     return load<T, Arch>(all);
 }
-/// Lanes as an array.
+/// The lanes of a vector, copied to memory so that each can be read by its number.
 template <class T, class Arch>
 struct lane_array {
     static constexpr std::size_t width = sizeof(lanes<T, Arch>) / sizeof(T);

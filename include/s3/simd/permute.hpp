@@ -1,8 +1,8 @@
 #pragma once
-// 16-bit lanes as a table: `permute16` finds the entries that a vector of indices names in one
-// vector, or in two. `has_permute16<Arch>` tells where that is one instruction, and
-// `fast_permute16<Arch>` where it is cheap beside a byte dot product. With it goes what building
-// such tables needs: additions and subtractions in some lanes only, by a mask of one bit per lane.
+// 16-bit lanes as a table: `permute16` replaces each index of a vector by the entry that it names
+// in a table of one vector, or of two. `has_permute16<Arch>` tells where that is one instruction,
+// and `fast_permute16<Arch>` where it is cheap beside a byte dot product. The masked additions and
+// subtractions that building such tables needs are here as well.
 
 #include <s3/simd/lanes.hpp>
 
@@ -13,7 +13,7 @@ template <class Arch>
 inline constexpr std::size_t width16 = Arch::vector_bytes / 2;
 }
 
-/// Lane i is table[index[i] mod width].
+/// Lane i of the result is table[index[i] mod width], where width is the number of 16-bit lanes.
 template <class Arch>
 S3_INLINE lanes<std::uint16_t, Arch> permute16(const lanes<std::uint16_t, Arch>& table,
                                                const lanes<std::uint16_t, Arch>& index) noexcept {
@@ -26,7 +26,7 @@ S3_INLINE lanes<std::uint16_t, Arch> permute16(const lanes<std::uint16_t, Arch>&
     }
 }
 
-/// Lane i is entry index[i] mod (2·width) of `low` followed by `high`.
+/// Lane i of the result is entry index[i] mod (2·width) of the table `low` followed by `high`.
 template <class Arch>
 S3_INLINE lanes<std::uint16_t, Arch> permute16(const lanes<std::uint16_t, Arch>& low,
                                                const lanes<std::uint16_t, Arch>& high,
@@ -43,7 +43,7 @@ S3_INLINE lanes<std::uint16_t, Arch> permute16(const lanes<std::uint16_t, Arch>&
     }
 }
 
-/// sum[i] + x[i] where bit i of `where` is set, else sum[i].
+/// Lane i of the result is sum[i] + x[i] if bit i of `where` is set, else sum[i].
 template <class Arch>
 S3_INLINE lanes<std::uint16_t, Arch> add_where(std::uint32_t where,
                                                const lanes<std::uint16_t, Arch>& sum,
@@ -56,7 +56,7 @@ S3_INLINE lanes<std::uint16_t, Arch> add_where(std::uint32_t where,
             [&](std::size_t i) { return from[i] + (where >> i & 1u) * by[i]; });
     }
 }
-/// sum[i] − x[i] where bit i of `where` is set, else sum[i].
+/// Lane i of the result is sum[i] − x[i] if bit i of `where` is set, else sum[i].
 template <class Arch>
 S3_INLINE lanes<std::uint16_t, Arch> subtract_where(std::uint32_t where,
                                                     const lanes<std::uint16_t, Arch>& sum,

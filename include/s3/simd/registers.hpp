@@ -8,16 +8,16 @@
 
 namespace s3::simd {
 
-/// How many vector registers the compiler's flags let it address, by vectors of any width:
-/// AVX-512VL reaches all 32 by narrow vectors, too.
+/// How many vector registers instructions can address under the compiler's flags. With AVX-512VL
+/// that is 32 for narrow vectors, too.
 #if defined(__AVX512VL__) || defined(__aarch64__)
 inline constexpr std::size_t addressable_registers = 32;
 #else
 inline constexpr std::size_t addressable_registers = 16;
 #endif
 
-/// The same vector, surely in a register: what is used several times, compilers may read from
-/// memory each time.
+/// The same vector, forced into a register: compilers may otherwise read a vector that is used
+/// several times from memory each time.
 template <class V>
 S3_INLINE V in_register(const V& v) noexcept {
 #if defined(__SSE2__)
@@ -30,8 +30,9 @@ S3_INLINE V in_register(const V& v) noexcept {
     return v;
 }
 
-/// Ends all that compilers know of the vectors at this point of the program: what they computed is
-/// not regrouped with what follows, nor loaded again from memory.
+/// Hides the vectors' values from the compiler at this point of the program, so that it neither
+/// regroups the computation before it with the one after it nor loads the vectors from memory
+/// again.
 template <class... V>
 S3_INLINE void pin([[maybe_unused]] V&... v) noexcept {
 #if defined(__SSE2__)

@@ -1,12 +1,12 @@
 #pragma once
-// Eight bit fields side by side → one to a byte, for packing weights. One instruction where the
-// machine can deposit bits by a mask (BMI2).
+// Eight bit fields side by side → one field in each byte, for packing weights. This is one
+// instruction where the machine can deposit bits by a mask (BMI2).
 
 #include <s3/simd/arch.hpp>
 
 namespace s3::simd {
 
-/// Byte i is bits [i·Bits, (i + 1)·Bits) of `fields`.
+/// Byte i of the result is bits [i·Bits, (i + 1)·Bits) of `fields`.
 template <int Bits, class Arch = arch::native>
 S3_INLINE std::uint64_t spread_fields(std::uint64_t fields) noexcept {
     constexpr std::uint64_t mask = ((1u << Bits) - 1) * 0x0101010101010101u;

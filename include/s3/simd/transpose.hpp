@@ -1,8 +1,9 @@
 #pragma once
-// Matrices turned around in memory, for kernels whose lanes are activation vectors: to[j·to_stride
-// + i] = from[i·from_stride + j] for i < rows, j < columns, on elements of one or four bytes. By
-// 128-bit vectors where rows and columns come in whole tiles of 16 or 8 × 16 bytes or 4 × 4 words,
-// else one by one.
+// Transposition of matrices in memory, for kernels whose lanes are activation vectors:
+// to[j·to_stride + i] = from[i·from_stride + j] for i < rows, j < columns. Strides count elements,
+// which have one or four bytes. Where `rows` is a multiple of 8 (bytes) or 4 (words), 128-bit
+// vectors turn squares of 8 or 16 rows × 16 bytes or of 4 × 4 words; other elements are moved one
+// by one.
 
 #include <s3/simd/lanes.hpp>
 
@@ -12,13 +13,14 @@ namespace s3::simd {
 
 namespace detail {
 
-/// Vectors of 16 bytes, or none.
+/// The architecture whose vectors have 16 bytes, or `scalar` if there is none.
 using tile_arch = arch::smallest;
 template <class T>
 using tile_vector = lanes<T, tile_arch>;
 inline constexpr bool has_tiles = tile_arch::vector_bytes == 16;
 
-/// Rows i of elements → pairs of vectors with rows i and i + Half interleaved.
+/// One round of a transposition: vectors 2·i and 2·i + 1 become rows i and i + Rows/2, their
+/// elements alternating.
 template <class T, std::size_t Rows>
 S3_INLINE void zip_rows(tile_vector<T> (&v)[Rows]) noexcept {
     tile_vector<T> out[Rows];
@@ -30,8 +32,8 @@ S3_INLINE void zip_rows(tile_vector<T> (&v)[Rows]) noexcept {
         v[i] = out[i];
 }
 
-/// 8 or 16 rows of 16 bytes, or 4 rows of four 32-bit elements: each round brings the elements of
-/// two rows side by side, until each is in its own place.
+/// Transposes 8 or 16 rows of 16 bytes, or 4 rows of four 32-bit elements. Each round brings
+/// elements of two rows side by side; after log2(Rows) rounds each is in its place.
 template <std::size_t Rows, class T>
 S3_INLINE void transpose_tile(const T* from, std::size_t from_stride, T* to,
                               std::size_t to_stride) noexcept {
@@ -53,7 +55,7 @@ S3_INLINE void transpose_tile(const T* from, std::size_t from_stride, T* to,
     }
 }
 
-/// Whole tiles of `Rows` rows; returns how many columns they cover.
+/// Transposes whole squares of `Rows` rows; returns how many columns they cover.
 template <std::size_t Rows, class T>
 std::size_t transpose_tiles(const T* from, std::size_t from_stride, T* to, std::size_t to_stride,
                             std::size_t rows, std::size_t columns) noexcept {

@@ -1,18 +1,18 @@
 #pragma once
-// Between narrow integers in memory and wider lanes:
+// Conversion between narrow integers in memory and wider lanes:
 //
-//   load_widened           bytes → int16 or int32 lanes
-//   widen_low, widen_high  the first and the second half of int16 lanes → int32 lanes
+//   load_widened           bytes in memory → int16 or int32 lanes
+//   widen_low, widen_high  the first or the second half of int16 lanes → int32 lanes
 //   store_widened          int16 lanes → int32 in memory
 //   store_bytes            int32 lanes → bytes in memory
 //
-// One instruction for a vector where the machine has it, else lane by lane through memory.
+// Each takes one instruction per vector where the machine has it; else it works lane by lane.
 
 #include <s3/simd/lanes.hpp>
 
 namespace s3::simd {
 
-/// As many elements as there are lanes of `To`, widened.
+/// Loads as many elements as a vector has lanes of type `To`, and widens them to it.
 template <class To, class Arch, class From>
 S3_INLINE lanes<To, Arch> load_widened(const From* p) noexcept {
     if constexpr (std::is_same_v<To, From>)
@@ -43,7 +43,7 @@ S3_INLINE lanes<std::int32_t, Arch> widen_high(const lanes<std::int16_t, Arch>& 
     }
 }
 
-/// All lanes, widened to `To` if it is not their own type.
+/// Stores all lanes, widened to `To` where that is not their own type.
 template <class Arch, class From, class To>
 S3_INLINE void store_widened(To* p, const lanes<From, Arch>& v) noexcept {
     if constexpr (std::is_same_v<To, From>) {
@@ -58,7 +58,8 @@ S3_INLINE void store_widened(To* p, const lanes<From, Arch>& v) noexcept {
     }
 }
 
-/// Whether `store_bytes` of one vector takes lanes as unsigned numbers and saturates them.
+/// Whether `store_bytes` of a single vector saturates: it then takes lanes as unsigned numbers, and
+/// those beyond T become T's largest value.
 template <class Arch, class T>
 inline constexpr bool store_saturates = [] {
     if constexpr (requires { Arch::template store_saturates<T>; })
@@ -67,7 +68,7 @@ inline constexpr bool store_saturates = [] {
         return false;
 }();
 
-/// Stores int32 lanes, all within T but where they saturate, as bytes.
+/// Stores int32 lanes as bytes. Precondition: all lanes are values of T, unless they saturate.
 template <class Arch, class T>
 requires(sizeof(T) == 1) S3_INLINE
     void store_bytes(T* to, const lanes<std::int32_t, Arch>& v) noexcept {
@@ -80,7 +81,7 @@ requires(sizeof(T) == 1) S3_INLINE
     }
 }
 
-/// The same of four vectors, one behind the other.
+/// Does the same with four vectors, whose bytes are stored one vector after the other.
 template <class Arch, class T>
 requires(sizeof(T) == 1) S3_INLINE
     void store_bytes(T* to, const lanes<std::int32_t, Arch> (&v)[4]) noexcept {

@@ -1,5 +1,5 @@
 #pragma once
-// AVX2 with FMA: vectors of 32 bytes, shifts by a count per lane, and tables of eight floats.
+// AVX2 with FMA: vectors of 32 bytes, shifts with a count per lane, and tables of eight floats.
 
 #include <s3/simd/x86_sse41.hpp>
 
@@ -46,7 +46,8 @@ struct avx2 : sse41 {
     template <class T>
     static S3_INLINE void store_bytes(T* to, __m256i a, __m256i b, __m256i c, __m256i d) noexcept {
         const __m256i low = _mm256_packs_epi32(a, b), high = _mm256_packs_epi32(c, d);
-        // Packing interleaves the vectors by 128 bits.
+        // The pack instructions interleave their operands in groups of 128 bits; `order` undoes
+        // that.
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         const __m256i packed =
             std::is_signed_v<T> ? _mm256_packs_epi16(low, high) : _mm256_packus_epi16(low, high);
@@ -55,7 +56,8 @@ struct avx2 : sse41 {
     }
     static S3_INLINE void interleave(std::uint8_t* to, __m256i a, __m256i b, __m256i c,
                                      __m256i d) noexcept {
-        // Unpacking works within 128 bits: groups are brought together for it first.
+        // Unpacking works within 128 bits, so the bytes that go to one half are first brought
+        // together.
         const auto ordered = [](__m256i v) S3_INLINE_LAMBDA {
             return _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
         };

@@ -1,7 +1,7 @@
 #pragma once
-// AVX-512 F, BW, VL and DQ: vectors of 64 bytes, permutations of 16-bit lanes, stores that narrow
-// and saturate. Intrinsics that have a masked form are used in it, with all lanes on: gcc 12 warns
-// of the undefined operand in its own definitions of the others.
+// AVX-512 F, BW, VL and DQ: vectors of 64 bytes, permutations of 16-bit lanes, and stores that
+// narrow and saturate. Where gcc 12 warns of the undefined operand in its own definition of an
+// intrinsic, the masked form is used with all lanes on.
 
 #include <s3/simd/x86_avx2.hpp>
 
@@ -50,7 +50,8 @@ struct avx512 : avx2 {
     static S3_INLINE __m512i subtract_where(std::uint32_t lanes, __m512i sum, __m512i x) noexcept {
         return _mm512_mask_sub_epi16(sum, lanes, sum, x);
     }
-    /// One instruction, unless compilers make the complement of a constant mask another constant.
+    /// One instruction. `in_register` keeps compilers from turning the complement of a constant
+    /// mask into a second constant, which would take two more.
     template <class V>
     static S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
         const V m = s3::simd::in_register(mask);
@@ -89,14 +90,16 @@ struct avx512 : avx2 {
     template <class T>
     static S3_INLINE void store_bytes(T* to, __m512i a, __m512i b, __m512i c, __m512i d) noexcept {
         const __m512i low = _mm512_packs_epi32(a, b), high = _mm512_packs_epi32(c, d);
-        // Packing interleaves the vectors by 128 bits.
+        // The pack instructions interleave their operands in groups of 128 bits; `every_fourth`
+        // undoes that.
         const __m512i packed =
             std::is_signed_v<T> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
         _mm512_storeu_si512(to, every_fourth(packed));
     }
     static S3_INLINE void interleave(std::uint8_t* to, __m512i a, __m512i b, __m512i c,
                                      __m512i d) noexcept {
-        // Unpacking works within 128 bits: groups are brought together for it first.
+        // Unpacking works within 128 bits, so bytes that are stored together are first brought
+        // together.
         a = every_fourth(a), b = every_fourth(b), c = every_fourth(c), d = every_fourth(d);
         const __m512i ab[2] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
         const __m512i cd[2] = {_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d)};
@@ -108,7 +111,7 @@ struct avx512 : avx2 {
     }
 
 private:
-    /// 32-bit lanes 0, 4, 8, 12, then 1, 5, 9, 13, and so on.
+    /// Reorders 32-bit lanes: 0, 4, 8, 12, then 1, 5, 9, 13, and so on.
     static S3_INLINE __m512i every_fourth(__m512i v) noexcept {
         return _mm512_maskz_permutexvar_epi32(
             all32, _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);

@@ -1,5 +1,5 @@
 #pragma once
-// AVX-512 with VNNI and VBMI: tables of 64 bytes are looked up in one instruction.
+// AVX-512 with VNNI and VBMI: one instruction looks bytes up in a table of 64 bytes.
 
 #include <s3/simd/x86_avx512_vnni.hpp>
 

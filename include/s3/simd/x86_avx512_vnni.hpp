@@ -1,6 +1,6 @@
 #pragma once
-// AVX-512 with VNNI: byte dot products of four in one instruction; and the same processor by
-// vectors of 32 bytes, for few channels.
+// AVX-512 with VNNI: dot products of four bytes in one instruction. `avx2_vnni` is the same
+// processor used with vectors of 32 bytes, for layers with few channels.
 
 #include <s3/simd/x86_avx512.hpp>
 

@@ -1,5 +1,5 @@
 #pragma once
-// AVX-VNNI: AVX2 with byte dot products of four in one instruction, on processors that may have no
+// AVX-VNNI: AVX2 with dot products of four bytes in one instruction, for processors that may lack
 // AVX-512.
 
 #include <s3/simd/x86_avx2.hpp>

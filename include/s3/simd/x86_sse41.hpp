@@ -1,7 +1,6 @@
 #pragma once
 // SSE4.1: vectors of 16 bytes with byte look-ups, byte products and widening loads (SSSE3, SSE4.1).
-// The wider sets of x86 follow the same pattern, and share what is written here over register
-// types.
+// The wider sets of x86 derive from this tag and replace its functions for their own registers.
 
 #include <s3/simd/tags.hpp>
 
