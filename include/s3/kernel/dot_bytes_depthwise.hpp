@@ -1,13 +1,15 @@
 #pragma once
-// Depthwise convolution of bytes (one input and one output channel per group), NHWC: a 32-bit lane
-// is a channel, and its four bytes are taps above one another, so that the steps of dot/bytes
-// serve.
+// Depthwise convolution of bytes (one input and one output channel per group), NHWC. A 32-bit lane
+// is a channel, and its four bytes are taps one above another, so one step of the engine of
+// dot_bytes_panels.hpp multiplies four rows of the filter. For a span of an output row and a block
+// of 64 channels, each column of the image is interleaved once, in groups of four filter rows:
 //
-// For a span of an output row and 64 channels, each column of the image is interleaved once,
-// four rows of the filter to a group, padding included and signed bytes + 128; every window is then
-// the columns under it.
+//   image rows 0 … 3   →   column, group 0:   lane of channel c      lane of channel c + 1
+//                                             r0  r1  r2  r3         r0  r1  r2  r3      …
 //
-// Weights: [block of 64 channels][column of the filter][group of 4 rows][channel], 4 bytes each.
+// Padding is included, and signed bytes are staged + 128; a window then consists of the columns
+// under it. Weights lie in the same order, 4 bytes to a lane: [block of 64 channels][column of the
+// filter][group of 4 rows][channel].
 
 #include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
@@ -18,7 +20,7 @@
 
 namespace s3::kernel {
 
-/// For any format that fits bytes: which one it was, only `prepare` sees.
+/// Serves every format whose values fit bytes; only `prepare` depends on the format.
 template <multiply_engine Engine, std::integral X>
 struct depthwise_bytes {
     using engine = Engine;
@@ -26,18 +28,20 @@ struct depthwise_bytes {
     using sum = std::int32_t;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t block = 64; ///< channels whose columns are interleaved together
-    static constexpr std::size_t pixels = 7; ///< of a register tile; divides many widths
+    static constexpr std::size_t pixels = 7; ///< of a register tile; divides many image widths
+    /// The largest number of output pixels in a span.
     static constexpr std::size_t span_limit = 4 * pixels;
 
     struct filter {
         filter_shape shape;
-        std::size_t groups = 0; ///< of four rows
-        std::size_t stride = 0; ///< columns from one output pixel to the next
-        std::size_t reach = 0;  ///< columns from a window's first to its last
+        std::size_t groups = 0; ///< groups of four filter rows
+        std::size_t stride = 0; ///< image columns from one output pixel to the next
+        std::size_t reach = 0;  ///< image columns from a window's first to its last
         buffer<std::int32_t> weights;
         buffer<std::int32_t> initial;
 
-        /// Output pixels of a span: what is interleaved for them stays in the nearest cache.
+        /// Output pixels of a span: so few that the columns interleaved for them stay in the
+        /// first-level cache.
         std::size_t span() const noexcept {
             return std::clamp<std::size_t>(2 * span_limit / (stride * groups) / pixels, 1,
                                            span_limit / pixels) *
@@ -88,8 +92,8 @@ struct depthwise_bytes {
         return f.columns() * f.column_bytes() + f.span() * block * sizeof(std::int32_t) + block;
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte
-    /// aligned.
+    /// Computes output pixels [begin, end) of x (NHWC) and hands them to `sink` (ops/store.hpp).
+    /// `scratch` has scratch_bytes(f) bytes, aligned to 64.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -132,19 +136,21 @@ private:
     template <std::size_t V>
     using vectors = typename engine::sums[V];
 
-    /// Whether registers hold two vectors of channels, and the sink takes them from there.
+    /// Whether a register tile can hold two vectors of channels, and the sink takes sums directly
+    /// from registers.
     template <class Sink>
     static constexpr bool finishes =
         simd::register_count<arch> >= 32 && !engine::narrow && requires(const Sink& s) {
         s.template finisher<arch, 2>(0, nullptr, nullptr);
     };
 
-    /// `count` columns of the image from the window's left on: [column][group][channel] × 4 rows.
+    /// Interleaves `count` columns of the image, from the window's left on, of the channels [c, c +
+    /// channels): [column][group][channel], 4 bytes (rows) each.
     static void interleave(const filter& f, const image_view<const X>& x, const conv_options& o,
                            const s3::detail::pixel_window& window, std::size_t c,
                            std::size_t channels, std::size_t count, const std::uint8_t* outside,
                            std::uint8_t* to) {
-        // Numbers below zero wrap: columns left of the image are larger than any in it.
+        // Column numbers below zero wrap, so columns left of the image seem larger than any in it.
         const std::size_t before =
             window.left > x.width ? std::min(count, std::size_t{0} - window.left) : 0;
         const std::size_t first = window.left > x.width ? 0 : window.left;
@@ -156,7 +162,7 @@ private:
         for (std::size_t g = 0; g < f.groups; ++g, to += block * 4) {
             row_pointers padding{}, image{};
             for (std::size_t r = 0; r < 4; ++r) {
-                // Where the filter has fewer rows, weights are zero and any row serves.
+                // Beyond the filter's last row weights are zero, so any row of the image serves.
                 const std::size_t h = window.row(std::min(4 * g + r, f.shape.height - 1), o);
                 const bool exists = h < x.height && inside != 0;
                 padding.at[r] = image.at[r] = outside;
@@ -177,7 +183,8 @@ private:
         const std::uint8_t* at[4];
         std::size_t step[4];
     };
-    /// `Channels` of them, or `channels` for 0.
+    /// Interleaves `count` columns of `Channels` channels, or of `channels` where `Channels` is 0;
+    /// a constant number makes the loop over channels faster.
     template <std::size_t Channels>
     static void interleave_columns(row_pointers rows, std::size_t count, std::size_t channels,
                                    std::uint8_t* to, std::size_t column) {
@@ -189,8 +196,8 @@ private:
         }
     }
 
-    /// Of the channels from c + i on, as many times V vectors as there are: from registers to the
-    /// outputs at `to`. Returns the i after them.
+    /// Computes, of the channels from c + i on, as many groups of V vectors as there are, and
+    /// writes their outputs from registers to the places `to`. Returns the first i that is left.
     template <std::size_t V, class Sink>
     static S3_INLINE std::size_t finish(const filter& f, const conv_options& o,
                                         const std::uint8_t* columns, std::size_t c, std::size_t i,
@@ -207,7 +214,8 @@ private:
         return i;
     }
 
-    /// finish(p, vectors) for `count` pixels p: the V vectors of channels from c + i on.
+    /// Computes the V vectors of channels from c + i on for `count` pixels; calls finish(p,
+    /// vectors) for each pixel p.
     template <std::size_t V, class Finish>
     static S3_INLINE void
     multiply(const filter& f, const conv_options& o, const std::uint8_t* columns, std::size_t c,
@@ -224,7 +232,7 @@ private:
         tiles(std::integral_constant<std::size_t, 1>{});
     }
 
-    /// C pixels from p on.
+    /// Computes the pixels p … p + C − 1 as one register tile.
     template <std::size_t C, std::size_t V, class Finish>
     static S3_INLINE void tile(const filter& f, const conv_options& o, const std::uint8_t* x,
                                const std::int32_t* w, const std::int32_t* initial, std::size_t p,
@@ -287,7 +295,7 @@ struct dot_bytes_depthwise {
     }
 
 private:
-    /// Whether what is interleaved for a few output pixels stays in the nearest cache.
+    /// Whether the columns interleaved for a few output pixels stay in the first-level cache.
     static constexpr bool fits_cache(const filter_shape& f, const conv_options& o) noexcept {
         return f.height <= 16 && o.stride.width <= 4 && f.width <= 64 &&
                o.dilation.width * (f.width - 1) <= 64;

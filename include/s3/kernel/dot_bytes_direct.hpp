@@ -1,12 +1,15 @@
 #pragma once
-// Convolution with few channels, NHWC, one group, dilation of width 1: under every row of the
-// filter lie kw·C contiguous bytes of the image. Where padding or signs are in the way, image
-// rows are staged once (row_cache.hpp); then an output pixel's window is kh runs of bytes at known
-// places, and no tap needs a pointer or a copy of its own (window_product.hpp). To a 1 × 1 filter
-// without stride and padding, all images are one row.
+// Convolution with few channels, NHWC, one group, dilation 1 in width: under each row of the filter
+// lies a run of kw·C contiguous bytes of the image (kw: the filter's width, C: input channels).
+// Image rows are staged once where padding or signs require it (parts/row_cache.hpp). An output
+// pixel's window is then one run per filter row, at known places, so taps need neither pointers nor
+// copies of their own (parts/window_product.hpp). A 1 × 1 filter without stride and padding sees
+// all images as a single row.
 //
-// Weights: int8, decoded beforehand since there are few, [block of R panels][row of the filter]
-// [step of 4 bytes][R] vectors, zero where a run is rounded up to whole steps.
+// Weights are few and therefore decoded beforehand, to int8: [block of R panels][row of the
+// filter][step of 4 bytes][R] vectors. Runs are padded with zeros to whole steps, for kw·C = 9:
+//
+//   | w0 w1 w2 w3 | w4 w5 w6 w7 | w8  0  0  0 |   one lane in the three steps of a filter row
 
 #include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
@@ -19,7 +22,7 @@
 
 namespace s3::kernel {
 
-/// For any format that fits bytes: which one it was, only `prepare` sees.
+/// Serves every format whose values fit bytes; only `prepare` depends on the format.
 template <multiply_engine Engine, std::integral X>
 struct direct_convolution {
     using engine = Engine;
@@ -29,7 +32,7 @@ struct direct_convolution {
     static constexpr std::size_t lanes = simd::width32<arch>;
     using product = window_product<engine, panels>;
     using tiles = typename product::tiles;
-    /// Output pixels whose image rows are staged together.
+    /// The largest number of output pixels whose image rows are staged together.
     static constexpr std::size_t line = 112;
 
     struct filter {
@@ -43,17 +46,18 @@ struct direct_convolution {
         std::size_t rows() const noexcept {
             return (shape.out_channels + lanes - 1) / lanes * lanes;
         }
-        /// Pixels that are finished together: some 4 KiB of sums, whole tiles.
+        /// Output pixels whose sums are finished together: whole tiles with about 4 KiB of sums.
         std::size_t pixels_together() const noexcept {
             return std::clamp<std::size_t>(1024 / shape.out_channels / tiles::wide, 1,
                                            (line + tiles::wide - 1) / tiles::wide) *
                    tiles::wide;
         }
-        /// Bytes of a staged row: whole steps, and pixels that are computed but not wanted.
+        /// Bytes of a staged row: they include the padding of runs to whole steps, and the pixels
+        /// that the last tile computes in excess.
         std::size_t row_bytes() const noexcept {
             return ((line + tiles::wide) * distance + run_bytes() + 67) / 64 * 64;
         }
-        /// Bytes that whole tiles read of a row for `count` pixels.
+        /// The bytes of a staged row that whole tiles read for `count` pixels.
         std::size_t read_bytes(std::size_t count) const noexcept {
             const std::size_t computed = (count + tiles::wide - 1) / tiles::wide * tiles::wide;
             return (computed - 1) * distance + steps() * engine::depth_per_step;
@@ -96,8 +100,8 @@ struct direct_convolution {
         return sums_bytes(f) + pixel_sink_bytes(f.shape.out_channels) + rows::bytes(f);
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte
-    /// aligned.
+    /// Computes output pixels [begin, end) of x (NHWC) and hands them to `sink` (ops/store.hpp).
+    /// `scratch` has scratch_bytes(f) bytes, aligned to 64.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -120,7 +124,7 @@ private:
                64;
     }
 
-    /// Output pixels [begin, end), line by line.
+    /// Computes output pixels [begin, end), a line or a part of one at a time.
     template <class Sink>
     static void lines(const filter& f, const image_view<const X>& x, const extent& out,
                       const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -145,7 +149,7 @@ private:
         }
     }
 
-    /// Rows of the filter. Those at either end that meet only zeros need no products.
+    /// The rows of the filter that are used: those at either end that meet only zeros are left out.
     struct filter_rows {
         std::size_t begin, end;
     };
@@ -162,8 +166,8 @@ private:
         return used;
     }
 
-    /// Whole tiles of the `count` pixels from n on, where the sink takes sums from registers.
-    /// Returns how many pixels that were.
+    /// Computes whole tiles of the `count` pixels from n on, if the sink takes sums directly from
+    /// registers. Returns how many pixels were computed.
     template <class Sink>
     static std::size_t from_registers(const window_weights& w,
                                       const spaced_columns<std::uint8_t>& x, std::size_t n,
@@ -192,7 +196,8 @@ private:
         return x.first;
     }
 
-    /// Pixels [begin, count) from n on: sums of several tiles, then the outputs of all of them.
+    /// Computes pixels n + begin … n + count − 1 by way of memory: the sums of several tiles, then
+    /// the outputs of all of them.
     template <class Store>
     static void through_memory(const filter& f, const window_weights& w,
                                spaced_columns<std::uint8_t> x, std::size_t n, std::size_t begin,
@@ -209,8 +214,9 @@ private:
     }
 };
 
-/// Serves where pointers to the taps of each pixel cost more than tiles of a line, the last of
-/// which is seldom full, and decoded weights and a staged band stay in the cache.
+/// Few channels make a gather expensive: its pointers to the taps of every pixel cost more than the
+/// last tile of each line does, which is seldom full. Both the decoded weights and the staged rows
+/// must stay in the cache.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_direct {
     static constexpr const char* name = "dot_bytes_direct";
@@ -237,8 +243,8 @@ struct dot_bytes_direct {
     }
 };
 
-/// The same on vectors of half the size, for filters whose output channels would leave half of a
-/// whole vector empty.
+/// The same on vectors of half the size, for filters that have too few output channels to fill more
+/// than half of a whole vector.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_direct_half : dot_bytes_direct<F, X, Arch> {
     using whole = dot_bytes_direct<F, X, Arch>;

@@ -1,10 +1,10 @@
 #pragma once
-// `dot` on bytes: weights decode to int8 by a table look-up, activations are unsigned bytes, four
-// columns to a 32-bit lane. Signed activations are staged as x + 128; what that adds to a sum,
-// 128·Σw, is a constant of the row that the driver subtracts.
+// `dot` on bytes: weights decode to int8 by a table look-up, activations are unsigned bytes, and a
+// 32-bit lane takes four weights of consecutive depth in a step. Signed activations are staged as x
+// + 128; this adds 128·Σw to a sum, a constant of the row that the initial sum subtracts.
 //
-// Where the machine has no four-way dot product, tiny weights are an advantage of their own: a pair
-// of products is at most 2·255·max|w|, so `widen_every` of them add up in 16 bits.
+// Where the machine has no dot product of four bytes, small weights have an advantage: a pair of
+// products is at most 2·255·max|w|, so `widen_every` pairs add up in 16 bits.
 
 #include <s3/kernel/parts/decode.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
@@ -17,8 +17,9 @@
 
 namespace s3::kernel {
 
-/// Accumulation, the same for every format of the same magnitude. `FitPairs`: how many sums of two
-/// products fit 16 bits; 0 where four-way dot products are as good or two products may not fit.
+/// Accumulates bytes, in the same way for all formats with the same largest magnitude. `FitPairs`
+/// is how many sums of two products fit 16 bits; it is 0 where the machine has dot products of four
+/// bytes, or where even one sum of two products may not fit.
 template <class Arch, int FitPairs>
 struct byte_engine {
     using arch = Arch;
@@ -70,7 +71,7 @@ struct byte_dot {
     using engine = byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * magnitude)>;
     using layout = planes<F::bits, 8>;
 
-    static constexpr int zero_point = 128; ///< of staged int8 activations
+    static constexpr int zero_point = 128; ///< staged int8 activations are x + 128
     static constexpr std::size_t stream_columns = simd::register_count<Arch> >= 32 ? 8 : 4;
 
     template <int Step>
@@ -83,13 +84,14 @@ struct byte_dot {
     }
 };
 
-/// Whether activations X and weights F have dot products of bytes.
+/// Whether weights of format F and activations X have dot products of bytes on `Arch`.
 template <weight_format F, activation X, class Arch>
 inline constexpr bool has_byte_dot = std::integral<X>&& simd::has_bytes<Arch>&& fits_bytes<F>;
 template <weight_format F, class Arch>
 using byte_engine_for = typename byte_dot<F, Arch>::engine;
 
-/// The fastest product wherever bytes have dot products, which others are measured against.
+/// The general product where the machine has dot products of bytes; other kernels' ranks are
+/// relative to it.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_panels {
     static constexpr const char* name = "dot_bytes_panels";

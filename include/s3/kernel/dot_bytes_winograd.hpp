@@ -2,12 +2,14 @@
 // Exact integer Winograd convolution F(2×2, 3×3), stride 1 (Lavin and Gray 2016, arXiv 1509.09308),
 // for weights of at most ±8 and unsigned activations of at most 6 bits, NHWC.
 //
-// A filter's transform, scaled by 4, is an integer of at most 9·max|w|, and a 4 × 4 patch of 6-bit
-// activations transforms to 8 bits; so 16 byte products of depth C stand for 36, and the sum,
-// divided by 4, is the direct sum bit for bit. Patches are staged as bytes: the component that is a
-// sum of four as it is, the others + 128, which `initial` undoes.
+// The transform of a filter, scaled by 4, is an integer of at most 9·max|w|, and a 4 × 4 patch of
+// 6-bit activations transforms to 8 bits. So 16 byte products over C channels replace 36, and their
+// sum divided by 4 is the direct sum, bit for bit. Transformed patches are staged as unsigned
+// bytes. One component is a sum of four activations and is staged as it is; the others can be
+// negative and are staged + 128, which `initial` undoes.
 //
-// Weights: [block of R panels][component][step of 4 channels][R] vectors, 16 bytes for 9 weights.
+// Weights: [block of R panels][component][step of 4 channels][R] vectors. They take 16 bytes where
+// the filter has 9 weights.
 
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/register_tile.hpp>
@@ -16,7 +18,7 @@
 
 namespace s3::kernel {
 
-/// Whether format and machine have it.
+/// Whether the format's transformed weights fit int8 and the machine has byte products.
 template <weight_format F, class Arch>
 inline constexpr bool has_winograd = simd::has_bytes<Arch>&& F::is_shift && 9 * F::max_value <= 127;
 
@@ -33,7 +35,7 @@ struct winograd {
     static constexpr std::size_t panels = 4;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t block_rows = panels * lanes;
-    static constexpr std::size_t tiles = 48; ///< 2 × 2 outputs each, transformed together
+    static constexpr std::size_t tiles = 48; ///< of 2 × 2 output pixels, transformed together
 
     struct filter {
         std::size_t rows = 0;
@@ -46,9 +48,11 @@ struct winograd {
     static constexpr std::size_t padded(std::size_t channels) {
         return (channels + arch::vector_bytes - 1) / arch::vector_bytes * arch::vector_bytes;
     }
+    /// Bytes from one tile's patch to the next: a cache line more than the channels take.
     static constexpr std::size_t stride(std::size_t channels) { return padded(channels) + 64; }
-    /// From one component to the next, of patches and of sums: a line more than what lies between,
-    /// so that the components of a tile do not all fall into one set of the cache.
+    /// Bytes (of patches) or sums from one component to the next: a cache line more than a
+    /// component takes, so that the components of a tile do not all fall into the same set of the
+    /// cache.
     static constexpr std::size_t patch_stride(std::size_t channels) {
         return tiles * stride(channels) + 64;
     }
@@ -91,8 +95,9 @@ struct winograd {
                4 * block_rows * sizeof(std::int32_t) + stride(f.channels) + tiles * sizeof(void*);
     }
 
-    /// Output tiles [begin, end) of x (NHWC), counted row by row, image by image. `sink` as in
-    /// ops/store.hpp, its columns being output pixels. `scratch` is 64-byte aligned.
+    /// Computes output tiles [begin, end) of x (NHWC), counted along rows, then down images, then
+    /// over images, and hands their pixels to `sink` (ops/store.hpp). `scratch` has
+    /// scratch_bytes(f) bytes, aligned to 64.
     template <class Sink>
     static void run(const filter& f, const image_view<const std::uint8_t>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -141,16 +146,17 @@ struct winograd {
     }
 
 private:
+    /// The component that is a sum of four activations: the second row and column of Bᵀ·d·B.
     static constexpr std::size_t sum_component = 5;
 
-    /// A tile of outputs.
+    /// The place of a tile of 2 × 2 output pixels, in tiles.
     struct position {
         std::size_t image, row, column;
 
         static position of(std::size_t tile, std::size_t across, std::size_t down) {
             return {tile / across / down, tile / across % down, tile % across};
         }
-        /// By `count` tiles, to the end of their row at most.
+        /// Moves on by `count` tiles, at most to the end of their row.
         void advance(std::size_t count, std::size_t across, std::size_t down) {
             column += count;
             if (column == across) {
@@ -163,7 +169,7 @@ private:
         }
     };
 
-    /// 4·G·g·Gᵀ
+    /// The transform of a 3 × 3 filter, 4·G·g·Gᵀ.
     static void transform_filter(const int (&g)[9], int (&u)[components]) {
         int e[4][3];
         for (std::size_t j = 0; j < 3; ++j) {
@@ -180,7 +186,7 @@ private:
         }
     }
 
-    /// (a − c, b + c, c − b, b − d): one side of Bᵀ·d·B.
+    /// One side of the transform Bᵀ·d·B: (a − c, b + c, c − b, b − d).
     static S3_INLINE void transform_line(const bytes& a, const bytes& b, const bytes& c,
                                          const bytes& d, bytes (&to)[4]) {
         to[0] = a - c;
@@ -189,8 +195,9 @@ private:
         to[3] = b - d;
     }
 
-    /// Bᵀ·d·B of the 4 × 4 patches of `count` tiles in a row, all channels; component i goes to
-    /// v + i·patch_stride, tile t to v + t·stride. Neighbours share two columns.
+    /// Transforms the 4 × 4 patches of `count` neighbouring tiles in one row, all channels: Bᵀ·d·B.
+    /// Component i of tile t goes to v + i·patch_stride + t·stride. Neighbouring patches share two
+    /// columns, which are transformed once.
     static void transform_row(const image_view<const std::uint8_t>& x, std::size_t channels,
                               const conv_options& o, const position& at, std::size_t count,
                               const std::uint8_t* outside, std::uint8_t* v) {
@@ -241,7 +248,8 @@ private:
         }
     }
 
-    /// Aᵀ·m·A / 4 of one tile: [component][…] → four pixels of block_rows sums.
+    /// The inverse transform Aᵀ·m·A / 4 of one tile: 16 components, block_rows sums each, → four
+    /// pixels of block_rows sums.
     static void transform_sums(const std::int32_t* sums, std::int32_t* pixels) {
         for (std::size_t r = 0; r < block_rows; r += lanes) {
             words s[2][4];
@@ -262,7 +270,7 @@ private:
     }
 };
 
-/// Does 16 products for 36, but transforms; that pays from 64 channels on.
+/// It needs 16 products instead of 36 but has to transform, which pays from 64 channels on.
 template <weight_format F, activation X, architecture Arch>
 struct dot_bytes_winograd {
     static constexpr const char* name = "dot_bytes_winograd";
@@ -281,12 +289,12 @@ struct dot_bytes_winograd {
     static auto loop() { return std::type_identity<winograd<transformed_engine>>{}; }
 
 private:
-    /// Four times each sum is computed, and must fit.
+    /// The sums that are computed are four times those of the convolution, and must fit int32.
     static constexpr bool fits_int32(const convolution_request& r) noexcept {
         return r.abs_sum <=
                std::numeric_limits<std::int32_t>::max() / 4 / ((1 << r.activation_bits) - 1);
     }
-    static constexpr int largest = 9 * F::max_value; ///< of a transformed weight
+    static constexpr int largest = 9 * F::max_value; ///< magnitude of a transformed weight
     using transformed_engine =
         byte_engine<Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 255 * largest)>;
 };

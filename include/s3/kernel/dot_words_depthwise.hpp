@@ -1,8 +1,8 @@
 #pragma once
-// Depthwise convolution (one input and one output channel per group), NHWC: channels are the inner
-// loop, so that no gather is needed. Weights are unpacked once to 32-bit words, [tap][channel]:
-// there are only height·width of them per channel. The loops are plain and their trip count is a
-// constant, so that compilers turn them into vectors.
+// Depthwise convolution (one input and one output channel per group), NHWC, for every machine. The
+// inner loop runs over channels, so no gather is needed. Weights are unpacked once to 32-bit words,
+// [tap][channel], since there are only height·width per channel. The loops are plain and have a
+// constant trip count, so that compilers vectorise them.
 
 #include <s3/format/activation.hpp>
 #include <s3/format/shift.hpp>
@@ -13,15 +13,15 @@
 
 namespace s3::kernel {
 
-/// `Shift`: by shifting, not by multiplying.
+/// With `Shift`, weights are applied by shifts and signs instead of multiplications.
 template <std::integral X, bool Shift>
 struct depthwise {
     using sum = std::int32_t;
 
     struct filter {
         filter_shape shape;
-        buffer<sum> value;          ///< the weight; with Shift its sign, or 0
-        buffer<std::int32_t> shift; ///< with Shift alone
+        buffer<sum> value;          ///< the weight, or with Shift its sign (0 for a zero weight)
+        buffer<std::int32_t> shift; ///< the weight's shift; empty without Shift
     };
 
     template <weight_format F>
@@ -54,7 +54,7 @@ struct depthwise {
     }
     static constexpr std::size_t scratch_bytes(const filter&) noexcept { return 0; }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp.
+    /// Computes output pixels [begin, end) of x (NHWC) and hands them to `sink` (ops/store.hpp).
     template <class Sink>
     static void run(const filter& w, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -80,7 +80,8 @@ struct depthwise {
 private:
     static constexpr std::size_t chunk = 64;
 
-    /// sums += weights from `at` on times x, or times `padding` where x is null.
+    /// Adds the products of one tap to the sums of `count` channels: the weights from number `at`
+    /// on times x, or times `padding` where x is null.
     static S3_INLINE void tap(const filter& w, std::size_t at, const X* x, X padding,
                               std::size_t count, sum* sums) noexcept {
         const sum* value = w.value.data() + at;

@@ -1,7 +1,7 @@
 #pragma once
-// `dot` on 32-bit lanes, for every format and machine: weights decode to lanes of their integer (or
-// float) value, one column to a step. Integers multiply modulo 2^32, so sums that fit int32 are
-// exact.
+// `dot` on 32-bit lanes, for every format and machine: a weight decodes to a lane that holds its
+// integer (or float) value, and a step takes one weight of the depth. Integers multiply modulo
+// 2^32, so sums that fit int32 are exact.
 
 #include <s3/kernel/parts/decode.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
@@ -13,7 +13,7 @@
 
 namespace s3::kernel {
 
-/// Accumulation in lanes of T.
+/// Accumulates in lanes of type T, float or uint32.
 template <class Arch, class T>
 struct word_engine {
     using arch = Arch;
@@ -67,7 +67,7 @@ struct word_dot {
     }
 };
 
-/// The product of floats, and of integers where bytes have no dot products.
+/// The general product for floats, and for integers where the machine has no dot products of bytes.
 template <weight_format F, activation X, architecture Arch>
 struct dot_words_panels {
     static constexpr const char* name = "dot_words_panels";

@@ -1,5 +1,5 @@
 #pragma once
-// The families of kernels, and how a caller says when compiling which kernels may serve.
+// The families of kernels, and how a caller says at compile time which kernels may serve.
 
 #include <cstddef>
 #include <cstdint>
@@ -7,23 +7,24 @@
 
 namespace s3 {
 
-/// `shift_add` has no multiplication in its inner loop, `dot` uses the machine's multipliers;
-/// `automatic` takes the faster by measured rule. `any`, as a template argument, leaves the choice
-/// among the three to the options of `prepare`, and compiles all that they may name.
+/// A `shift_add` kernel has no multiplication in its inner loop; a `dot` kernel uses the machine's
+/// multipliers; `automatic` takes the faster one by measured rules. `any`, as a template argument,
+/// leaves the choice among these three to the options of `prepare`, and compiles all kernels that
+/// they may name.
 enum class family : unsigned char { automatic, dot, shift_add, any };
 
-/// The kernels that a prepared matrix or filter may be made for: a family's, or one by its name.
-/// Only those that can be chosen are compiled.
+/// The kernels that a prepared matrix or filter may use: those of a family, or a single one by its
+/// name. Only kernels that can be chosen are compiled.
 struct kernel_choice {
     family among = family::automatic;
-    std::uint64_t name = 0; ///< a hash; 0 for all of a family
+    std::uint64_t name = 0; ///< the hash of the kernel's name, or 0 for all of a family
 
     constexpr kernel_choice(family f) noexcept : among(f) {}
     template <std::size_t N>
     constexpr kernel_choice(const char (&named)[N]) noexcept
         : among(family::any), name(hash({named, N - 1})) {}
 
-    /// FNV-1a.
+    /// The hash of a kernel's name: 64-bit FNV-1a.
     [[nodiscard]] static constexpr std::uint64_t hash(std::string_view text) noexcept {
         std::uint64_t h = 0xcbf29ce484222325u;
         for (const char c : text)
@@ -33,9 +34,9 @@ struct kernel_choice {
     friend constexpr bool operator==(const kernel_choice&, const kernel_choice&) = default;
 };
 
-/// A kernel by its name at run time; none by default.
+/// A kernel that is named at run time; by default it names none.
 struct kernel_id {
-    std::uint64_t name = 0; ///< a hash
+    std::uint64_t name = 0; ///< the hash of the name, or 0 for none
 
     constexpr kernel_id() noexcept = default;
     constexpr kernel_id(std::string_view text) noexcept

@@ -1,9 +1,9 @@
 #pragma once
-// Pooling of NHWC bytes: the largest activation under a window, or the sum of Σ(q − zero_point),
-// which a sink requantizes. Channels are the inner loop. A window has at least one pixel inside the
-// image; what is outside never wins, and counts as the zero point in a sum.
+// Pooling of NHWC bytes: the largest activation under a window, or the sum Σ(q − zero_point), which
+// a sink requantizes. The inner loop runs over channels. Pixels outside the image never are the
+// largest, and add nothing to a sum. Precondition: every window has a pixel inside the image.
 //
-// Work is counted in output pixels, over images and rows.
+// Work is counted in output pixels, along rows and over images.
 
 #include <s3/core/conv.hpp>
 #include <s3/simd/lanes.hpp>
@@ -15,13 +15,15 @@ namespace s3::kernel {
 
 namespace detail {
 
-/// Calls f with the first channel of every pixel under output pixel n's window.
+/// Calls f with a pointer to the first channel of each pixel that is under output pixel n's window
+/// and inside the image.
 template <class Function>
 S3_INLINE void each_inside(const image_view<const std::uint8_t>& x, const extent& window,
                            const extent& out, const conv_options& o, std::size_t n, Function&& f) {
     const auto at = s3::detail::pixel_window::of(n, out, o);
-    // Only taps inside are visited, however large a window may be. Above or left of the image,
-    // numbers below zero wrap: such a window begins at its tap 0 − top, 0 − left.
+    // Only taps inside the image are visited, however large the window is. Above or left of the
+    // image, `top` and `left` wrap below zero: the first tap inside is then number 0 − top or 0 −
+    // left.
     const std::size_t first_row = at.top < x.height ? 0 : 0 - at.top;
     const std::size_t first_column = at.left < x.width ? 0 : 0 - at.left;
     const std::size_t rows = std::min(window.height, x.height - at.top);
@@ -33,7 +35,7 @@ S3_INLINE void each_inside(const image_view<const std::uint8_t>& x, const extent
 
 } // namespace detail
 
-/// y[pixel][channel], pixels [begin, end).
+/// Writes the largest activations of output pixels [begin, end) to y[pixel][channel].
 template <class Arch>
 void max_pool(const image_view<const std::uint8_t>& x, const extent& window, const extent& out,
               const conv_options& o, std::size_t begin, std::size_t end, std::uint8_t* y) {
@@ -59,7 +61,7 @@ void max_pool(const image_view<const std::uint8_t>& x, const extent& window, con
     }
 }
 
-/// Sums of pixels [begin, end) to `sink(pixel, first channel, count, sums)`.
+/// Passes the sums of output pixels [begin, end) to sink(pixel, first channel, count, sums).
 template <class Arch, class Sink>
 void sum_pool(const image_view<const std::uint8_t>& x, const extent& window, const extent& out,
               const conv_options& o, int zero_point, std::size_t begin, std::size_t end,
@@ -69,7 +71,7 @@ void sum_pool(const image_view<const std::uint8_t>& x, const extent& window, con
         for (std::size_t c = 0; c < x.channels; c += chunk) {
             const std::size_t count = std::min(chunk, x.channels - c);
             std::int32_t sums[chunk] = {};
-            // A constant number of iterations lets compilers make vectors of the loop.
+            // A constant number of iterations lets compilers vectorise the loop.
             detail::each_inside(x, window, out, o, n, [&](const std::uint8_t* from) {
                 if (count == chunk)
                     for (std::size_t i = 0; i < chunk; ++i)

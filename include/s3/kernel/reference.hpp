@@ -1,7 +1,7 @@
 #pragma once
-// The truth: matrix product and convolution as their definitions, on plain values, usable at
-// compile time. Every kernel is tested against these. Standard library only. Preconditions (sizes
-// that fit, sums that do not overflow) are the caller's.
+// The reference: matrix product and convolution as they are defined, on plain values, usable at
+// compile time. Every kernel is tested against them. Only the standard library is needed.
+// Preconditions: sizes fit together, and sums do not overflow.
 
 #include <s3/core/conv.hpp>
 
@@ -23,8 +23,8 @@ constexpr void matmul(std::span<const W> w, std::span<const X> x, std::span<Y> y
         }
 }
 
-/// Convolution of x with w[out_channels][height][width][in_channels], both images in any order. `y`
-/// has the output's shape.
+/// Convolution of x with w[out_channels][height][width][in_channels]. Each image may have either
+/// order; `y` has the shape of the output.
 template <class W, class X, class Y>
 constexpr void conv2d(std::span<const W> w, const filter_shape& f, const image_view<const X>& x,
                       const image_view<Y>& y, const conv_options& o) {
@@ -37,7 +37,8 @@ constexpr void conv2d(std::span<const W> w, const filter_shape& f, const image_v
                     for (std::size_t kh = 0; kh < f.height; ++kh)
                         for (std::size_t kw = 0; kw < f.width; ++kw)
                             for (std::size_t c = 0; c < f.in_channels; ++c) {
-                                // Unsigned: a position before the image wraps and is outside.
+                                // Arithmetic is unsigned: a position before the image wraps, and so
+                                // lies outside.
                                 const std::size_t h = oh * o.stride.height +
                                                       kh * o.dilation.height - o.padding.height;
                                 const std::size_t v =

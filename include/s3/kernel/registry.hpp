@@ -1,6 +1,6 @@
 #pragma once
-// All kernels. A new one is a file that declares it (see seams.hpp), an include and a line here.
-// Where two rank alike, the first one is taken.
+// All kernels. To add one, write a file that declares it (see kernel/seams.hpp), and add an include
+// and a line here. Of kernels with equal ranks, the first in the list is taken.
 
 #include <s3/kernel/dot_bytes_depthwise.hpp>
 #include <s3/kernel/dot_bytes_direct.hpp>
@@ -19,13 +19,13 @@
 
 namespace s3::kernel {
 
-/// What is listed is declared as kernel/seams.hpp says.
+/// Lists whose members must be declared as kernel/seams.hpp says.
 template <product_kernel... Kernels>
 using product_list = kernel_list<Kernels...>;
 template <direct_kernel... Kernels>
 using direct_list = kernel_list<Kernels...>;
 
-/// Matrix products, which convolutions use behind a gather.
+/// Matrix products; convolutions use them behind a gather.
 template <weight_format F, activation X, architecture Arch>
 using products = product_list<           //
     dot_bytes_tiles<F, X, Arch>,         //

@@ -1,10 +1,16 @@
 #pragma once
-// The seams of the kernels: what is asked of each part, and the words they share.
+// The seams of the kernels: what is required of each part, and the words that they share.
 //
+//   rows     M: outputs of a product, output channels of a convolution
 //   depth    K: weights of a row, and activations of a vector
 //   batch    N: activation vectors of a product, output pixels of a convolution
+//   column   one activation vector or output pixel of the batch
 //   panel    rows that share a vector of packed weights
 //   block    weights of consecutive depth that are packed together
+//   group    weights of consecutive depth that one look-up in a table stands for
+//   segment  a part of the depth: blocks whose sums fit narrow lanes, or steps whose activations
+//   lie
+//            in memory without a gap
 //   tile     rows × batch (or pixels × channels) whose sums registers hold at a time
 //   span     consecutive vectors or pixels that are treated alike
 //   step     what one multiply-and-add takes of the depth: 1 weight of a 32-bit lane, 4 of bytes
@@ -12,19 +18,19 @@
 // A kernel file ends in a declaration, which kernel/registry.hpp lists:
 //
 //   template <weight_format F, activation X, architecture Arch> struct <family>_<lanes>_<method>
-//     name      the struct's own
+//     name      the name of the struct
 //     family    dot or shift_add
-//     exists    whether format, activation type and instruction set have it
-//     rank      how fast it is estimated to be for a request, see below
+//     exists    whether the kernel exists for the format, activation type and instruction set
+//     rank      its estimated speed for a request: see product_request and convolution_request
 //     ranks     the least and the most that rank may be: a kernel that another one always outranks
 //               is not compiled
-//     permitted optional, where a unit needs permission: whether the process has it; the least
-//               rank is then 0, so that other kernels are compiled, too
+//     permitted optional, for a unit that needs the system's permission: whether the process has
+//               it; the least rank is then 0, so that other kernels are compiled, too
 //     loop()    the type (std::type_identity) of its layout and loop: product_loop or direct_loop
 //
-// A product_loop may be the panel_product of a panel_unit, which decodes weights, and whose
-// multiply_engine meets them with activations. Where activations come from is an
-// activation_source's matter, where sums go a sum_sink's: the operations (ops/) bring both.
+// A product_loop may be the panel_product of a panel_unit, which decodes weights and has a
+// multiply_engine that multiplies them by activations. An activation_source says where the
+// activations come from and a sum_sink where the sums go; the operations (ops/) bring both.
 
 #include <s3/core/conv.hpp>
 #include <s3/format/activation.hpp>
@@ -42,27 +48,27 @@ struct rank_range {
     int least, most;
 };
 
-/// What is known when the kernel of a product is chosen. Ranks are estimated speeds in percent of
-/// the kernel dot_bytes_panels; 0 where a request is not served.
+/// What is known when the kernel of a product is chosen. A kernel's rank is its estimated speed in
+/// percent of the speed of dot_bytes_panels, or 0 if it does not serve the request.
 struct product_request {
     std::size_t rows = 0;
     std::size_t batch = 0;
     int activation_bits = 8;
 };
 
-/// Which input channels an output channel sees: all of its group, or its own alone.
+/// Which input channels an output channel depends on: all of its group, or a single one.
 enum class connection : unsigned char { dense, depthwise };
 
-/// What is known when a direct convolution of NHWC images is chosen. Ranks are estimated speeds in
-/// percent of the kernel dot_bytes_panels behind a gather; 0 where a request is not served. A
-/// product that ranks as high serves in its stead.
+/// What is known when a direct convolution of NHWC images is chosen. A kernel's rank is its
+/// estimated speed in percent of the speed of dot_bytes_panels behind a gather, or 0 if it does not
+/// serve the request. A product behind a gather is chosen instead if it ranks at least as high.
 struct convolution_request {
     filter_shape shape;
     conv_options options;
-    std::size_t batch = 0; ///< output pixels
+    std::size_t batch = 0; ///< number of output pixels
     int activation_bits = 8;
     std::int64_t abs_sum = 0;             ///< the largest Σ|w| of an output channel
-    s3::family product = s3::family::dot; ///< of the kernel that would serve behind a gather
+    s3::family product = s3::family::dot; ///< of the product that would serve behind a gather
 
     [[nodiscard]] constexpr connection kind() const noexcept {
         return options.groups > 1 && options.groups == shape.out_channels && shape.in_channels == 1
@@ -71,10 +77,10 @@ struct convolution_request {
     }
 };
 
-/// What multiplies and adds. `element` is a 32-bit lane of decoded weights in memory, `staged` an
-/// activation in memory, `sum` what a lane ends as. A step adds `depth_per_step` products to each
-/// lane of a `partial`, of which `widen_every` steps may follow one another before they are widened
-/// to `sums`. An engine may bring its own way to keep sums: see parts/accumulate.hpp.
+/// What multiplies and adds. `element` is the type of a 32-bit lane of decoded weights in memory,
+/// `staged` of an activation in memory, and `sum` of a finished sum. A step adds `depth_per_step`
+/// products to each lane of a `partial`; after at most `widen_every` steps it must be widened and
+/// added to `sums`. An engine may bring its own way to keep sums: see parts/accumulate.hpp.
 template <class E>
 concept multiply_engine = requires(const typename E::element* from, typename E::element* to,
                                    const typename E::staged* x, const typename E::weights& w,
@@ -90,9 +96,10 @@ concept multiply_engine = requires(const typename E::element* from, typename E::
     E::store(to, w);
 };
 
-/// What decodes weights: step `Step` of a block of packed weights, of which `layout`
-/// (parts/planes.hpp) knows where it lies. int8 activations are staged as x + zero_point; up to
-/// `stream_columns` activation vectors meet weights as they come from memory.
+/// What decodes weights: decode<Step> extracts the weights of step number `Step` from a vector of
+/// packed weights; `layout` (parts/planes.hpp) says where they lie in it. int8 activations are
+/// staged as x + zero_point. A product with at most `stream_columns` activation vectors decodes
+/// weights as they come from memory; a larger batch shares tiles of decoded weights.
 template <class U>
 concept panel_unit = multiply_engine<typename U::engine> &&
     requires(const simd::lanes<std::uint32_t, typename U::engine::arch>& planes) {
@@ -102,11 +109,13 @@ concept panel_unit = multiply_engine<typename U::engine> &&
     { U::template decode<0>(planes) } -> std::same_as<typename U::engine::weights>;
 };
 
-/// Where activations come from. s(n, count, to, stride) stages vectors n … n + count − 1, each
-/// zero-padded to whole blocks. Where they lie in the host's memory as a kernel would stage them,
-/// s.segments<Staged>() is not 0, and s.point(n, count, table, outside) tells where the segments
-/// are, without a copy (`outside` has room for one segment of padding). s.ignores_padding() tells
-/// whether that adds nothing, s.alike(n) how many vectors from n on see it in the same segments.
+/// Where activations come from. s(n, count, to, stride) stages activation vectors n … n + count − 1
+/// at to, to + stride and so on, each padded with zeros to whole blocks. If the activations already
+/// lie in the host's memory as a kernel would stage them, s.segments<Staged>() is their number of
+/// segments, else 0; s.point(n, count, table, outside) then writes where the segments begin,
+/// without a copy (`outside` has room for one segment of padding). s.ignores_padding() tells
+/// whether padding adds nothing to sums, and s.alike(n) how many vectors from n on have padding in
+/// the same segments.
 template <class S, class Staged>
 concept activation_source = requires(const S& s, std::size_t n, Staged* to, const Staged** table) {
     s(n, n, to, n);
@@ -116,7 +125,7 @@ concept activation_source = requires(const S& s, std::size_t n, Staged* to, cons
     { s.alike(n) } -> std::convertible_to<std::size_t>;
 };
 
-/// Where sums go: see ops/store.hpp.
+/// Where sums go: ops/store.hpp describes the members.
 template <class S, class Sum>
 concept sum_sink = requires(const S& s, std::size_t n, std::size_t* at, const std::size_t* placed,
                             const Sum* sums) {
@@ -126,9 +135,10 @@ concept sum_sink = requires(const S& s, std::size_t n, std::size_t* at, const st
     { s.straight(n) } -> std::same_as<Sum*>;
 };
 
-/// Layout and loop of a matrix product of m × k weights: pack() writes layout_bytes(m, k) zeroed
-/// bytes from a format's bitstream, and run(weights, range, source, sink, scratch) computes a range
-/// of outputs, of which `panels(m)` rows' worth can be shared out.
+/// Layout and loop of a matrix product with m × k weights. pack() writes a format's bitstream in
+/// the kernel's layout to layout_bytes(m, k) bytes, which must be zero before. run(weights, range,
+/// source, sink, scratch) computes a range of the outputs; rows can be divided among threads in
+/// units of panels, of which there are panels(m).
 template <class L>
 concept product_loop = requires(const std::uint8_t* stream, const std::int64_t* row_sums,
                                 std::size_t m, std::size_t k, std::uint8_t* to) {
@@ -141,9 +151,9 @@ concept product_loop = requires(const std::uint8_t* stream, const std::int64_t* 
     L::pack(stream, row_sums, m, k, to);
 };
 
-/// Layout and loop of a convolution of NHWC images: prepare(packed filter, options) gives a
-/// `filter`, and run(filter, image, output size, options, begin, end, sink, scratch) computes units
-/// [begin, end) of units(batch, output size).
+/// Layout and loop of a convolution of NHWC images. prepare(packed filter, options) makes a
+/// `filter`, and run(filter, image, output size, options, begin, end, sink, scratch) computes the
+/// units of work [begin, end); there are units(batch, output size) of them.
 template <class L>
 concept direct_loop = requires(const typename L::filter& f, std::size_t batch, const extent& out) {
     typename L::sum;
@@ -155,7 +165,7 @@ concept direct_loop = requires(const typename L::filter& f, std::size_t batch, c
 template <class Kernel>
 using loop_of = typename decltype(Kernel::loop())::type;
 
-/// What every declaration in the registry has.
+/// What every declaration in the registry must have.
 template <class Kernel>
 concept declared = requires {
     { Kernel::name } -> std::convertible_to<const char*>;
@@ -167,7 +177,7 @@ template <class Kernel>
 concept product_kernel = declared<Kernel> && requires(const product_request& r) {
     { Kernel::rank(r) } -> std::same_as<int>;
 };
-/// `kind`: the connection that it serves.
+/// `kind` is the connection that the kernel serves.
 template <class Kernel>
 concept direct_kernel = declared<Kernel> && requires(const convolution_request& r) {
     { Kernel::kind } -> std::convertible_to<connection>;

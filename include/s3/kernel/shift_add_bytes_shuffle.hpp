@@ -1,13 +1,20 @@
 #pragma once
-// `shift_add` by permutation of bytes, for few columns, wherever 16 bytes can be looked up at once
-// (pshufb, tbl): four bits of codes (two 2-bit weights, or one of 3 or 4 bits) name one of 16
-// signed sums, kept as a table of low and one of high bytes. Tables are made by doubling and
-// adding; there is no multiplication anywhere.
+// `shift_add` by byte shuffles, for few activation vectors, wherever 16 bytes can be looked up at
+// once (pshufb, tbl). A field of four bits (two 2-bit weights, or one of 3 or 4 bits) selects one
+// of 16 signed sums of activations, kept as a table of low bytes and one of high bytes. Tables are
+// built by doubling and adding; there is no multiplication anywhere.
 //
-// Bytes are summed as 16-bit lanes p: Σp and Σ(p >> 8), the sums of the odd bytes, from which the
-// even ones follow. Within a segment the whole sums fit int16, where modulo 2^16 suffices and high
-// bytes add up among themselves; for 4-bit weights both halves of a sum are kept apart. A byte of
-// the layout has two fields; rows of the first half of a vector lie in its even bytes.
+// A byte of the layout has the fields of two groups; a vector is the same two groups of all its
+// rows:
+//
+//   byte      0        1          2        3          …    rows of the first half of a vector lie
+//   row       0        lanes/2    1        lanes/2+1  …    in its even bytes, the others in odd
+//   ones bits      0 … 3: first group, 4 … 7: second group
+//
+// Looked-up bytes are summed as 16-bit lanes p, in two accumulators: Σp, and Σ(p >> 8), the sums of
+// the odd bytes; the sums of the even bytes follow from both. Within a segment the whole sums fit
+// int16, so arithmetic modulo 2^16 suffices and high bytes are simply added to each other as bytes.
+// For 4-bit weights they do not fit, and both halves of a sum are kept apart.
 
 #include <s3/format/shift.hpp>
 #include <s3/kernel/parts/permute.hpp>
@@ -43,9 +50,9 @@ requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
     static constexpr std::size_t group = F::bits == 2 ? 2 : 1;
     static constexpr std::size_t block_vectors = 1;
     static constexpr std::size_t block_weights = 2 * group;
-    /// Whether low and high bytes are widened separately.
+    /// Whether low and high bytes are summed without wrapping, each in 16 bits.
     static constexpr bool wide = F::bits == 4;
-    /// What makes a high byte unsigned.
+    /// The number added to a table's high bytes to make them unsigned.
     static constexpr std::size_t high_bias = wide ? 128 : 0;
     static constexpr std::size_t segment_blocks =
         (wide ? 65535 / 255 : 32767 / (center * group * F::max_value)) / 2;
@@ -56,7 +63,8 @@ requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
         to[0] = static_cast<element>(field[0] | field[1] << 4);
     }
 
-    /// Per field a vector of low bytes and one of high bytes; every 16 bytes repeat.
+    /// Builds the tables of `count` blocks: for each field a vector of low bytes and a vector of
+    /// high bytes, in which the 16 entries repeat every 16 bytes.
     static S3_NOINLINE void build(const std::uint8_t* S3_RESTRICT x, std::size_t count,
                                   std::byte* S3_RESTRICT table) {
         for (std::size_t f = 0; f < 2 * count; ++f, x += group, table += 2 * vector_bytes) {
@@ -86,7 +94,8 @@ requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
         }
     }
 
-    /// sums[R] += the entries that `blocks` blocks of R vectors of rows name.
+    /// Adds to sums[row], for R vectors of rows, the table entries that the fields of `blocks`
+    /// blocks select.
     template <std::size_t R, std::size_t C>
     static S3_NOINLINE void add_rows(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
                                      const std::byte* S3_RESTRICT tables,
@@ -125,7 +134,8 @@ requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
     }
 
 private:
-    /// Sums of bytes in 16 bits; store() separates those of even and odd bytes.
+    /// Sums of bytes, kept in 16 bits. store() separates the sums of even bytes from those of odd
+    /// bytes.
     struct byte_sum {
         pairs all = simd::broadcast<std::uint16_t, Arch>(0);
         pairs odd = simd::broadcast<std::uint16_t, Arch>(0);
@@ -140,7 +150,7 @@ private:
             simd::store<Arch>(to[1], odd);
         }
     };
-    /// Sums of bytes modulo 256.
+    /// Sums of bytes modulo 256; store() separates even bytes from odd ones as above.
     struct wrapped_sum {
         bytes all = simd::broadcast<std::uint8_t, Arch>(0);
 
@@ -158,7 +168,8 @@ private:
     }
 };
 
-/// For batches too small to fill the lanes of tables, and not as fast as 16-bit permutations.
+/// It serves batches that are too small to fill the lanes of tables, and is slower than
+/// permutations of 16-bit lanes, where the machine has those.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_bytes_shuffle {
     static constexpr const char* name = "shift_add_bytes_shuffle";
@@ -169,7 +180,7 @@ struct shift_add_bytes_shuffle {
         else
             return false;
     }();
-    /// Whether it may beat the multiplier.
+    /// Whether it may be faster than the multiplier.
     static constexpr bool may_win = std::is_same_v<F, ternary> && !simd::has_quad_dot<Arch>;
     static constexpr rank_range ranks{60, may_win&& Arch::vector_bytes < 32 ? 110 : 65};
     static constexpr int rank(const product_request& r) noexcept {

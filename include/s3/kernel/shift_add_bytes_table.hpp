@@ -1,11 +1,12 @@
 #pragma once
 // `shift_add` of ternary weights with activations of at most 4 bits, by tables of partial sums in
-// byte lanes: twice as many columns per addition as 16-bit lanes have. An entry is the signed sum
-// of G activations plus a bias that makes it unsigned; two entries fit a byte. Their sum s, seen as
-// 16-bit lanes, is added to one accumulator, and s >> 8 to another: the second holds the sums of
-// the odd lanes, and 2^8 times those taken from the first leaves those of the even ones.
+// byte lanes; an addition then covers twice as many activation vectors as with 16-bit lanes. A
+// table entry is the signed sum of G activations plus a bias that makes it unsigned, and is so
+// small that the sum s of two entries still fits a byte. Seen as 16-bit lanes, s is added to one
+// accumulator and s >> 8 to another: the second one holds the sums of the odd byte lanes, and
+// subtracting 2^8 times those from the first leaves the sums of the even ones.
 //
-// Staged activations are bytes of which the low four bits count, so that int8 activations of four
+// Staged activations are bytes of which only the low four bits count, so int8 activations of four
 // bits may be staged as x ^ 8.
 
 #include <s3/format/shift.hpp>
@@ -44,18 +45,19 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
     static constexpr std::size_t bias = Group * largest;
     static_assert(2 * 2 * bias <= 255);
 
-    /// Groups of a block: their tables stay in the first-level cache, or nearly: what spills over
-    /// costs less than storing and loading sums more often.
+    /// Groups of a block. Their tables about fill the first-level cache: what spills over costs
+    /// less than storing and loading sums more often would.
     static constexpr std::size_t groups = numbers::groups(41 * 1024 / table_bytes);
     static constexpr std::size_t segment_blocks = 65535 / (2 * bias * groups);
 
-    /// Sums lie in the order in which lanes were split: even ones first.
+    /// The place of an activation vector's sum in a row: even lanes come before odd ones, the order
+    /// in which lanes are split.
     template <std::size_t V>
     static constexpr std::size_t lane_of(std::size_t column) {
         return column / 2 + column % 2 * (V * width / 2);
     }
 
-    /// tables[g][entry][V] for one block, from x[k][lanes].
+    /// Builds the tables [group][entry][V] of one block from the activations x[k][lanes].
     template <std::size_t V>
     static S3_NOINLINE void build(const staged* S3_RESTRICT x, std::uint8_t* S3_RESTRICT tables) {
         constexpr std::size_t all = V * width;
@@ -77,7 +79,8 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
             }
     }
 
-    /// partial[row][2][V] (+)= the entries that a block's fields name: all lanes, and the odd ones.
+    /// Adds to partial[row][2][V], or writes there if `Fresh`, the sums of the entries that a
+    /// block's fields select: first the sums of all lanes, then those of the odd lanes.
     template <std::size_t V, bool Fresh>
     static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
                                      const std::uint8_t* S3_RESTRICT tables,
@@ -108,14 +111,15 @@ requires(digits<F>::count == 3 && Arch::vector_bytes >= 16 &&
         }
     }
 
-    /// sums, or start(row), += from; even lanes before odd ones.
+    /// Adds `from` to the int32 sums, or to start(row) if `Fresh`. Even lanes come before odd ones.
     template <std::size_t V, bool Fresh, class Start>
     static S3_NOINLINE void widen(const std::uint16_t* S3_RESTRICT from, sum* S3_RESTRICT sums,
                                   std::size_t rows, const Start& start) {
         constexpr std::size_t all = V * width, half = all / 2;
         for (std::size_t r = 0; r < rows; ++r, from += all, sums += all) {
             const sum first = Fresh ? start(r) : 0;
-            // Modulo 2^32: the bias of padded groups may lead out of it, and back.
+            // Sums are modulo 2^32: the bias of padded groups may leave int32's range, and returns
+            // to it.
             const auto add = [](sum s, unsigned more) {
                 return static_cast<sum>(static_cast<unsigned>(s) + more);
             };
@@ -140,7 +144,7 @@ template <shift_weight_format F, class Arch,
           std::size_t Group = Arch::vector_bytes<64 ? 4 : 3> using byte_table =
               tabulated<byte_table_unit<F, Arch, Group>>;
 
-/// Beats the multiplier from 64 rows on, where a vector of activations is half full.
+/// It beats the multiplier from 64 rows on, if the batch fills at least half a vector.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_bytes_table {
     static constexpr const char* name = "shift_add_bytes_table";

@@ -1,15 +1,20 @@
 #pragma once
-// `shift_add` by permutation of 16-bit sums, for any number of columns from one up: one permutation
-// (vpermw, vpermi2w) looks the sums of a group of activations up for 32 rows, and one addition
-// follows. Tables are made by shifting, negating and adding; there is no multiplication anywhere.
+// `shift_add` by permutation of 16-bit sums, for any batch: one permutation (vpermw, vpermi2w)
+// looks up the sums of a group of activations for 32 rows, and one addition follows. Tables are
+// built by shifting, negating and adding; there is no multiplication anywhere.
 //
-//   ternary           3 weights, 27 of 32 sums, named by 5 bits
-//   other 2-bit       3 weights, 64 sums, named by their codes, 6 bits
-//   3-bit             2 weights, 64 sums, named by their codes, 6 bits
+//   ternary           groups of 3 weights, 27 sums in a table of 32, selected by 5 bits
+//   other 2-bit       groups of 3 weights, 64 sums, selected by the weights' codes, 6 bits
+//   3-bit             groups of 2 weights, 64 sums, selected by the weights' codes, 6 bits
 //
-// Sums are int16 within a segment (activations are centred at 128 for that), then widen to int32.
-// A block is three vectors. A 16-bit element of each has ⌊16/bits⌋ fields; of 6-bit fields, the top
-// 4 bits of the three, from the first up, give two more, so that none is wasted.
+// Sums are int16 within a segment (activations are centred at 128 for that), then widen to int32. A
+// block is three vectors with a 16-bit element per row, which has ⌊16/bits⌋ fields:
+//
+//   bit       15      10       5       0        15   12        6        0
+//   5-bit   | - | f 2  |  f 1  |  f 0  |  6-bit | top |  f 1   |  f 0   |
+//
+// With 6-bit fields, the top 4 bits of the three elements together are two more fields, so no bit
+// is wasted.
 
 #include <s3/format/shift.hpp>
 #include <s3/kernel/parts/permute.hpp>
@@ -21,8 +26,8 @@
 
 namespace s3::kernel {
 
-/// Whether `int16_permute_unit` exists for this machine: its tables have 32 entries of 16 bits to a
-/// vector.
+/// Whether `int16_permute_unit` exists for this machine: a vector must hold a table of 32 entries
+/// of 16 bits, and one instruction must permute them.
 template <class Arch>
 inline constexpr bool has_int16_permute = simd::has_permute16<Arch>&& Arch::vector_bytes == 64;
 
@@ -40,18 +45,20 @@ requires(has_int16_permute<Arch>&& F::bits <= 3) struct int16_permute_unit {
     static constexpr std::size_t columns = 6;
 
     static constexpr std::size_t group = 6 / F::bits;
-    /// Whether a table is one vector.
+    /// Whether a table is one vector; else it is two.
     static constexpr bool small = power(digits<F>::count, group) <= lanes;
     using numbers = std::conditional_t<small, digits<F>, raw_digits<F>>;
     static constexpr std::size_t table_size = small ? lanes : 2 * lanes;
     static constexpr int field_bits = small ? 5 : 6;
     static constexpr std::size_t per_vector = 16 / field_bits;
-    static constexpr std::size_t fields = 3 * per_vector + (small ? 0 : 2); ///< of a block
+    /// The number of fields in a block, which is also its number of groups.
+    static constexpr std::size_t fields = 3 * per_vector + (small ? 0 : 2);
     static constexpr std::size_t block_weights = fields * group;
     static constexpr std::size_t block_vectors = 3;
     static constexpr std::size_t vector_bytes = Arch::vector_bytes;
-    static constexpr std::size_t block_bytes = block_vectors * vector_bytes; ///< of 32 rows
-    /// Blocks whose sums fit int16, and whose tables stay in the first-level cache.
+    /// The bytes of a block of 32 rows.
+    static constexpr std::size_t block_bytes = block_vectors * vector_bytes;
+    /// Blocks of a segment: their sums fit int16, and their tables stay in the first-level cache.
     static constexpr std::size_t segment_blocks =
         std::min(32767 / (center * group * F::max_value) / fields,
                  32 * 1024 / (columns * fields * table_size * sizeof(std::int16_t)));
@@ -72,13 +79,12 @@ requires(has_int16_permute<Arch>&& F::bits <= 3) struct int16_permute_unit {
         }
     }
 
-    /// Tables of `count` blocks of one column. The second vector of a table has the last weight's
-    /// sign reversed.
+    /// Builds the tables of `count` blocks for one activation vector. Where a table has a second
+    /// vector, its sums are those of the first one with the sign of the last weight reversed.
     static S3_NOINLINE void build(const std::uint8_t* S3_RESTRICT x, std::size_t count,
                                   std::byte* S3_RESTRICT to) {
         auto* tables = reinterpret_cast<std::uint16_t*>(to);
-        std::uint32_t
-            twice[segment_blocks * block_weights]; // a 32-bit broadcast needs no permutation
+        std::uint32_t twice[segment_blocks * block_weights]; // a 32-bit broadcast is cheaper
         for (std::size_t i = 0; i < count * block_weights; ++i) {
             const auto centred = static_cast<std::uint16_t>(x[i] - center);
             twice[i] = centred | std::uint32_t{centred} << 16;
@@ -101,7 +107,8 @@ requires(has_int16_permute<Arch>&& F::bits <= 3) struct int16_permute_unit {
         }
     }
 
-    /// sums[C][R] += the entries that `blocks` blocks of R vectors of rows name.
+    /// Adds to sums[c][row], for C activation vectors and R vectors of rows, the table entries that
+    /// the fields of `blocks` blocks select.
     template <std::size_t R, std::size_t C>
     static S3_NOINLINE void add_rows(const std::uint8_t* S3_RESTRICT data, std::size_t blocks,
                                      const std::byte* S3_RESTRICT columns_tables,
@@ -153,7 +160,7 @@ private:
         simd::store<Arch>(to, simd::load<std::int32_t, Arch>(to) + v);
     }
 
-    /// What the group's weight number I contributes to the first 32 entries of a table.
+    /// What weight number I of the group contributes to the first 32 entries of a table.
     template <std::size_t I>
     struct term {
         alignas(64) std::uint16_t shift[lanes] = {};
@@ -177,7 +184,7 @@ private:
     template <std::size_t I>
     static constexpr term<I> terms{};
 
-    /// partial[c][r] += the entry of column c's table that index[r] names.
+    /// Adds to partial[c][r] the entry of column c's table that index[r] selects.
     template <std::size_t R, std::size_t C>
     static S3_INLINE void look_up(words (&partial)[C][R], const words (&index)[R],
                                   const std::uint16_t* table) {
@@ -186,17 +193,18 @@ private:
             words low = simd::load<std::uint16_t, Arch>(t), high = low;
             if constexpr (!small)
                 high = simd::load<std::uint16_t, Arch>(t + lanes);
-            simd::pin(low, high); // one load for all rows
+            simd::pin(low, high); // keeps the table in registers for all rows
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
                 const words entry = small ? simd::permute16<Arch>(low, index[r])
                                           : simd::permute16<Arch>(low, high, index[r]);
                 partial[c][r] = partial[c][r] + entry;
-                // Regrouping the additions would need more registers than there are.
+                // Compilers must not regroup the additions: that would need more registers than
+                // there are.
                 simd::pin(partial[c][r]);
             }
         }
     }
-    /// The same for `Count` fields of the index, one after the other.
+    /// Does the same for `Count` fields of the index, beginning with the lowest.
     template <std::size_t Count, std::size_t R, std::size_t C>
     static S3_INLINE void look_up_all(words (&partial)[C][R], words (&index)[R],
                                       const std::uint16_t* table) {
@@ -209,8 +217,8 @@ private:
     }
 };
 
-/// Beats the multiplier for ternary weights: from 256 rows on, where bytes have no four-way dot
-/// product, and where they have, from 2048 on.
+/// It beats the multiplier for ternary weights: from 256 rows on where the machine has no dot
+/// product of four bytes, and from 2048 rows on where it has one.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_int16_permute {
     static constexpr const char* name = "shift_add_int16_permute";
@@ -221,7 +229,7 @@ struct shift_add_int16_permute {
         else
             return false;
     }();
-    /// Whether it may beat the multiplier.
+    /// Whether it may be faster than the multiplier.
     static constexpr bool may_win =
         std::is_same_v<F, ternary> && (!simd::has_quad_dot<Arch> || simd::fast_permute16<Arch>);
     static constexpr rank_range ranks{80, may_win ? 130 : 80};

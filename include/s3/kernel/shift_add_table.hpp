@@ -1,14 +1,14 @@
 #pragma once
-// `shift_add` by tables of partial sums: lanes are columns of activations. For each group of G
-// consecutive weights every possible signed sum of the G activations is built by doubling and
-// adding (Dⁿ entries, D the number of values of the format); then one addition per row and group
-// takes the right entry. No multiplication anywhere.
+// `shift_add` by tables of partial sums, whose lanes are activation vectors. For each group of G
+// consecutive weights a table holds every possible signed sum of the G activations (D^G entries, D
+// being the number of the format's values), built by doubling and adding. Each row then takes one
+// addition per group, of the entry that its weights select. There is no multiplication anywhere.
 //
 //   ternary  G = 3 or 4, 27 or 81 entries      shift3  G = 2, 49 entries
 //   dense2   G = 3, 64 entries                 dense3  G = 2, 64 entries      4, 5 bits  G = 1
 //
-// Lanes are int16 where sums of many groups fit it (activations are centred at 128 for that, and
-// widened to int32 once per segment), else uint32 (modulo 2^32), or float.
+// Lanes are int16 where sums of several groups fit (activations are centred at 128 for that, and
+// sums are widened to int32 once per segment), else uint32 (modulo 2^32), or float.
 
 #include <s3/format/shift.hpp>
 #include <s3/kernel/parts/tabulate.hpp>
@@ -17,8 +17,8 @@
 
 namespace s3::kernel {
 
-/// Weights of a group: more of them save additions, but their table costs Dⁿ to build. The wider
-/// the vectors, the fewer groups' tables fit the cache.
+/// The number of weights in a group. Larger groups save additions, but a table of D^G entries must
+/// be built. The wider vectors are, the fewer tables fit the cache.
 template <shift_weight_format F, class Arch>
 inline constexpr std::size_t group_size = F::bits == 2
                                               ? (F::has_zero&& Arch::vector_bytes < 64 ? 4 : 3)
@@ -52,12 +52,12 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
     using numbers_of = entry_fields<entries, V * sizeof(vector)>;
     using numbers = numbers_of<vectors>;
 
-    /// Groups whose sums fit a lane.
+    /// The largest number of groups whose sums fit a lane.
     static constexpr std::size_t groups_fit =
         narrow ? std::size_t{32767} / (128 * Group * F::max_value)
                : std::numeric_limits<std::size_t>::max();
-    /// Groups of a block: their tables stay in the first-level cache, or nearly: what spills over
-    /// costs less than storing and loading sums more often.
+    /// Groups of a block. Their tables about fill the first-level cache: what spills over costs
+    /// less than storing and loading sums more often would.
     static constexpr std::size_t groups =
         numbers::groups(std::min(42 * 1024 / table_bytes, groups_fit));
     static constexpr std::size_t segment_blocks = narrow ? groups_fit / groups : 0;
@@ -67,8 +67,8 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
         return column;
     }
 
-    /// tables[g][entry][V] for one block, from x[k][lanes]. Entry Σ digit_i·D^i is Σ
-    /// value(digit_i)·x_i.
+    /// Builds the tables [group][entry][V] of one block from the activations x[k][lanes]. Entry
+    /// number Σ digit_i·D^i of a group is the sum Σ value(digit_i)·x_i.
     template <std::size_t V>
     static S3_NOINLINE void build(const staged* S3_RESTRICT x, Lane* S3_RESTRICT tables) {
         constexpr std::size_t all = V * width;
@@ -77,7 +77,8 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
                 build_vector<all>(x + v * width, tables + v * width);
     }
 
-    /// sums[row][V] (+)= the entries that a block's fields name.
+    /// Adds to sums[row][V], or writes there if `Fresh`, the sums of the entries that a block's
+    /// fields select.
     template <std::size_t V, bool Fresh>
     static S3_NOINLINE void add_rows(const std::uint64_t* S3_RESTRICT fields,
                                      const Lane* S3_RESTRICT tables, Lane* S3_RESTRICT sums,
@@ -100,7 +101,8 @@ requires(std::same_as<Lane, std::int16_t>&& Group* F::max_value <= 32) ||
         }
     }
 
-    /// sums, or start(row), += from. A call of its own: inlined, compilers make no vectors of it.
+    /// Adds `from` to the int32 sums, or to start(row) if `Fresh`. It must not be inlined, because
+    /// compilers then fail to vectorise it.
     template <std::size_t V, bool Fresh, class Start>
     static S3_NOINLINE void widen(const Lane* S3_RESTRICT from, sum* S3_RESTRICT sums,
                                   std::size_t rows, const Start& start) {
@@ -125,7 +127,7 @@ private:
             shifted[0] = simd::load<Lane, Arch>(wide);
             for (std::size_t e = 1; e < F::exponents; ++e)
                 shifted[e] = static_cast<vector>(shifted[e - 1] + shifted[e - 1]);
-            // Digit 0 comes last: it overwrites what the others are made from.
+            // Digit 0 comes last, because it overwrites the entries that the others are made from.
             for (unsigned d = values; d-- > (F::has_zero ? 1 : 0);) {
                 const triple t = digits<F>::value(d);
                 const vector by = shifted[static_cast<std::size_t>(t.shift)];
@@ -143,17 +145,17 @@ private:
 template <shift_weight_format F, class Arch, class Lane, std::size_t Group = group_size<F, Arch>>
 using table = tabulated<table_unit<F, Arch, Lane, Group>>;
 
-/// Beats the multiplier, where a vector of activations is half full, for ternary weights: from 256
-/// rows on, where bytes have no four-way dot product, and of floats from 128 on; for floats times
-/// 3-bit weights from 1024 rows on. A table costs as much as some hundred rows to build, and leaves
-/// lanes empty for small batches.
+/// It beats the multiplier if the batch fills at least half a vector: for ternary weights from 256
+/// rows on where the machine has no dot product of four bytes; for ternary weights and floats from
+/// 128 rows on; for 3-bit weights and floats from 1024 rows on. Building a table costs as much as
+/// the additions of some hundred rows, and small batches leave lanes empty.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_table {
     static constexpr const char* name = "shift_add_table";
     static constexpr s3::family family = s3::family::shift_add;
     static constexpr bool exists = F::is_shift;
     static constexpr bool floats = std::is_same_v<X, float>;
-    /// From how many rows on it beats the multiplier; 0 for never.
+    /// The number of rows from which on it beats the multiplier; 0 for never.
     static constexpr std::size_t wins_from = [] {
         if constexpr (!simd::has_bytes<Arch>)
             return 0;
@@ -171,7 +173,7 @@ struct shift_add_table {
         return r.batch >= 16 ? 70 : 10;
     }
     static auto loop() {
-        // 16 bits where the sums of some groups fit them.
+        // Lanes have 16 bits where the sums of several groups fit them.
         using lane =
             std::conditional_t<floats, float,
                                std::conditional_t<F::bits <= 3, std::int16_t, std::uint32_t>>;

@@ -1,10 +1,10 @@
 #pragma once
 // Depthwise convolution of bytes (one input and one output channel per group), NHWC, without a
-// multiplication: 32-bit lanes are channels, each shifted by the exponent of its own weight, and
-// negated by inverting its bits; what that lacks, one for each negative weight, is where a
-// channel's sum starts. A weight of zero shifts everything out.
+// multiplication. A 32-bit lane is a channel. It is shifted by the exponent of its own weight (a
+// zero weight shifts everything out) and negated by inverting its bits, which yields one less than
+// the negative; a channel's sum therefore starts at its number of negative weights.
 //
-// Weights: [vector of channels][tap][lane], shifts and signs apart.
+// Weights: [vector of channels][tap][lane], as two arrays of shifts and of signs.
 
 #include <s3/format/activation.hpp>
 #include <s3/format/shift.hpp>
@@ -25,12 +25,12 @@ struct depthwise_shift {
     using sum = std::int32_t;
     using word = simd::lanes<std::uint32_t, Arch>;
     static constexpr std::size_t lanes = simd::width32<Arch>;
-    static constexpr std::size_t pixels = 4; ///< which share what is read of the weights
+    static constexpr std::size_t pixels = 4; ///< output pixels that share loaded weights
 
     struct filter {
         filter_shape shape;
         buffer<std::uint32_t> shift;
-        buffer<std::uint32_t> sign; ///< all bits of a negative weight's lane
+        buffer<std::uint32_t> sign; ///< all bits are set in the lane of a negative weight
         buffer<std::uint32_t> initial;
 
         std::size_t taps() const noexcept { return shape.height * shape.width; }
@@ -75,8 +75,8 @@ struct depthwise_shift {
         return pixels * (f.taps() * sizeof(X*) + f.padded() * sizeof(std::int32_t)) + f.padded();
     }
 
-    /// Output pixels [begin, end) of x (NHWC). `sink` as in ops/store.hpp. `scratch` is 64-byte
-    /// aligned.
+    /// Computes output pixels [begin, end) of x (NHWC) and hands them to `sink` (ops/store.hpp).
+    /// `scratch` has scratch_bytes(f) bytes, aligned to 64.
     template <class Sink>
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
@@ -89,7 +89,7 @@ struct depthwise_shift {
         for (std::size_t n = begin; n < end; n += pixels) {
             const std::size_t count = std::min(pixels, end - n);
             for (std::size_t p = 0; p < pixels; ++p) {
-                // Pixels beyond the last are computed in its place, and not stored.
+                // Pixels beyond the last one repeat it; their sums are not stored.
                 const auto window =
                     s3::detail::pixel_window::of(n + std::min(p, count - 1), out, o);
                 const X** to = at + p;
@@ -117,7 +117,8 @@ struct depthwise_shift {
     }
 
 private:
-    /// One vector of channels of all pixels. `whole` makes a whole vector readable.
+    /// Computes one vector of channels, from channel c on, for all pixels. `whole` makes a pointer
+    /// to a whole readable vector of one to fewer channels.
     template <class Whole>
     static S3_INLINE void accumulate(const filter& f, const X* const* at, std::size_t c,
                                      std::int32_t* sums, Whole&& whole) {
@@ -142,7 +143,7 @@ private:
     }
 };
 
-/// By vectors, where lanes can be shifted one by one, else by plain loops.
+/// Uses vectors where each lane can be shifted by its own count, else plain loops.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_words_depthwise {
     static constexpr const char* name = "shift_add_words_depthwise";

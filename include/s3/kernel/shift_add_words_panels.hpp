@@ -1,8 +1,8 @@
 #pragma once
 // `shift_add` on 32-bit lanes, for every shift format and machine: each lane shifts the activation
-// by its own weight's exponent, masks it where the weight is zero, flips the sign and adds. No
-// multiplication anywhere. A decoded weight is an instruction word:
-//   bits 0…4 the shift, bit 30 "not zero", bit 31 "negative".
+// by the exponent of its own weight, masks it where the weight is zero, flips the sign and adds.
+// There is no multiplication anywhere. A decoded weight has in bits 0 … 4 the shift, in bit 30 "not
+// zero" and in bit 31 "negative".
 
 #include <s3/kernel/dot_words_panels.hpp>
 #include <s3/kernel/seams.hpp>
@@ -44,14 +44,15 @@ struct word_shift_add {
         const word magnitude = code & constant(magnitudes);
         if constexpr (!F::has_zero)
             return magnitude | negative | constant(1u << 30);
-        // The sum reaches the bit above the field exactly if the magnitude code is not 0.
+        // Adding `magnitudes` carries into the bit above the field exactly if the magnitude is not
+        // 0.
         const word present = ((magnitude + constant(magnitudes)) >> (F::bits - 1)) << 30;
         const word shift = (magnitude + constant(31)) & constant(31);
         return shift | present | negative;
     }
 };
 
-/// What shifts where no look-up serves.
+/// The kernel of last resort: it serves every shift format on every machine, but slowly.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_words_panels {
     static constexpr const char* name = "shift_add_words_panels";
