@@ -84,7 +84,8 @@ requires(has_int16_permute<Arch>&& F::bits <= 3) struct int16_permute_unit {
     static S3_NOINLINE void build(const std::uint8_t* S3_RESTRICT x, std::size_t count,
                                   std::byte* S3_RESTRICT to) {
         auto* tables = reinterpret_cast<std::uint16_t*>(to);
-        std::uint32_t twice[segment_blocks * block_weights]; // a 32-bit broadcast is cheaper
+        // Each activation twice: a broadcast of 32 bits needs no permutation, one of 16 bits does.
+        std::uint32_t twice[segment_blocks * block_weights];
         for (std::size_t i = 0; i < count * block_weights; ++i) {
             const auto centred = static_cast<std::uint16_t>(x[i] - center);
             twice[i] = centred | std::uint32_t{centred} << 16;

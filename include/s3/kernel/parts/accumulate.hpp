@@ -3,21 +3,22 @@
 //
 //   sums[c][r] = start(c, r) + Σ over steps of  w[step][r] · x[c][step]      c < C, r < R
 //
-// r numbers vectors of rows, c columns of activations; a step is one multiply-add of a vector (four
-// products to a 32-bit lane for bytes, one otherwise). Four parts meet here, each replaceable:
+// r numbers vectors of rows and c columns of the batch. A step is one multiply-and-add of a vector:
+// it takes four weights of the depth for bytes, else one. Four parts meet here, each replaceable:
 //
-//   weights      load<Step>(v) gives the R vectors of one of the `steps` steps at hand; advance()
-//                goes on to the next ones; skip(count) passes over `count` steps
-//   activations  next(most) gives the next segment: at most `most` steps, of which every column
-//                lies in memory without a gap. A segment tells its `steps`, whether it `is_zero`
-//                and adds nothing, the activation(c, r, step) that column c's vector r meets `step`
-//                steps from its position, and goes on by advance(steps). See activations.hpp
-//   tile         keeps the sums; vector_tile keeps them in vector registers, for any engine. An
-//                engine for which that is not the fastest way (a matrix unit) brings its own, with
-//                the same five members, as Engine::tile<R, C>
+//   weights      load<Step>(v) gives the R vectors of one of the next `steps` steps; advance()
+//                moves on by that many; skip(count) passes over `count` steps
+//   activations  next(most) returns the next segment: at most `most` steps for which the
+//                activations of each column are contiguous. A segment has `steps`; is_zero()
+//                tells that it adds nothing; activation(c, r, step) is what column c's vector r
+//                is multiplied by `step` steps on from here; advance(steps) moves on. See
+//                parts/activations.hpp
+//   tile         keeps the sums. vector_tile keeps them in vector registers, for any engine. An
+//                engine that has a faster way (a matrix unit) brings its own as
+//                Engine::tile<R, C>, with the same five members
 //   finish       finish(c, sums) receives the R vectors of finished sums of column c
 //
-// Everything is inlined: the caller sets the boundary of the function that compilers see.
+// Everything is inlined: the caller decides which function it becomes a part of.
 
 #include <s3/simd/lanes.hpp>
 
@@ -28,16 +29,17 @@
 
 namespace s3::kernel {
 
-/// R × C sums in vector registers. Sums of few products may fit fewer bits than their total: they
-/// are widened and added to it every `widen_every` steps. `Chains` sums per total, which take
-/// turns, are for tiles of so few sums that each would wait for its last addition.
+/// R × C vectors of sums in registers. A `partial` may have fewer bits than the total; it is
+/// widened and added to the total every `widen_every` steps. If a tile has few sums, each addition
+/// would wait for the one before; `Chains` partial sums per total, which take turns, avoid that.
 template <class Engine, std::size_t R, std::size_t C, std::size_t Chains = 1>
 class vector_tile {
     using sums = typename Engine::sums;
     using partial = typename Engine::partial;
     static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
     static constexpr bool widens = Engine::widen_every < unbounded;
-    /// Integers are added to what they start from; floats are rounded the same whatever that is.
+    /// Integer sums start at start(c, r). Float sums start at 0, and the start is added at the end,
+    /// so that rounding does not depend on it.
     static constexpr bool starts_early =
         !widens && std::is_integral_v<typename Engine::element> && Chains == 1;
 
@@ -58,19 +60,19 @@ public:
                 part[0][c][r] = start(c, r);
         });
     }
-    /// Before each `widen_every` steps.
+    /// Called before each run of `widen_every` steps.
     S3_INLINE void clear() noexcept {
         if constexpr (!starts_early)
             S3_UNROLL_FOR(std::size_t i = 0; i < Chains; ++i)
                 each([&](std::size_t c, std::size_t r)
                          S3_INLINE_LAMBDA { part[i][c][r] = partial(0); });
     }
-    /// `steps` of the weights and the segment x, whole Weights::steps.
+    /// Adds the next `steps` steps of the weights and the segment x: a multiple of Weights::steps.
     template <class Weights, class Segment>
     S3_INLINE void add(Weights& w, Segment& x, std::size_t steps) noexcept {
         std::size_t s = 0;
         if constexpr (widens && Weights::steps == 1)
-            if (steps == widen_every) { // all parts are zero: one addition less
+            if (steps == widen_every) { // all partial sums are zero: one addition less
                 add_step<0, true>(w, x);
                 w.advance();
                 x.advance(1);
@@ -80,7 +82,7 @@ public:
             simd::unrolled<Weights::steps>([&](auto step)
                                                S3_INLINE_LAMBDA { add_step<step, false>(w, x); });
     }
-    /// After each `widen_every` steps, and after the last ones.
+    /// Called after each run of `widen_every` steps, and after the last steps.
     S3_INLINE void widen() noexcept {
         if constexpr (widens)
             S3_UNROLL_FOR(std::size_t i = 0; i < Chains; ++i)
@@ -132,7 +134,7 @@ struct tile_of<Engine, R, C, Chains> {
 };
 } // namespace detail
 
-/// The engine's own tile, or vector registers.
+/// The engine's own tile, or vector registers if it has none.
 template <class Engine, std::size_t R, std::size_t C, std::size_t Chains = 1>
 using tile_for = typename detail::tile_of<Engine, R, C, Chains>::type;
 
@@ -158,7 +160,7 @@ S3_INLINE void accumulate(Weights w, Activations x, std::size_t steps, const Sta
     tile.finish(start, finish);
 }
 
-/// Decoded weights in memory, [step][R] vectors.
+/// Decoded weights in memory, in the order [step][R] vectors.
 template <class Engine, std::size_t R>
 struct decoded {
     static constexpr std::size_t steps = 1;

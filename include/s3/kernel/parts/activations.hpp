@@ -3,10 +3,10 @@
 //
 //   column_table     anywhere: one pointer for each column and segment (output pixels of a
 //                    convolution and the taps under them; rows of a matrix, one segment each)
-//   spaced_columns   every column the same distance behind the one before it (windows of adjacent
+//   spaced_columns   each column a constant distance behind the one before it (windows of adjacent
 //                    pixels along a line; rows of a staged matrix)
 //
-// A caller fills one of them in; its member type source<Engine, C> is what accumulate() reads.
+// A caller fills one of them; accumulate() reads it through its member type source<Engine, C>.
 
 #include <s3/config.hpp>
 
@@ -15,15 +15,15 @@
 
 namespace s3::kernel {
 
-/// Segment s of column c is the `steps` steps from at[s·stride + c] on. A segment that is at
-/// `zeros` adds nothing to any sum.
+/// Segment s of column c is the `steps` steps that begin at at[s·stride + c]. A segment that begins
+/// at `zeros` is all zero and adds nothing to any sum.
 template <class Staged>
 struct column_table {
     const Staged* const* at = nullptr;
     std::size_t stride = 0;
     std::size_t steps = 0;
     const Staged* zeros = nullptr;
-    std::size_t position = 0; ///< steps of the first segment that are passed over
+    std::size_t position = 0; ///< steps of the first segment that are skipped
 
     column_table from_column(std::size_t c) const noexcept {
         return {at + c, stride, steps, zeros, position};
@@ -31,7 +31,7 @@ struct column_table {
     column_table from_step(std::size_t step) const noexcept {
         return {at + step / steps * stride, stride, steps, zeros, step % steps};
     }
-    /// Of a tile of C columns.
+    /// What a tile of C columns reads.
     template <class Engine, std::size_t C>
     class source {
         const Staged* const* segments;
@@ -73,15 +73,15 @@ struct column_table {
     };
 };
 
-/// Segment s of column c is the `steps` steps from at[s] + c·distance on.
+/// Segment s of column c is the `steps` steps that begin at at[s] + c·distance.
 template <class Staged>
 struct spaced_columns {
     const Staged* const* at = nullptr;
     std::size_t steps = 0;
-    std::size_t distance = 0; ///< elements
-    std::size_t first = 0;    ///< the column that a tile begins with
+    std::size_t distance = 0; ///< elements from one column to the next
+    std::size_t first = 0;    ///< the first column of a tile
 
-    /// Of a tile of C columns.
+    /// What a tile of C columns reads.
     template <class Engine, std::size_t C>
     class source {
         const Staged* const* segments;
@@ -90,7 +90,8 @@ struct spaced_columns {
         struct segment {
             std::size_t steps;
             std::size_t distance;
-            // One pointer for three columns: addresses of the others are one or two distances on.
+            // One pointer serves three columns: the other two are one and two distances away, which
+            // an address can express.
             const Staged* three[(C + 2) / 3];
 
             static constexpr bool is_zero() noexcept { return false; }

@@ -1,7 +1,7 @@
 #pragma once
-// Codes to values in vectors, by the format's decoding rule: the sign of an integer extended, a
-// sign and a shift applied, or a table looked up. Which formats a byte look-up can serve is said
-// here.
+// Codes to values in vectors, by the format's decoding rule: extending the sign of an integer,
+// applying a sign and a shift, or looking up a table. `fits_bytes` tells which formats kernels on
+// byte lanes can decode.
 
 #include <s3/format/weight_format.hpp>
 #include <s3/simd/lanes.hpp>
@@ -11,15 +11,15 @@
 
 namespace s3::kernel {
 
-/// Whether kernels on byte lanes can decode a format: its values fit int8, and a code is either
-/// such a value itself or an index of at most four bits, which is what a byte shuffle looks at.
+/// Whether kernels on byte lanes can decode a format: its values fit int8, and a code either is
+/// such a value itself or has at most four bits, which a byte shuffle can use as an index.
 template <weight_format F>
 inline constexpr bool fits_bytes = F::min_value >= -128 && F::max_value <= 127 &&
                                    (F::bits <= 4 ||
                                     (F::bits == 8 && F::decoding == decode::twos_complement));
 
 namespace detail {
-/// The values of all codes, as lanes of T.
+/// The values of all codes, converted to T.
 template <weight_format F, class T>
 struct value_table_of {
     T value[static_cast<std::size_t>(F::codes)] = {};
@@ -32,7 +32,7 @@ template <weight_format F, class T>
 inline constexpr value_table_of<F, T> value_table{};
 } // namespace detail
 
-/// Lanes of T with the values of the codes in 32-bit lanes, looked up one by one.
+/// The values of the codes in 32-bit lanes, as lanes of T, looked up one by one.
 template <weight_format F, class Arch, class T>
 S3_INLINE simd::lanes<T, Arch> look_up(const simd::lanes<std::uint32_t, Arch>& codes) noexcept {
     constexpr std::size_t width = simd::width32<Arch>;
@@ -44,7 +44,7 @@ S3_INLINE simd::lanes<T, Arch> look_up(const simd::lanes<std::uint32_t, Arch>& c
     return simd::load<T, Arch>(value);
 }
 
-/// Lanes of the integer value of the code in bits [Pos, Pos + Bits).
+/// The integer values, as 32-bit lanes, of the codes in bits [Pos, Pos + F::bits) of each lane.
 template <weight_format F, class Arch, int Pos>
 S3_INLINE simd::lanes<std::uint32_t, Arch>
 decode_word(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
@@ -61,7 +61,8 @@ decode_word(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         const u32 magnitude_code = code & constant((1u << (F::bits - 1)) - 1);
         const u32 negative = constant(0) - (code >> (F::bits - 1));
         u32 magnitude = constant(1) << magnitude_code;
-        // With zero, code m is 2^(m−1): halving 2^m turns the code 0 into 0 as it should.
+        // In a format with zero, code m means 2^(m−1). Halving 2^m is right for code 0, too: it
+        // gives 0.
         if constexpr (F::has_zero)
             magnitude = magnitude >> 1;
         return (magnitude ^ negative) - negative;

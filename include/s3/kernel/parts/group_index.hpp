@@ -1,6 +1,7 @@
 #pragma once
-// Numbering of groups of weights: a group's number is Σ digit_i·Bⁱ, a digit being what stands for
-// one weight's value. Numbers of table entries are kept as fields of 64-bit words.
+// Numbering of groups of weights. The number of a group is Σ digit_i·Bⁱ, where digit_i stands for
+// the value of weight i and B is the number of digits. Such numbers select table entries, and are
+// kept as fields of 64-bit words.
 
 #include <s3/config.hpp>
 #include <s3/core/bitstream.hpp>
@@ -17,7 +18,7 @@
 
 namespace s3::kernel {
 
-/// The values of a format, numbered without the reserved code.
+/// Digits that number the values of a format without a gap for the reserved code.
 template <shift_weight_format F>
 struct digits {
     static constexpr unsigned count = F::codes - (F::has_zero ? 1 : 0);
@@ -29,8 +30,8 @@ struct digits {
     }
 };
 
-/// The codes themselves, where a power of two in numbers is worth more than few numbers; the
-/// reserved one counts as zero.
+/// Digits that are the codes themselves, for tables in which a power of two entries is worth more
+/// than few entries. The reserved code counts as zero.
 template <shift_weight_format F>
 struct raw_digits {
     static constexpr unsigned count = F::codes;
@@ -45,7 +46,7 @@ constexpr std::size_t power(std::size_t base, std::size_t exponent) noexcept {
     return exponent == 0 ? 1 : base * power(base, exponent - 1);
 }
 
-/// The number of a group of weights, by their codes.
+/// The number of a group of weights, computed from their codes side by side.
 template <shift_weight_format F, class Numbers, std::size_t Group>
 class group_numbers {
 public:
@@ -67,8 +68,8 @@ private:
     }();
 };
 
-/// What centring activations takes from a row's sum, modulo 2^32: center · Σw. `padding` weights of
-/// code 0 belong to the row, and the zeros that meet them are centred too.
+/// What centring activations (x − center) takes from a row's sum, modulo 2^32: center · Σw. The row
+/// is padded with `padding` weights of code 0, and the zeros that they meet are centred, too.
 template <shift_weight_format F>
 constexpr std::int32_t centring(int center, std::int64_t weights, std::size_t padding) noexcept {
     constexpr auto pad = static_cast<std::uint32_t>(static_cast<std::int32_t>(F::value(0)));
@@ -77,12 +78,13 @@ constexpr std::int32_t centring(int center, std::int64_t weights, std::size_t pa
         (static_cast<std::uint32_t>(weights) + static_cast<std::uint32_t>(padding) * pad));
 }
 
-/// Vectors of a table's entry: two of 32 bytes share one look-up, and one line of the cache.
+/// The number of vectors in a table's entry. Two vectors of 32 bytes share one look-up, and one
+/// cache line.
 template <class Arch>
 inline constexpr std::size_t entry_vectors = Arch::vector_bytes == 32 ? 2 : 1;
 
-/// Numbers below `Entries` in words of `per_word` fields; `EntryBytes`, a power of two, is the size
-/// of what they number.
+/// Words of 64 bits with `per_word` fields each, which hold numbers below `Entries`. An entry of
+/// the table has `EntryBytes` bytes, a power of two.
 template <std::size_t Entries, std::size_t EntryBytes>
 struct entry_fields {
     static constexpr std::size_t bits = std::bit_width(Entries - 1);
@@ -91,7 +93,8 @@ struct entry_fields {
     static constexpr std::size_t words(std::size_t groups) {
         return (groups + per_word - 1) / per_word;
     }
-    /// At most `fit` groups, and whole words where there is more than one.
+    /// The number of groups in a block: at most `fit`, and if they need more than one word, then so
+    /// many that they fill whole words.
     static constexpr std::size_t groups(std::size_t fit) {
         fit = std::min(fit, 2 * per_word);
         return std::max<std::size_t>(fit > per_word ? fit / per_word * per_word : fit, 1);
@@ -99,7 +102,8 @@ struct entry_fields {
     static void put(std::uint64_t* row, std::size_t group, std::size_t entry) noexcept {
         row[group / per_word] |= std::uint64_t{entry} << (group % per_word * bits);
     }
-    /// Where the entry of a group begins in its table, in bytes: one rotation and one mask.
+    /// The place, in bytes, where a group's entry begins in its table: one rotation and one mask
+    /// give it.
     template <std::size_t Group>
     static S3_INLINE std::size_t offset(const std::uint64_t* row) noexcept {
         constexpr int line = std::countr_zero(EntryBytes);
@@ -109,13 +113,13 @@ struct entry_fields {
     }
 };
 
-/// An int32 for each of m rows, in whole cache lines.
+/// The bytes of an int32 for each of m rows, rounded up to whole cache lines.
 constexpr std::size_t row_constants_bytes(std::size_t m) noexcept {
     return whole_lines(saturating_mul(m, sizeof(std::int32_t)));
 }
 
-/// Lays a bitstream out by [block][row][word] with a field for each group. Few rows at a time, so
-/// that neither reads nor writes scatter.
+/// Lays a bitstream of m × k weights out as [block][row][word], with a field for each group. It
+/// goes over a few rows at a time, so that neither reads nor writes are scattered.
 template <shift_weight_format F, std::size_t Group, std::size_t Groups, class Fields>
 void pack_fields(const std::uint8_t* stream, std::size_t m, std::size_t k, std::size_t blocks,
                  std::uint64_t* to) {

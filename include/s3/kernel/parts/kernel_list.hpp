@@ -1,6 +1,6 @@
 #pragma once
 // Lists of declared kernels (kernel/seams.hpp): which of them exist for a format, an activation
-// type and an instruction set, which of those can be chosen, and which one is, for a request.
+// type and an instruction set, which of those can be chosen, and which one is chosen for a request.
 
 #include <s3/kernel/seams.hpp>
 
@@ -8,7 +8,7 @@
 
 namespace s3::kernel {
 
-/// Whether the process may run a kernel now.
+/// Whether the process is permitted to run a kernel.
 template <class Kernel>
 [[nodiscard]] constexpr bool permitted() noexcept {
     if constexpr (requires { Kernel::permitted(); })
@@ -17,25 +17,25 @@ template <class Kernel>
         return true;
 }
 
-/// Declared kernels of one format, activation type and instruction set, in order.
+/// A list of declared kernels for one format, activation type and instruction set, in order.
 template <class... Kernels>
 struct kernel_list {
     static constexpr std::size_t size = sizeof...(Kernels);
 
-    /// f(std::type_identity<Kernel>{}) for kernel number `index`, less than `size`; all calls
-    /// return the same type.
+    /// Calls f(std::type_identity<Kernel>{}) for kernel number `index`, which must be less than
+    /// `size`. All calls must return the same type.
     template <class Function>
     static constexpr decltype(auto) visit(std::size_t index, Function&& f) {
         return visit_from(index, f, kernel_list{});
     }
-    /// f(std::type_identity<Kernel>{}) for every one.
+    /// Calls f(std::type_identity<Kernel>{}) for each kernel, in order.
     template <class Function>
     static constexpr void each(Function&& f) {
         (f(std::type_identity<Kernels>{}), ...);
     }
 
-    /// The number of the kernel that ranks highest, and above `rival`, among those of a family
-    /// (`automatic`: of any); `size` where none serves.
+    /// The number of the kernel that ranks highest among those of a family (`automatic` and `any`:
+    /// of all), if its rank is above `rival`; else `size`.
     template <class Request>
     [[nodiscard]] static constexpr std::size_t best(const Request& request, family wanted,
                                                     int rival = 0) noexcept {
@@ -55,7 +55,8 @@ struct kernel_list {
         return best;
     }
 
-    /// The number of the kernel of this name; `size` where there is none or it does not serve.
+    /// The number of the kernel with this name; `size` if there is none or it does not serve the
+    /// request.
     template <class Request>
     [[nodiscard]] static constexpr std::size_t find(const Request& request, kernel_id id) noexcept {
         std::size_t found = size, index = 0;
@@ -82,7 +83,7 @@ private:
 template <class... A, class... B>
 kernel_list<A..., B...> operator+(kernel_list<A...>, kernel_list<B...>);
 
-/// Whether a choice admits a kernel.
+/// Whether a choice admits a kernel, which must also exist.
 template <class Kernel, kernel_choice Choice>
 inline constexpr bool admitted = Kernel::exists &&
                                  (Choice.name != 0
@@ -91,13 +92,13 @@ inline constexpr bool admitted = Kernel::exists &&
                                             Choice.among == family::any ||
                                             Choice.among == Kernel::family);
 
-/// Whether two kernels may be asked for the same thing.
+/// Whether two kernels can serve the same request, so that their ranks may be compared.
 template <class A, class B>
 inline constexpr bool compare = true;
 template <direct_kernel A, direct_kernel B>
 inline constexpr bool compare<A, B> = A::kind == B::kind;
 
-/// Whether kernel B is admitted and outranks A wherever A is asked for.
+/// Whether kernel B is admitted and outranks kernel A for every request.
 template <class A, class B, kernel_choice Choice>
 inline constexpr bool outranked = [] {
     if constexpr (admitted<B, Choice>)
@@ -114,7 +115,7 @@ using keep =
 template <kernel_choice Choice, class... All>
 auto select(kernel_list<All...>) -> decltype((kernel_list<>{} + ... + keep<Choice, All, All...>{}));
 
-/// Those of a list that a choice admits, but for what others always outrank.
+/// The kernels of a list that a choice admits, except those that another one always outranks.
 template <kernel_choice Choice, class List>
 using candidates = decltype(select<Choice>(List{}));
 

@@ -1,33 +1,33 @@
 #pragma once
-// How a line of output pixels is cut into register tiles. There is code for three widths of tile,
-// so that compile time stays bounded; a line that is no multiple of them computes pixels that
-// nobody wants. The choice weighs that waste: pixels computed stand for time.
+// How a line of output pixels is cut into register tiles. There is code for three widths of tile
+// only, which bounds compile time; the last tile of a line may therefore compute pixels that nobody
+// wants. The choice of a tile minimises the pixels computed, as a measure of time.
 
 #include <cstddef>
 
 namespace s3::kernel {
 
-/// For two panels of rows on a machine with this many vector registers. Widths of images are often
-/// multiples of 7 or of 8, and 14 × 2 or 8 × 2 sums leave registers for weights and an activation;
-/// so do 6 × 2 of 16.
+/// Widths of tiles, in pixels, for two panels of rows and a number of vector registers. Widths of
+/// images are often multiples of 7 or 8. Sums of 14 × 2 or 8 × 2 vectors leave some of 32 registers
+/// for weights and an activation, and so do 6 × 2 of 16 registers.
 template <std::size_t Registers>
 struct line_tiles {
     static constexpr std::size_t wide = Registers >= 32 ? 14 : 6;
     static constexpr std::size_t narrow = Registers >= 32 ? 8 : 3;
     static constexpr std::size_t narrowest = Registers >= 32 ? 4 : 3;
 
-    /// The smallest tile that holds `count` pixels, or the widest.
+    /// The smallest tile that holds `count` pixels, or the widest one if none does.
     static constexpr std::size_t fitting(std::size_t count) noexcept {
         return count > narrow ? wide : count > narrowest ? narrow : narrowest;
     }
-    /// The tile, wide or narrow, that cuts `count` pixels with the least waste.
+    /// The tile width, wide or narrow, that cuts `count` pixels with the least waste.
     static constexpr std::size_t best(std::size_t count) noexcept {
         return cost<narrow>(count) < cost<wide>(count) ? narrow : wide;
     }
 
 private:
-    /// Pixels computed if a line of `count` is cut into tiles of this width and one that fits the
-    /// rest. The narrowest tile is as slow as if it held two more.
+    /// The pixels computed if a line of `count` pixels is cut into tiles of this width and one that
+    /// fits the rest. The narrowest tile is as slow as if it had two more pixels.
     template <std::size_t Tile>
     static constexpr std::size_t cost(std::size_t count) noexcept {
         const std::size_t rest = count % Tile, last = rest == 0 ? 0 : fitting(rest);

@@ -1,14 +1,15 @@
 #pragma once
-// The matrix product of panels of packed weights with staged activations, for any unit (dot_bytes,
-// dot_words, shift_add_words): rows are lanes, one activation is broadcast to all of them.
+// The matrix product of panels of packed weights with staged activations, for any panel_unit
+// (dot_bytes_panels, dot_words_panels, shift_add_words_panels). Rows are lanes, and an activation
+// is broadcast to all of them. Columns are activation vectors.
 //
-//   few columns    stream.hpp: bound by memory
-//   many columns   the weights of R panels, up to 512 steps deep at R = 4, are decoded into cache
-//                  while the first columns meet them; then they meet all others, R × C sums at a
-//                  time in registers
+//   few columns    stream.hpp, bound by memory
+//   many columns   the weights of R panels, for up to 512 steps at R = 4, are decoded into cache
+//                  while the first columns are multiplied by them; all other columns then use the
+//                  decoded weights, with R × C vectors of sums at a time in registers
 //
-// `source` and `sink` are an activation_source and a sum_sink (kernel/seams.hpp). The caller proves
-// that no sum overflows. Nothing is read outside the panels and the staged columns.
+// `source` and `sink` are an activation_source and a sum_sink (kernel/seams.hpp). Precondition: no
+// sum overflows. Nothing is read outside the panels and the staged columns.
 
 #include <s3/core/saturating.hpp>
 #include <s3/kernel/parts/decoder.hpp>
@@ -36,22 +37,25 @@ struct panel_product {
     static constexpr int zero_point = Unit::zero_point;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    static constexpr std::size_t rows = 4; ///< the most panels that are decoded together
-    /// The most blocks of so many panels that are decoded together. A decoded tile streams from the
-    /// second-level cache as fast as it is used up, so that it may be long: the fewer tiles, the
-    /// less often sums are stored and loaded again. Where few registers let it meet but two columns
-    /// at a time, it must stay in the first-level cache.
+    /// The largest number of panels that are decoded together.
+    static constexpr std::size_t rows = 4;
+    /// The largest number of blocks, of so many panels, that are decoded together. A decoded tile
+    /// can be longer than the first-level cache, because it streams from the second-level cache as
+    /// fast as it is used up; and longer tiles mean that sums are stored and loaded again less
+    /// often. Machines with few registers use a tile for only two columns at a time, so there it
+    /// must stay in the first-level cache.
     static constexpr std::size_t most_blocks(std::size_t panels) {
         return (simd::register_count<arch> >= 32 ? 512 : 192) * rows / panels / layout::steps;
     }
 
-    /// Elements from one staged column to the next: padded, and no multiple of 4 KiB, which would
-    /// put all columns into one set of the cache.
+    /// Elements from one staged column to the next. The padding avoids multiples of 4 KiB, which
+    /// would put all columns into the same set of the cache.
     static constexpr std::size_t stage_stride(std::size_t k) {
         return layout::blocks(k) * block_columns + 64 / sizeof(staged);
     }
-    /// The most columns that are staged together. More of them share the cost of decoding a tile of
-    /// weights; of their activations, what meets one tile should stay in the second-level cache.
+    /// The largest number of columns that are staged together. More columns share the cost of
+    /// decoding a tile of weights, but the part of their activations that one tile uses should stay
+    /// in the second-level cache.
     static constexpr std::size_t stage_columns(std::size_t k, std::size_t n) {
         constexpr std::size_t budget = 2304 * 1024, unit = 24, most = 24 * unit;
         const std::size_t fit = budget / (stage_stride(k) * sizeof(staged)) / unit * unit;
@@ -64,12 +68,14 @@ struct panel_product {
                whole_lines(nb * sizeof(staged*)) + whole_lines(nb * sizeof(std::size_t)) +
                whole_lines(nb * sizeof(column_span));
     }
-    /// Panels of `lanes` rows: the unit in which rows are shared out.
+    /// The number of panels, each of `lanes` rows: the unit in which rows are divided among
+    /// threads.
     static constexpr std::size_t panels(std::size_t m) { return (m + lanes - 1) / lanes; }
     static constexpr std::size_t panel_bytes(std::size_t k) {
         return layout::panel_bytes(k, arch::vector_bytes);
     }
-    /// The kernel layout of an m × k matrix from its bitstream, into zeroed bytes.
+    /// The size of the layout of an m × k matrix, and its packing from a bitstream into zeroed
+    /// bytes.
     static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
         return saturating_mul(panels(m), panel_bytes(k));
     }
@@ -82,7 +88,8 @@ struct panel_product {
                              arch::vector_bytes);
     }
 
-    /// `scratch` is 64-byte aligned and holds scratch_bytes(k, n) bytes.
+    /// Computes a range of outputs. `scratch` is aligned to 64 bytes and has scratch_bytes(k, n)
+    /// bytes, where n is the number of columns in the range.
     template <activation_source<staged> Source, sum_sink<sum> Sink>
     static void run(const panel_view<sum>& w, const work_range& range, const Source& source,
                     const Sink& sink, std::byte* scratch) {
@@ -114,7 +121,8 @@ struct panel_product {
             }
             batch b{count, {staged_at, count, total_steps(w.columns)}, at, {spans, 0}};
             if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
-                // The host's own memory serves: the staging area holds pointers into it instead.
+                // The host's own memory is read in place: the staging area holds pointers into it
+                // instead.
                 auto* outside = x + nb * stride;
                 b.x.at = reinterpret_cast<const staged**>(x);
                 b.x.steps /= segments;
@@ -129,7 +137,8 @@ struct panel_product {
             sink.place(n, count, at);
             b.spans = cut(source, n, count, spans);
             std::size_t p = range.panel_begin;
-            // Two panels make twice as long a tile, which pays where tiles are short.
+            // Two panels allow a tile that is twice as long, which pays where short tiles would cut
+            // the depth.
             if (simd::register_count<arch> >= 32 || b.x.steps <= most_blocks(4) * layout::steps)
                 for (; range.panel_end - p >= 4; p += 4)
                     multiply<4>(w, p, b, m, sink);
@@ -141,11 +150,12 @@ struct panel_product {
     }
 
 private:
-    /// Columns that see the same padding.
+    /// Adjacent columns that have padding in the same segments.
     struct column_span {
         std::size_t begin, count;
     };
-    /// Columns that are multiplied together: where their activations lie, where their outputs go.
+    /// Columns that are multiplied together: where their activations lie and where their outputs
+    /// go.
     struct batch {
         std::size_t count;
         column_table<staged> x;
@@ -154,16 +164,16 @@ private:
     };
     static constexpr std::size_t nothing = std::numeric_limits<std::size_t>::max();
     struct memory {
-        lane* decoded; ///< weights of some panels, for a part of their depth
-        sum* sums;     ///< of a batch's columns, and behind them those of a register tile
-        /// The first of those panels, if what is decoded is their whole depth.
+        lane* decoded; ///< the decoded weights of some panels, for a part of their depth
+        sum* sums;     ///< the sums of a batch's columns and, behind them, those of a register tile
+        /// The first of those panels if their whole depth is decoded, else `nothing`.
         std::size_t holds = nothing;
     };
 
     static constexpr std::size_t most_columns = 24;
-    /// Columns that R panels meet while they are decoded: one fewer than otherwise, since decoding
-    /// takes some registers. 0 where there are too few registers, as where sums widen, or where
-    /// decoding a step takes long itself.
+    /// The number of columns that R panels are multiplied by while they are decoded: one less than
+    /// otherwise, since decoding takes some registers. It is 0 (decoding comes first) where
+    /// registers are too few, where sums widen, and where decoding a step takes long in itself.
     template <std::size_t R>
     static constexpr std::size_t decoding_columns =
         R == rows&& simd::register_count<arch> >= 32 && !std::is_same_v<lane, std::uint32_t> &&
@@ -176,8 +186,9 @@ private:
         return std::max<std::size_t>((k + layout::depth_per_step - 1) / layout::depth_per_step, 1);
     }
 
-    /// The spans of a batch, the longest one first: it is the least likely to skip weights,
-    /// which are decoded as they meet it.
+    /// Cuts a batch into spans and puts the longest one first: while weights are decoded, no
+    /// segment may be skipped, and long spans, inside the image, are the least likely to have
+    /// segments of padding.
     template <class Source>
     static std::span<const column_span> cut(const Source& source, std::size_t n, std::size_t count,
                                             column_span* to) {
@@ -193,7 +204,7 @@ private:
         return all;
     }
 
-    /// 0, apart, 2·apart, …
+    /// The numbers 0, apart, 2·apart and so on.
     template <std::size_t Count>
     static constexpr std::array<std::size_t, Count> multiples(std::size_t apart) {
         std::array<std::size_t, Count> at{};
@@ -202,7 +213,7 @@ private:
         return at;
     }
 
-    /// R panels from `panel` on times a batch.
+    /// The product of R panels, from `panel` on, with a batch.
     template <std::size_t R, class Sink>
     struct panel_block {
         using product = register_tile<engine, R>;
@@ -218,15 +229,15 @@ private:
         const Sink& sink;
         std::size_t row = panel * lanes;
         std::size_t valid = std::min(height, w.rows - row);
-        /// The sums of a register tile, where the sink takes them from memory.
+        /// The sums of a register tile, for a sink that takes them from memory.
         sum* finished = m.sums + x.count * rows * lanes;
-        /// The outputs, where nothing follows the accumulation; else null.
+        /// The place of the outputs if they are the sums themselves, else null.
         sum* straight = valid == height ? sink.straight(row) : nullptr;
 
-        /// The depth is cut into parts: blocks of packed weights that are decoded together.
+        /// A part of the depth: blocks of packed weights that are decoded together.
         struct depth_part {
-            std::size_t first, count; ///< blocks
-            bool begins, ends;        ///< the depth
+            std::size_t first, count; ///< in blocks
+            bool begins, ends;        ///< whether the part begins, or ends, the depth
         };
 
         void run() {
@@ -239,8 +250,9 @@ private:
         }
 
     private:
-        /// One part of the depth times all columns. The first columns decode the weights on their
-        /// way, where that goes by whole blocks; else they are decoded beforehand.
+        /// Multiplies one part of the depth by all columns. The first columns decode the weights as
+        /// they use them, if all segments are whole blocks; else the weights are decoded
+        /// beforehand.
         void multiply(const depth_part& part) {
             const std::size_t begin = part.first * layout::steps;
             const std::size_t steps =
@@ -278,14 +290,14 @@ private:
                 part.ends ? (panel + R) * bytes : here + part.count * block_bytes;
             return {w.data + here, bytes, next - here, m.decoded};
         }
-        /// Of the columns that are left, how many make the next register tile.
+        /// How many of the columns that are left make the next register tile.
         static std::size_t next_tile(std::size_t left) noexcept {
             const std::size_t tiles = (left + product::columns - 1) / product::columns;
             return product::any_count ? (left + tiles - 1) / tiles
                                       : std::min(left, product::columns);
         }
-        /// Where the sums of `count` columns from c on begin in a part of the depth, and end. Lines
-        /// that are not at hand are brought into cache while sums are added up.
+        /// Where the sums of `count` columns from column c on start from in a part of the depth,
+        /// and where they go. Lines of memory that they will be stored to are prefetched meanwhile.
         tile_sums<lane> places(const depth_part& part, std::size_t c,
                                std::size_t count) const noexcept {
             sum* const kept = m.sums + c * height;
@@ -304,7 +316,7 @@ private:
                     __builtin_prefetch(to + to_at[c] + i, 1);
         }
     };
-    /// A function of its own, which all sources share.
+    /// A function of its own, so that it is compiled once for all sources.
     template <std::size_t R, class Sink>
     static S3_NOINLINE void multiply(const panel_view<sum>& w, std::size_t panel, const batch& x,
                                      memory& m, const Sink& sink) {

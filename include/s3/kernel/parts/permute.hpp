@@ -1,19 +1,21 @@
 #pragma once
-// What the kernels that look sums up by permutation share: lanes are rows, the signed sums of a
-// group of activations fill a register or two, and a permutation of them finds the sums of as many
-// rows as it has lanes. A unit says how a vector of weights is laid out, how tables are built, and
-// how a tile of rows and columns is added up:
+// What kernels that look sums up by permutation share. Lanes are rows. The signed sums of a group
+// of activations fill a register or two, and a permutation of these finds the sums of as many rows
+// as a vector has lanes. A unit says how a vector of weights is laid out, how tables are built, and
+// how a tile of rows and columns (activation vectors) is added up:
 //
 //   lanes, panel_vectors, columns   rows of a vector; vectors and columns of a tile
-//   group, block_weights            weights of a field, and of a block, at most 57 bits of them
-//   block_vectors, vector_bytes     what a block of `lanes` rows takes
-//   segment_blocks, table_bytes     blocks between two widenings, and all their tables' bytes
-//   lane_of(row), encode(fields, to)   where a row lies; its `element` of each vector of a block
-//   build(x, blocks, table)         the tables of one column
-//   add_rows<R, C>(…)               sums += what the blocks name, for R vectors × C columns
+//   group, block_weights            weights of a field, and of a block (at most 57 bits of codes)
+//   block_vectors, vector_bytes     vectors of a block of `lanes` rows, and the bytes of each
+//   segment_blocks, table_bytes     blocks between two widenings, and bytes of all their tables
+//   lane_of(row), encode(fields, to)   the lane of a row, and its `element` in each vector of a
+//   block build(x, blocks, table)         builds the tables of one column add_rows<R, C>(…) adds to
+//   the sums of R vectors × C columns what blocks select
 //
-// Layout: per row the int32 constant that undoes the centring of activations at 128; then
-// [segment][panel][block][vector of the block][vector of rows].
+// Layout: first an int32 constant per row, which undoes the centring of activations at 128; then
+// the vectors of weights,
+//
+//   [segment][panel][block][vector of the block][vector of rows]
 
 #include <s3/kernel/parts/group_index.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
@@ -41,7 +43,7 @@ struct permuted {
     static constexpr std::size_t block_bytes = Unit::block_vectors * Unit::vector_bytes;
     static constexpr std::size_t segment_blocks = Unit::segment_blocks;
 
-    /// Rows whose sums are kept at a time.
+    /// The number of rows whose sums are kept at a time.
     static constexpr std::size_t row_block = 4096;
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
@@ -55,7 +57,8 @@ struct permuted {
         auto* constants = reinterpret_cast<std::int32_t*>(to);
         for (std::size_t row = 0; row < m; ++row)
             constants[row] = centring<format>(center, row_sums[row], all * block_weights - k);
-        // Some blocks at a time, whose vectors stay in cache while one row after the other joins.
+        // A few blocks are packed at a time, so that their vectors stay in cache while each row is
+        // added.
         constexpr std::size_t some = (127 / segment_blocks + 1) * segment_blocks;
         for (std::size_t first = 0; first < m; first += lanes)
             for (std::size_t part = 0; part < all; part += some)
@@ -103,7 +106,7 @@ struct permuted {
     }
 
 private:
-    /// One row's weights from block `b` to the end of its segment.
+    /// Packs one row's weights, from block `b` to the end of its segment.
     static S3_INLINE void pack_segment(const std::uint8_t* stream, std::size_t m, std::size_t k,
                                        std::size_t row, std::size_t b, std::uint8_t* to) noexcept {
         using numbers = group_numbers<format, typename Unit::numbers, Unit::group>;
@@ -128,7 +131,7 @@ private:
         }
     }
 
-    /// Vectors of rows are laid out in pairs, so that half as many instances of add_rows serve.
+    /// Vectors of rows are laid out in pairs, which halves the number of instances of add_rows.
     static constexpr std::size_t together = panel_vectors > 2 ? 2 : 1;
     static constexpr std::size_t vectors(std::size_t m) {
         return (m + together * lanes - 1) / (together * lanes) * together;
@@ -136,11 +139,11 @@ private:
     static constexpr std::size_t blocks(std::size_t k) {
         return (k + block_weights - 1) / block_weights;
     }
-    /// Vectors across panel p: fewer in the last.
+    /// The number of vectors of rows in panel p; the last panel may have fewer than the others.
     static constexpr std::size_t panel_width(std::size_t m, std::size_t p) {
         return std::min(panel_vectors, vectors(m) - p * panel_vectors);
     }
-    /// Where block b of panel p begins: segments lie one after the other.
+    /// The byte at which block b of panel p begins. Segments lie one after the other.
     static constexpr std::size_t block_offset(std::size_t m, std::size_t k, std::size_t p,
                                               std::size_t b) {
         const std::size_t segment = b / segment_blocks * segment_blocks;
@@ -150,7 +153,7 @@ private:
                               (b - segment) * panel_width(m, p));
     }
 
-    /// What the scratch memory holds, by offset: the columns' tables first.
+    /// The offsets, in bytes, of the areas of scratch memory. The tables of the columns come first.
     struct areas {
         std::size_t stride, x, sums, bytes;
         constexpr explicit areas(std::size_t k) {
@@ -161,7 +164,7 @@ private:
         }
     };
 
-    /// sums[panel][column][row] start from what does not depend on the activations.
+    /// Sets sums[panel][column][row] to what does not depend on the activations.
     static void begin(const panel_view<sum>& w, std::size_t p, std::size_t end, std::size_t count,
                       sum* sums) {
         const auto* constants = reinterpret_cast<const std::int32_t*>(w.data);
@@ -174,7 +177,7 @@ private:
             }
     }
 
-    /// Finds the instance for `width` vectors of rows and `count` columns.
+    /// Calls the instance of add_rows for `width` vectors of rows and `count` columns.
     template <std::size_t R, std::size_t C>
     static S3_INLINE void add_tile(const std::uint8_t* data, std::size_t blocks,
                                    const std::byte* tables, std::size_t width, std::size_t count,

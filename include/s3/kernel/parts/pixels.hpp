@@ -1,6 +1,6 @@
 #pragma once
-// Finished sums of whole pixels, [pixel][row], on their way to a sink as in ops/store.hpp. Sinks
-// that can take several pixels in one call specialise `pixel_sink`.
+// Finished sums of whole pixels, [pixel][row], on their way to a sink (ops/store.hpp). Sinks that
+// can take several pixels in one call specialise `pixel_sink`.
 
 #include <s3/config.hpp>
 
@@ -11,7 +11,8 @@
 
 namespace s3::kernel {
 
-/// Hands the sums of `columns` adjacent columns, `stride` apart, to a sink.
+/// Hands a sink the sums of `columns` adjacent columns from n on, for rows [row, row + rows). The
+/// sums of neighbouring columns are `stride` elements apart.
 template <class Sink>
 S3_INLINE void store_columns(const Sink& sink, std::size_t n, std::size_t columns, std::size_t row,
                              std::size_t rows, const std::int32_t* sums, std::size_t stride) {
@@ -24,12 +25,14 @@ S3_INLINE void store_columns(const Sink& sink, std::size_t n, std::size_t column
     }
 }
 
+/// Hands a sink the sums of all rows of several pixels.
 template <class Sink>
 struct pixel_sink {
     const Sink& sink;
     std::size_t rows;
 
-    /// `memory` is 64-byte aligned and has pixel_sink_bytes(rows) bytes.
+    /// `memory` is aligned to 64 bytes and has pixel_sink_bytes(rows) bytes; this version needs
+    /// none.
     pixel_sink(const Sink& s, std::size_t r, std::byte*) noexcept : sink(s), rows(r) {}
 
     void operator()(std::size_t n, std::size_t count, const std::int32_t* sums) const {
@@ -37,11 +40,12 @@ struct pixel_sink {
     }
 };
 
-/// Pixels that together have whole vectors of rows on any machine; one, where rows are many.
+/// The number of pixels that together fill whole vectors with their rows, on any machine; 1 if
+/// there are many rows.
 constexpr std::size_t pixel_group(std::size_t rows) noexcept {
     return rows > 64 ? 1 : std::lcm(std::size_t{16}, rows) / rows;
 }
-/// Room for a scale, a bias and a shift per row of a group.
+/// Bytes for a float scale, an int32 bias and a uint8 shift per row of a group of pixels.
 constexpr std::size_t pixel_sink_bytes(std::size_t rows) noexcept {
     return pixel_group(rows) * rows * 9 / 64 * 64 + 64;
 }

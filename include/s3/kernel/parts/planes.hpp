@@ -1,14 +1,20 @@
 #pragma once
 // Kernel layout of packed weights: panels of L rows (one 32-bit lane each), cut into blocks of 32
-// columns. A block is `Bits` vectors; an element of W bits (a byte that holds one of four columns,
-// or a whole 32-bit lane) keeps W codes in its `Bits` copies:
+// weights of the depth. A block has `Bits` vectors. The unit of a step is an element of W bits: a
+// byte, of which four lie in a lane (step g: weights 4g … 4g+3 of the block), or a whole lane (step
+// g: weight g). An element keeps the codes of W steps in the `Bits` vectors:
 //
 //   vector v, bits [j·Bits, (j+1)·Bits)    code of step v·P + j,  P = ⌊W/Bits⌋, j < P
 //   the top r = W mod Bits bits of all     r more codes, steps Bits·P …, gathered into one vector
 //                                          (vector v gives the bits from (Bits−1−v)·r up)
 //
-// so that a code is one shift away, and no bit is wasted. A byte's step g is columns 4g … 4g+3 of
-// the block, a lane's step g is column g.
+// so that a code is one shift away and no bit is wasted. A byte of 3-bit codes c0 … c7 (P = 2, r =
+// 2):
+//
+//   bit        7 6   5 4 3   2 1 0
+//   vector 0 | r 0 |  c 1  |  c 0  |       gathered, bits 5 … 0:
+//   vector 1 | r 1 |  c 3  |  c 2  |         | r 0 | r 1 | r 2 |  =  |  c 7  |  c 6  |
+//   vector 2 | r 2 |  c 5  |  c 4  |
 
 #include <s3/pack/layout.hpp>
 #include <s3/simd/lanes.hpp>
@@ -32,14 +38,16 @@ struct planes {
     static constexpr std::size_t depth_per_step = block_columns / W;
     static constexpr std::size_t vectors = Bits + (spare_bits != 0 ? 1 : 0);
 
-    /// Where the code of a step is: which vector, from which bit.
+    /// Where the code of a step is: its vector (number `Bits` is the gathered one), and its first
+    /// bit.
     static constexpr std::size_t vector_of(int step) {
         return static_cast<std::size_t>(step < Bits * per_element ? step / per_element : Bits);
     }
     static constexpr int bit_of(int step) {
         return Bits * (step < Bits * per_element ? step % per_element : step - Bits * per_element);
     }
-    /// Shift that brings the spare bits of vector v to their place in the gathered vector.
+    /// The right shift that brings the spare bits of vector v to their place in the gathered
+    /// vector.
     static constexpr int spare_shift(std::size_t v) {
         return static_cast<int>(W) - spare_bits * (Bits - static_cast<int>(v));
     }
@@ -47,7 +55,8 @@ struct planes {
         return W == 8 ? field * 0x01010101u : field;
     }
 
-    /// Vector I of the block at p, as 32-bit lanes: as it lies there, or the spare bits of all.
+    /// Vector I of the block at p, as 32-bit lanes: as it is stored, or for I = Bits the spare bits
+    /// of all, gathered.
     template <std::size_t I, class Arch>
     static S3_INLINE auto vector(const std::uint8_t* p) noexcept {
         const auto load = [p](std::size_t i) {
@@ -83,14 +92,14 @@ struct planes {
     static constexpr std::size_t blocks(std::size_t columns) {
         return columns / block_columns + (columns % block_columns != 0 ? 1 : 0);
     }
-    /// Bytes of a panel for vectors of `vector_bytes`.
+    /// The bytes of a panel, for vectors of `vector_bytes` bytes.
     static constexpr std::size_t panel_bytes(std::size_t columns, std::size_t vector_bytes) {
         return blocks(columns) * Bits * vector_bytes;
     }
 
-    /// Lays one row of a bitstream of `bytes` bytes, its `columns` codes from number `first` on,
-    /// into its lane of a panel. What pads the last block is code 0: the activations that meet it
-    /// must be zero.
+    /// Packs one row into its lane of a panel: the `columns` codes from number `first` on, of a
+    /// bitstream of `bytes` bytes. The last block is padded with code 0, which need not mean zero,
+    /// so the activations that it meets must be zero.
     static void pack_row(const std::uint8_t* stream, std::size_t bytes, std::size_t first,
                          std::size_t columns, std::uint8_t* lane,
                          std::size_t vector_bytes) noexcept {
@@ -101,7 +110,8 @@ struct planes {
                                                            std::min(count, left - from) * Bits)
                                    : 0;
             };
-            // Steps of an element in a row: consecutive codes of a lane, or every fourth of a byte.
+            // An element holds consecutive steps: of a lane they are consecutive codes, of a byte
+            // every fourth.
             std::uint32_t word[vectors] = {};
             if constexpr (W == 32) {
                 constexpr std::size_t p = per_element;

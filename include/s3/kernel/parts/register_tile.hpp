@@ -1,6 +1,6 @@
 #pragma once
-// Any number of columns of a matrix product, cut into tiles of R × C sums that fit the registers: R
-// vectors of weights meet C activations per step.
+// Any number of columns of a matrix product, cut into tiles of R × C vectors of sums that fit the
+// registers: a step multiplies R vectors of weights by the activations of C columns.
 
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
@@ -8,8 +8,8 @@
 
 namespace s3::kernel {
 
-/// What the sums of a tile start from, and where they go when they are finished: the R vectors of
-/// column c lie from begin[begin_at[c]], and from end[end_at[c]] on.
+/// What the sums of a tile start from and where they are stored when finished: for column c, R
+/// vectors at begin + begin_at[c], and R vectors at end + end_at[c].
 template <class T>
 struct tile_sums {
     const T* begin;
@@ -29,12 +29,12 @@ struct register_tile {
     using table = column_table<typename Engine::staged>;
     using places = tile_sums<element>;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    /// As many columns as leave registers for the weights and an activation.
+    /// The columns of a tile: as many as leave registers for the weights and an activation.
     static constexpr std::size_t columns = (simd::register_count<arch> >= 32 ? 24 : 8) / R;
-    /// Whether there is code for every number of columns, so that work can be cut evenly.
+    /// Whether there is code for each number of columns, so that work can be cut evenly.
     static constexpr bool any_count = columns <= 6;
 
-    /// `steps` steps of decoded weights and `count` ≤ C columns.
+    /// Multiplies `steps` steps of decoded weights by `count` columns, up to C of them at a time.
     template <std::size_t C = columns>
     static void run(const element* w, std::size_t steps, table x, places to, std::size_t count) {
         for (; count >= C; count -= C) {
@@ -46,11 +46,13 @@ struct register_tile {
             run<any_count ? C - 1 : fewer(C)>(w, steps, x, to, count);
     }
 
-    /// C columns and any weights; `steps`, and those of a segment, are whole Weights::steps.
+    /// Multiplies any weights by C columns. `steps`, and the steps of a segment, must be multiples
+    /// of Weights::steps.
     template <std::size_t C, class Weights>
     static S3_NOINLINE void exactly(Weights w, std::size_t steps, const table& x,
                                     const places& at) {
-        const places to = at; // for all that compilers know, stores could change what it refers to
+        // A copy, since compilers must assume that stores change what `at` refers to.
+        const places to = at;
         accumulate<tile_for<Engine, R, C>>(
             w, typename table::template source<Engine, C>(x), steps,
             [&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
@@ -67,8 +69,8 @@ private:
     static constexpr std::size_t fewer(std::size_t c) { return c == 3 ? 1 : c / 2; }
 };
 
-/// The same for any number of columns that all start from the same sums; those of column c end at
-/// sums + c·R·lanes.
+/// The same for any number of columns whose sums all start from the same `initial` ones and are
+/// stored one column after the other: column c at sums + c·R·lanes.
 template <class Engine, std::size_t R>
 void run_register_tiles(const typename Engine::element* w, std::size_t steps,
                         const column_table<typename Engine::staged>& x,

@@ -1,7 +1,7 @@
 #pragma once
-// The image rows under a line of output windows, as unsigned bytes (signed ones + 128), padding
-// included. A row that needs neither padding nor another sign is read where it lies; others are
-// copied once, and stay while the lines of outputs below need them, too.
+// The image rows under a line of output windows, as unsigned bytes (signed ones + 128) that include
+// padding. A row that needs neither padding nor another sign is read in place. Other rows are
+// copied once, and copies are kept while lines of outputs further down need them, too.
 
 #include <s3/core/conv.hpp>
 #include <s3/core/view.hpp>
@@ -14,11 +14,11 @@
 
 namespace s3::kernel {
 
-/// `Filter` tells its `shape`, the row_bytes() of a copied row, and the read_bytes(count) that
-/// tiles read of a row for `count` outputs, of which some lie behind the last pixel.
+/// `Filter` has a `shape`, row_bytes(), the size of a copied row, and read_bytes(count), the bytes
+/// that tiles read of a row for `count` outputs, including those behind the last pixel.
 template <activation X, class Filter>
 class row_cache {
-    /// What a copied row holds: the pixels under the windows of `count` outputs.
+    /// The contents of a copied row: the pixels under the windows of `count` outputs.
     struct place {
         std::size_t image = 0, row = 0, left = 0, count = 0;
         friend bool operator==(const place&, const place&) = default;
@@ -35,7 +35,7 @@ public:
     static std::size_t bytes(const Filter& f) noexcept {
         return f.shape.height * (f.row_bytes() + sizeof(place) + sizeof(void*));
     }
-    /// `memory` is 64-byte aligned and has bytes(f) bytes.
+    /// `memory` is aligned to 64 bytes and has bytes(f) bytes.
     row_cache(const Filter& f, const image_view<const X>& image, const conv_options& o,
               std::byte* memory) noexcept
         : filter(f), x(image), options(o), copies(reinterpret_cast<std::uint8_t*>(memory)) {
@@ -44,7 +44,7 @@ public:
         std::fill_n(held, f.shape.height, place{});
     }
 
-    /// Where the rows under `count` outputs begin, whose first window is this one.
+    /// Pointers to the rows under `count` outputs, the first of which has this window.
     const std::uint8_t* const* rows(const s3::detail::pixel_window& window,
                                     std::size_t count) noexcept {
         const std::size_t height = filter.shape.height;
@@ -54,7 +54,8 @@ public:
             at[r] = in_place(wanted);
             if (at[r] != nullptr)
                 continue;
-            // Rows that the next line's windows share keep their copies.
+            // With dilation 1, a row has the same slot for all lines, so the next line's windows
+            // find its copy.
             const std::size_t slot =
                 options.dilation.height == 1 ? (row + options.padding.height) % height : r;
             std::uint8_t* const copy_at = copies + slot * filter.row_bytes();
@@ -67,7 +68,7 @@ public:
     }
 
 private:
-    /// Where the image itself is what would be copied, as far as it is read; else null.
+    /// The row's place in the image if it can be read there, as far as tiles read it; else null.
     const std::uint8_t* in_place(const place& p) const noexcept {
         if (std::is_signed_v<X> || p.row >= x.height || p.left >= x.width ||
             pixels(p.count) > x.width - p.left)
@@ -77,7 +78,7 @@ private:
                    ? reinterpret_cast<const std::uint8_t*>(x.data.data()) + first
                    : nullptr;
     }
-    /// Image pixels under `count` outputs.
+    /// The number of image pixels that lie under `count` outputs.
     std::size_t pixels(std::size_t count) const noexcept {
         return (count - 1) * options.stride.width + filter.shape.width;
     }
@@ -86,7 +87,7 @@ private:
         constexpr std::uint8_t flip = std::is_signed_v<X> ? 128 : 0;
         const auto pad =
             static_cast<std::uint8_t>(static_cast<std::uint8_t>(options.padding_value) ^ flip);
-        // Numbers below zero wrap: columns left of the image are larger than any in it.
+        // Column numbers below zero wrap, so columns left of the image seem larger than any in it.
         const bool starts_left = p.left > x.width;
         const std::size_t before = p.row >= x.height ? wanted
                                    : starts_left     ? std::min(wanted, std::size_t{0} - p.left)

@@ -1,7 +1,7 @@
 #pragma once
-// The matrix product for a few columns, bound by memory: load a block of packed weights, decode it
-// in registers, accumulate, store. Weights are read once and in order, so that sequential reading
-// sets the pace.
+// The matrix product for a few columns (activation vectors), which is bound by memory: it loads a
+// block of packed weights, decodes it in registers, accumulates, and stores the sums. Weights are
+// read once and in order, so that sequential reading sets the pace.
 
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
@@ -10,8 +10,8 @@
 
 namespace s3::kernel {
 
-/// The prepared weights of a matrix: `rows` × `columns`, and what every row's sum starts from
-/// (`initial` covers whole panels).
+/// The prepared weights of a `rows` × `columns` matrix, and the sums that its rows start from.
+/// `initial` has elements for whole panels.
 template <class Sum>
 struct panel_view {
     const std::uint8_t* data = nullptr;
@@ -20,7 +20,8 @@ struct panel_view {
     const Sum* initial = nullptr;
 };
 
-/// The part of the output that one task computes: columns [n_begin, n_end), panels likewise.
+/// The part of the output that one task computes: columns [n_begin, n_end) of panels [panel_begin,
+/// panel_end).
 struct work_range {
     std::size_t n_begin = 0, n_end = 0, panel_begin = 0, panel_end = 0;
 };
@@ -35,8 +36,8 @@ struct stream {
     using lane = typename engine::element;
     static constexpr std::size_t lanes = simd::width32<arch>;
 
-    /// Panels [range.panel_begin, range.panel_end) × the staged columns x, `count` of them, which
-    /// are columns n, n + 1, … of the sink. `sums` has room for a panel of each.
+    /// Multiplies the range's panels by the `count` staged columns at x, which are columns n, n +
+    /// 1, … of the sink. `sums` has room for a panel of each.
     template <class Sink>
     static void run(const panel_view<sum>& w, const work_range& range, std::size_t n,
                     std::size_t count, const staged* x, std::size_t stride, sum* sums,
@@ -60,11 +61,12 @@ private:
         }
     }
 
-    /// One panel against C columns.
+    /// Multiplies one panel by C columns.
     template <std::size_t C>
     static S3_NOINLINE void exactly(const panel_view<sum>& w, std::size_t panel, const staged* x,
                                     std::size_t stride, sum* sums) {
-        // Several chains of sums for few columns: one would wait for each instruction's result.
+        // With few columns there are several chains of sums: a single one would wait for the result
+        // of each instruction.
         constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
         const std::size_t steps = layout::blocks(w.columns) * layout::steps;
         const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);

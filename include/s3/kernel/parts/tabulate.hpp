@@ -1,21 +1,23 @@
 #pragma once
-// What the kernels that add entries of tables share: lanes are columns of activations, transposed;
-// tables hold every signed sum of a group of activations, and one addition per row and group takes
-// the right entry. A unit says what lanes are, how tables are built and how entries are added:
+// What kernels that add entries of tables share. Lanes are columns (activation vectors), which are
+// transposed for that. Tables hold each signed sum of a group of activations, and a row takes one
+// addition per group, of the entry that its weights select. A unit says what lanes are, how tables
+// are built and how entries are added:
 //
-//   format, name, zero_point   as every kernel's; center, what activations are centred at
-//   staged, entry, partial     lanes of staged activations, of tables, of what add_rows adds to
-//   sum, lane_of<V>(column)    what sinks get, and where a column's lie
-//   width, vectors, group      lanes of a vector, vectors of an entry, weights of a group
-//   numbers, groups            fields of table entries, and how many tables a block has
-//   table_bytes, bias          of a table; what each of its entries is too large by
-//   segment_blocks             blocks whose sums fit `partial`; 0 if it is as wide as `sum`
-//   build<V>(…)                tables[groups][entries][V] of a block, from x[k][V]
-//   add_rows<V, Fresh>(…)      partial[rows][V] (+)= the entries that the fields name
-//   widen<V, Fresh>(…)         sums, or start(row), += partial: once per segment
+//   format, zero_point, center  as every kernel's; what activations are centred at
+//   staged, entry, partial      types of staged activations, of table entries, of add_rows' sums
+//   sum, lane_of<V>(column)     the type that sinks get, and the lane of a column's sum
+//   width, vectors, group       lanes of a vector, vectors of an entry, weights of a group
+//   numbers, groups             fields of table entries, and how many tables a block has
+//   table_bytes, bias           bytes of a table; what is added to each entry to make it unsigned
+//   segment_blocks              blocks whose sums fit `partial`; 0 if it is as wide as `sum`
+//   build<V>(…)                 builds tables[groups][entries][V] of a block from x[k][V]
+//   add_rows<V, Fresh>(…)       adds the selected entries to partial[rows][V], or sets it to them
+//   widen<V, Fresh>(…)          adds `partial` to the sums, or to start(row): once per segment
 //
-// Layout: where activations are centred the int32 constant that undoes it, per row; then, per block
-// of `groups` groups and row, 64-bit words with a field for each group, the number of its entry.
+// Layout: if activations are centred, first an int32 constant per row, which undoes that; then
+// [block of `groups` groups][row][64-bit words], which have a field for each group: the number of
+// its table entry.
 
 #include <s3/kernel/parts/group_index.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
@@ -38,7 +40,7 @@ struct tabulated : Unit {
     static constexpr std::size_t words = Unit::numbers::words(Unit::groups);
     static constexpr std::size_t block_weights = Unit::groups * Unit::group;
 
-    /// Rows whose sums are kept at a time.
+    /// The number of rows whose sums are kept at a time.
     static constexpr std::size_t row_block = 2048;
     static constexpr std::size_t panel_rows = 16;
     static constexpr std::size_t emit_rows = 128;
@@ -84,11 +86,12 @@ private:
         return centred ? row_constants_bytes(m) : 0;
     }
 
-    /// What the scratch memory holds, by offset: tables first.
+    /// The offsets, in bytes, of the areas of scratch memory. Tables come first.
     struct areas {
         std::size_t stride, columns, transposed, partials, sums, turned, bytes;
         constexpr explicit areas(std::size_t k) {
-            // Whole blocks, whole tiles of the transposition, and no power of two.
+            // Whole blocks and whole squares of the transposition; a line more, to avoid powers of
+            // two.
             stride = (blocks(k) * block_weights + 15) / 16 * 16 + 64 / sizeof(staged);
             columns = whole_lines(Unit::groups * Unit::table_bytes);
             transposed = columns + whole_lines(lanes * stride * sizeof(staged));
@@ -99,7 +102,7 @@ private:
         }
     };
 
-    /// `count` columns from n on, in V vectors.
+    /// Computes `count` columns from n on, in V vectors.
     template <std::size_t V, class Source, class Sink>
     static void add_columns(const panel_view<sum>& w, const work_range& range, std::size_t n,
                             std::size_t count, Source&& source, Sink&& sink, std::byte* scratch) {
@@ -125,7 +128,7 @@ private:
         }
     }
 
-    /// sums[row][V] of `rows` rows: initial + Σ w·x.
+    /// Sets sums[row][V] of `rows` rows, from `row` on, to initial + Σ w·x.
     template <std::size_t V>
     static void accumulate(const panel_view<sum>& w, std::size_t row, std::size_t rows,
                            const staged* x, std::byte* scratch, sum* sums) {

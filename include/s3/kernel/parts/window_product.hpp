@@ -1,7 +1,8 @@
 #pragma once
-// The windows of adjacent output pixels times all rows of a filter: a window is a few runs of
-// bytes, one per row of the filter, and the windows of neighbours lie a constant distance apart
-// (spaced_columns). Sums go to memory, [pixel][row], or from registers to the outputs.
+// The windows of adjacent output pixels, multiplied by all rows (output channels) of a filter. A
+// window is a few runs of bytes, one per row of the filter's kernel, and the windows of neighbours
+// lie a constant distance apart (spaced_columns). Sums go to memory, [pixel][row], or from
+// registers directly to the outputs.
 
 #include <s3/kernel/parts/accumulate.hpp>
 #include <s3/kernel/parts/activations.hpp>
@@ -11,8 +12,9 @@
 
 namespace s3::kernel {
 
-/// Weights [block of R panels][step][R] vectors, `initial` [row]; a block has `depth` steps, of
-/// which the first `skipped` ones meet only zeros, and `steps` others activations.
+/// Weights in the order [block of R panels][step][R] vectors, and the sums that rows start from. A
+/// block has `depth` steps. The first `skipped` of them meet only zeros and are left out; the
+/// `steps` after those are computed.
 struct window_weights {
     const std::int32_t* data;
     const std::int32_t* initial;
@@ -28,13 +30,14 @@ struct window_product {
     using windows = spaced_columns<std::uint8_t>;
     using tiles = line_tiles<simd::register_count<arch>>;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    static constexpr std::size_t block = Panels * lanes; ///< rows
+    static constexpr std::size_t block = Panels * lanes; ///< rows of a block
 
-    /// sums[pixel][row] of `count` pixels from x.first on, and of as many more as the tile that
-    /// fits `count` has. Up to `block` sums behind the last pixel's are overwritten.
+    /// Writes sums[pixel][row] of `count` pixels from x.first on, and of as many more as the tile
+    /// that fits `count` has. Up to `block` sums behind those of the last pixel are overwritten.
     static void to_memory(const window_weights& w, const windows& x, std::size_t count,
                           std::int32_t* sums) {
-        // From the last rows on: what these write beyond them is the first ones' to overwrite.
+        // The last rows come first: what they write beyond their pixel is overwritten by the first
+        // rows of the next one.
         for (std::size_t m = (w.rows + block - 1) / block * block; m > 0;) {
             m -= block;
             if (w.rows - m > lanes)
@@ -44,8 +47,8 @@ struct window_product {
         }
     }
 
-    /// C pixels from x.first on to the outputs at to[pixel], by a sink's finisher. Rows are whole
-    /// blocks.
+    /// Computes C pixels from x.first on, and passes their sums from registers to the outputs at
+    /// to[pixel] by the sink's finisher. Precondition: w.rows is a multiple of `block`.
     template <std::size_t C, bool Residual, class Sink>
     static void to_outputs(const window_weights& w, const windows& x, const Sink& sink,
                            const std::size_t* to) {
@@ -60,7 +63,7 @@ struct window_product {
     }
 
 private:
-    /// R panels of rows from m on, `count` pixels: one tile.
+    /// Computes R panels of rows from row m on for `count` pixels, as one tile.
     template <std::size_t R>
     static S3_INLINE void some_pixels(const window_weights& w, std::size_t m, const windows& x,
                                       std::size_t count, std::int32_t* sums) {
@@ -78,7 +81,8 @@ private:
             tile<R, tiles::narrowest>(w, m, w.initial + m, x, store);
     }
 
-    /// In order of pixels: what a vector writes beyond the rows is the next pixel's to overwrite.
+    /// Computes one tile. Pixels are finished in order: what a vector writes beyond the rows of a
+    /// pixel is overwritten by the next pixel.
     template <std::size_t R, std::size_t C, class Finish>
     static S3_NOINLINE void tile(const window_weights& w, std::size_t m,
                                  const std::int32_t* initial, const windows& x,
