@@ -1,5 +1,5 @@
 #pragma once
-// The choice of a kernel for a matrix, by the options of `prepare`.
+// The choice of a kernel for a matrix, from the options of `prepare`.
 
 #include <s3/core/error.hpp>
 #include <s3/kernel/registry.hpp>
@@ -10,7 +10,7 @@ namespace s3::detail {
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
 using product_candidates = kernel::candidates<Choice, kernel::products<F, X, Arch>>;
 
-/// Errors in the options for a format and a choice that is made when compiling.
+/// The errors in the options, given a format and the choice that was made at compile time.
 template <weight_format F, kernel_choice Choice>
 status check(const prepare_options& o) noexcept {
     if (o.activation_bits < 1 || o.activation_bits > 8)
@@ -21,9 +21,9 @@ status check(const prepare_options& o) noexcept {
     return {};
 }
 
-/// The number of the kernel for `rows` rows, or what of the options cannot be served. A kernel that
-/// the options name and that is not among the candidates may be one that needs no product: see
-/// prepare_filter.hpp.
+/// The number, among the candidates, of the kernel for a matrix with `rows` rows, or the option
+/// that cannot be served. Where the options name a kernel that is not among the candidates, it may
+/// be one that needs no product: see ops/prepare_filter.hpp.
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice>
 result<std::size_t> choose(std::size_t rows, const prepare_options& o) {
     using candidates = product_candidates<F, X, Arch, Choice>;

@@ -1,13 +1,13 @@
 #pragma once
-// Many columns at once through a matrix of template constants (core/constant_matrix.hpp), on
-// vectors:
+// Products of a constant matrix (core/constant_matrix.hpp) with many columns at once, in vector
+// registers:
 //
 //   apply<W>(x, y)       planar: x is [K][P], y is [M][P]
 //   stencil<W>(x, y)     one channel: y[i][j] = Σ W(a, b)·x[i + a][j + b], for every full window
 //
-// The sums of a group of rows stay in registers while every x[k] is loaded and doubled once for all
-// of them. Lanes are int16 where each row's Σ|w|·max|x| fits, else int32. Errors: shapes that do
-// not fit.
+// The sums of several rows stay in registers while each x[k] is loaded, and doubled, only once for
+// all of them. Lanes are int16 where each row's Σ|w|·max|x| fits, else int32. Errors: shapes that
+// do not fit together.
 
 #include <s3/core/constant_matrix.hpp>
 #include <s3/core/view.hpp>
@@ -24,7 +24,7 @@ namespace s3 {
 
 namespace detail {
 
-/// The largest shift in column K of rows [First, First + Count); −1 where all weights are zero.
+/// The largest shift in column K of rows [First, First + Count), or −1 if all weights are zero.
 template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K>
 [[nodiscard]] consteval int highest_shift_in_column() {
     int highest = -1;
@@ -34,7 +34,7 @@ template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K
     return highest;
 }
 
-/// sum ± x·2^s, or nothing for a weight of zero.
+/// Adds ±x·2^s to the sum, or nothing for a weight of zero; `powers` holds x·2^s for each s.
 template <std::int32_t Weight, class V>
 S3_INLINE void add_power(V& sum, const V* powers) noexcept {
     if constexpr (Weight > 0)
@@ -43,7 +43,7 @@ S3_INLINE void add_power(V& sum, const V* powers) noexcept {
         sum = static_cast<V>(sum - powers[std::countr_zero(static_cast<std::uint32_t>(-Weight))]);
 }
 
-/// Adds column K, x(K), to the sums of `Count` rows.
+/// Adds the terms W(m, K)·x(K) of column K to the sums of `Count` rows.
 template <constant_matrix W, std::size_t First, std::size_t Count, std::size_t K, class V, class X>
 S3_INLINE void add_column(const X& x, V* sums) noexcept {
     constexpr int top = highest_shift_in_column<W, First, Count, K>();
@@ -59,7 +59,8 @@ S3_INLINE void add_column(const X& x, V* sums) noexcept {
     }
 }
 
-/// Sums of rows [First, First + Count) for one vector (or value) of columns, where x(k) gives one.
+/// Computes the sums of rows [First, First + Count) for one vector of columns, or one column: x(k)
+/// returns the vector, or the number.
 template <constant_matrix W, std::size_t First, std::size_t Count, class V, class X, class Store>
 S3_INLINE void some_rows(const X& x, const Store& store) noexcept {
     V sums[Count];
@@ -73,7 +74,7 @@ S3_INLINE void some_rows(const X& x, const Store& store) noexcept {
         store(First + r, sums[r]);
 }
 
-/// All rows, as many at a time as leave registers for x and its doubles.
+/// Computes all rows, as many at a time as leave registers for x and its doubles.
 template <constant_matrix W, class V, class X, class Store, std::size_t First = 0>
 S3_INLINE void all_sums(const X& x, const Store& store) noexcept {
     constexpr std::size_t group = sizeof(V) == 64 ? 16 : 8;
@@ -83,8 +84,9 @@ S3_INLINE void all_sums(const X& x, const Store& store) noexcept {
     }
 }
 
-/// Calls vector(p) so that [p, p + Width) cover `columns`, the last span overlapping the one
-/// before: straight-line code is long, and should be compiled once. Fewer columns: one(p) for each.
+/// Covers `columns` columns by calls vector(p) for the spans [p, p + Width). The last span may
+/// overlap the one before, so that the long straight-line code is compiled only once. For fewer
+/// than Width columns it calls one(p) for each.
 template <std::size_t Width, class Vector, class One>
 S3_INLINE void in_vectors(std::size_t columns, const Vector& vector, const One& one) noexcept {
     if (columns < Width) {
@@ -95,7 +97,7 @@ S3_INLINE void in_vectors(std::size_t columns, const Vector& vector, const One& 
             vector(std::min(p, columns - Width));
     }
 }
-/// A row's sum by a loop.
+/// The sum of row m, computed by a loop.
 template <std::size_t M, std::size_t K, class X>
 [[nodiscard]] std::int32_t plain_sum(const constant_matrix<M, K>& w, std::size_t m,
                                      const X& x) noexcept {
@@ -105,7 +107,7 @@ template <std::size_t M, std::size_t K, class X>
     return sum;
 }
 
-/// The lane that holds every sum of a row, on the way too: partial sums are no larger.
+/// Whether int16 holds every row's sum. Partial sums are no larger, so they fit, too.
 template <constant_matrix W, class X>
 inline constexpr bool fits_int16 = [] {
     for (std::size_t m = 0; m < W.rows; ++m)
@@ -116,7 +118,7 @@ inline constexpr bool fits_int16 = [] {
 template <constant_matrix W, class X>
 using constant_lane = std::conditional_t<fits_int16<W, X>, std::int16_t, std::int32_t>;
 
-/// `Rows` rows of a stencil's outputs as a product with all the inputs under them.
+/// `Rows` rows of a stencil's outputs as a product: a band matrix times all the inputs under them.
 template <constant_matrix W, std::size_t Rows>
 inline constexpr auto as_product = [] {
     constant_matrix<Rows, (W.rows + Rows - 1) * W.columns> band;
@@ -126,7 +128,7 @@ inline constexpr auto as_product = [] {
     return band;
 }();
 
-/// Rows i … i + Rows − 1 of a stencil's output.
+/// Computes rows i … i + Rows − 1 of a stencil's output.
 template <constant_matrix Window, std::size_t Rows, class Arch, class X, class Y>
 void stencil_rows(const matrix_view<const X>& x, const matrix_view<Y>& y, std::size_t i) noexcept {
     constexpr auto w = as_product<Window, Rows>;
@@ -164,7 +166,8 @@ concept constant_output = integer_activation<X> &&
 
 } // namespace detail
 
-/// y[M][P] = W·x[K][P]: a row of x is one channel of all pixels. int16 outputs where they fit.
+/// y[M][P] = W·x[K][P], where a row of x is one channel of all P pixels. Outputs are int32, or
+/// int16 if every sum fits. Errors: views too short, or shapes that do not fit W.
 template <constant_matrix W, architecture Arch = arch::native, constant_operand<W> X,
           detail::constant_output<W, X> Y>
 status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
@@ -198,7 +201,8 @@ status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
     return {};
 }
 
-/// Correlates one channel x[H][W] with a constant window; y is [H − rows + 1][W − columns + 1].
+/// Correlates one channel x[H][W] with a constant window. y is [H − rows + 1][W − columns + 1],
+/// int32, or int16 if every sum fits. Errors: as for `apply`.
 template <constant_matrix Window, architecture Arch = arch::native,
           constant_operand<detail::as_product<Window, 1>> X,
           detail::constant_output<detail::as_product<Window, 1>, X> Y>
@@ -217,7 +221,7 @@ status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
         return error(errc::shape_mismatch, "y.columns")
             .got(y.columns)
             .needs(x.columns - Window.columns + 1);
-    constexpr std::size_t together = 4; // rows that share the loads of their windows
+    constexpr std::size_t together = 4; // rows of outputs that share loaded inputs
     std::size_t i = 0;
     for (; i + together <= y.rows; i += together)
         detail::stencil_rows<Window, together, Arch>(x, y, i);

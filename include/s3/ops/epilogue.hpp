@@ -1,6 +1,7 @@
 #pragma once
-// What follows the accumulation, fused into the store. Defined without contraction, so that it has
-// the same bits on every machine. For an int32 sum of channel m:
+// The epilogue: what follows the accumulation, computed as outputs are stored. It is defined
+// without contraction, so that its results have the same bits on every machine. For an int32 sum of
+// channel m:
 //
 //   v = sum + bias[m]                                   int32; a bound proves that it fits
 //   f = scale[m] · real_scale[m]                        float32; each 1 where there is none
@@ -9,11 +10,11 @@
 //   q = q + zero_point + round(clamp(float(r − r_zero_point) · r_scale, ±2^23))   residual r
 //   y = min(max(q, clamp_low), clamp_high), within the type         ReLU: clamp_low = zero_point
 //
-// int32 output takes bias and ReLU alone; float output is float(v) · f, then ReLU. What an output
-// type does not use is refused by name, unless it has its default. `real_scale` is what the weights
-// record (2^exponent_offset and their scale): outputs are those of the real weights. It is refused
-// by name for int32 outputs and beside `shift`, which cannot apply it.
-// For float activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
+// int32 outputs take only bias and ReLU; float outputs are float(v) · f, then ReLU. Fields that an
+// output type does not use must have their default; else the error names the field. `real_scale` is
+// what the weights record (2^exponent_offset and their scale), so that outputs are those of the
+// real weights. int32 outputs and `shift` cannot apply it: that is an error, too. For float
+// activations: y = sum · scale[m] + bias[m], then ReLU (`float_epilogue`).
 
 #include <s3/core/is_finite.hpp>
 #include <s3/core/requantize.hpp>
@@ -28,7 +29,7 @@ namespace s3 {
 enum class nonlinearity : unsigned char { none, relu };
 inline constexpr nonlinearity relu = nonlinearity::relu;
 
-/// A uint8 or int8 tensor that is added, laid out as the output is.
+/// A uint8 or int8 tensor that is added to the output and laid out as the output is.
 struct residual_view {
     const void* data = nullptr;
     std::size_t size = 0;
@@ -45,12 +46,13 @@ struct residual_view {
     }
 };
 
-/// `scale`, `shift` and `bias` are empty, hold one element for all, or one per output channel.
+/// `scale`, `bias` and `shift` are empty, hold one element for all channels, or one per output
+/// channel.
 struct epilogue {
     std::span<const float> scale = {};
     std::span<const std::int32_t> bias = {};
     nonlinearity activation = nonlinearity::none;
-    std::span<const std::uint8_t> shift = {}; ///< 0 … 31, in place of `scale`
+    std::span<const std::uint8_t> shift = {}; ///< 0 … 31, instead of `scale`
     std::int32_t zero_point = 0;              ///< |zero_point| ≤ 2^15
     std::int32_t clamp_low = std::numeric_limits<std::int32_t>::min();
     std::int32_t clamp_high = std::numeric_limits<std::int32_t>::max();
@@ -59,6 +61,7 @@ struct epilogue {
     std::int32_t residual_zero_point = 0;
 };
 
+/// The epilogue of float products; `scale` and `bias` as in `epilogue`.
 struct float_epilogue {
     std::span<const float> scale = {};
     std::span<const float> bias = {};
@@ -85,7 +88,8 @@ template <class T>
 
 } // namespace detail
 
-/// Errors in an epilogue for outputs of type Y, `rows` channels and `outputs` elements.
+/// The errors in an epilogue for outputs of type Y that have `rows` channels and `outputs` elements
+/// in all.
 template <class Y>
 status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept {
     constexpr bool narrow = sizeof(Y) == 1;
@@ -155,7 +159,7 @@ inline status check(const float_epilogue& e, std::size_t rows) noexcept {
 
 namespace detail {
 
-/// Whether what integer weights record as their real scale can be applied.
+/// The errors that arise from a real scale, recorded by the weights, that cannot be applied.
 template <class Y>
 status check_real_scale(const epilogue& e, std::span<const float> real_scale) noexcept {
     if (real_scale.empty())
@@ -172,7 +176,7 @@ status check_real_scale(const epilogue& e, std::span<const float> real_scale) no
 
 } // namespace detail
 
-/// The definition above for one sum: what every vector version must equal.
+/// The definition above for a single sum. Every vectorised version must give the same result.
 template <class Y>
 [[nodiscard]] Y finish(std::int32_t sum, std::size_t m, std::size_t output_index, const epilogue& e,
                        std::span<const float> real_scale = {}) noexcept {

@@ -1,6 +1,7 @@
 #pragma once
-// The columns of a convolution's matrix product: each output pixel's window, copied in the order of
-// the filter's taps, or pointed at where the image lies as a kernel would stage it.
+// The columns of a convolution's matrix product, an activation_source of the kernels. A column is
+// the window of an output pixel: copied in the order of the filter's taps, or pointed at in the
+// image where that holds activations as the kernel would stage them.
 
 #include <s3/format/activation.hpp>
 #include <s3/ops/pixel_order.hpp>
@@ -8,7 +9,7 @@
 
 namespace s3::detail {
 
-/// `first_channel` begins the channels of one group.
+/// `first_channel` is the image channel at which the channels of the group begin.
 template <int ZeroPoint, activation X>
 struct gather {
     image_view<const X> x;
@@ -39,15 +40,17 @@ struct gather {
         }
     }
 
-    /// The taps, where the channels of a pixel are contiguous and whole steps; few channels are
-    /// sooner copied.
+    /// One segment per tap if the channels of a pixel can be read in place: they must be
+    /// contiguous, whole steps, and of the type that the kernel stages. It is 0 for few channels,
+    /// because copying those is faster.
     template <class Staged>
     [[nodiscard]] std::size_t segments() const noexcept {
         const bool readable = std::is_same_v<X, Staged> && x.order == image_order::nhwc &&
                               f.in_channels >= 16 && f.in_channels % 4 == 0;
         return readable ? f.height * f.width : 0;
     }
-    /// Line by line: under one tap, the pixels of a line are as far apart in the image as any two.
+    /// Writes the pointers of one line of output pixels at a time: under a tap, the pixels of a
+    /// line lie equally far apart in the image.
     template <class Staged>
     void point(std::size_t n, std::size_t count, const Staged** table, Staged* outside) const {
         if constexpr (std::is_same_v<X, Staged>) {
@@ -67,18 +70,20 @@ struct gather {
     }
     /// Whether padding adds nothing to any sum.
     [[nodiscard]] bool ignores_padding() const noexcept { return o.padding_value == 0; }
-    /// How many columns from n on see padding under the same taps, nearly.
+    /// How many columns from n on have padding under (nearly) the same taps.
     [[nodiscard]] std::size_t alike(std::size_t n) const noexcept {
         return order.alike(order.at(n));
     }
 
 private:
-    /// Pointers for a line of pixels under one tap, the first at (h, w).
+    /// Writes the pointers for a line of `length` output pixels under one tap, which meets the
+    /// first pixel at (h, w). The line goes down the image, or else along a row.
     template <class Staged>
     void point_line(std::size_t image, std::size_t h, std::size_t w, bool down, std::size_t length,
                     const Staged** to, const Staged* outside) const {
         if (w >= x.width || (!down && h >= x.height)) {
-            // Between the edges, a tap is above or below the image for the whole row.
+            // Between the edges, a tap lies above or below the image for the whole row, or for no
+            // part of it.
             std::fill_n(to, length, outside);
             return;
         }
@@ -94,8 +99,8 @@ private:
             to[i] = from + i * step;
     }
 
-    /// Calls f with the first channel under each tap of column n's window, or null outside the
-    /// image.
+    /// Calls the function, for each tap of column n's window, with a pointer to the first channel
+    /// under it, or null if the tap lies outside the image.
     template <class Function>
     S3_INLINE void each_tap(std::size_t n, Function&& function) const {
         const auto p = order.at(n);

@@ -1,8 +1,8 @@
 #pragma once
-// The order in which a convolution computes its output pixels. Windows that leave the image on the
-// same side are neighbours, so that the taps which see nothing but padding can be left out for all
-// of them at once: first the columns at the left edge, each from top to bottom, then what lies
-// between the edges, row by row, then the columns at the right edge.
+// The order in which a convolution computes its output pixels. Pixels whose windows leave the image
+// on the same side follow one another, so that taps which meet only padding can be skipped for all
+// of them at once. In an image there come first the columns at the left edge, each from top to
+// bottom, then the rows between the edges, then the columns at the right edge.
 
 #include <s3/core/conv.hpp>
 
@@ -11,15 +11,15 @@
 namespace s3::detail {
 
 struct pixel_order {
-    /// One output pixel, and how many from it on lie in one line: a row between the edges, a column
-    /// at an edge.
+    /// An output pixel. `straight` tells how many pixels from it on lie in one line: along a row
+    /// between the edges, down a column at an edge.
     struct pixel {
         std::size_t image, row, column, straight;
     };
 
     extent out;
     std::size_t left = 0, right = 0; ///< columns whose windows leave the image
-    std::size_t top = 0, bottom = 0; ///< rows, likewise
+    std::size_t top = 0, bottom = 0; ///< rows whose windows leave the image
 
     [[nodiscard]] static constexpr pixel_order by_edges(std::size_t height, std::size_t width,
                                                         const filter_shape& f,
@@ -28,7 +28,7 @@ struct pixel_order {
         const auto before = [](std::size_t padding, std::size_t stride, std::size_t size) {
             return std::min(size, (padding + stride - 1) / stride);
         };
-        // The windows from this one on end behind the image.
+        // The number of windows that reach beyond the end of the image, which are the last ones.
         const auto behind = [](std::size_t in, std::size_t reach, std::size_t padding,
                                std::size_t stride, std::size_t size) {
             const std::size_t fits = in + padding < reach ? 0 : (in + padding - reach) / stride + 1;
@@ -65,14 +65,15 @@ struct pixel_order {
     [[nodiscard]] constexpr bool is_edge(const pixel& p) const noexcept {
         return p.column < left || p.column >= out.width - right;
     }
-    /// How many pixels from p on leave the image on the same sides, nearly: an edge counts as one.
+    /// How many pixels from p on leave the image on (nearly) the same sides: the corners of an edge
+    /// are not told apart from the rest of it.
     [[nodiscard]] constexpr std::size_t alike(const pixel& p) const noexcept {
         const std::size_t last = out.height - bottom;
         if (is_edge(p) || p.row < top || p.row >= last)
             return p.straight;
         return p.straight + (last - 1 - p.row) * (out.width - left - right);
     }
-    /// The number of a pixel when rows are counted.
+    /// The number that pixel n has when pixels are counted row by row.
     [[nodiscard]] constexpr std::size_t by_rows(std::size_t n) const noexcept {
         const pixel p = at(n);
         return (p.image * out.height + p.row) * out.width + p.column;

@@ -2,14 +2,14 @@
 // `prepare` turns packed weights into the memory layout of one kernel, chosen once for the options,
 // the activation type X and the architecture:
 //
-//   prepare<X>(w)                        the fastest kernel by measured rule
-//   prepare<X, family::shift_add>(w)     the fastest of a family
+//   prepare<X>(w)                        the fastest kernel, by measured rules
+//   prepare<X, family::shift_add>(w)     the fastest kernel of a family
 //   prepare<X, "shift_add_table">(w)     one kernel, by its name (kernel/registry.hpp)
-//   prepare<X, family::any>(w, options)  the family that the options name
+//   prepare<X, family::any>(w, options)  the family that the options name, at run time
 //
 // Only kernels that can be chosen are compiled. The result belongs to this machine and is never
-// written to disk. Errors: depth_exceeded if a row's Σ|w| could overflow int32, unsupported
-// options. All of it lives in one piece of memory: the caller's (`prepare_into`), or its own
+// written to disk. Errors: depth_exceeded if a row's Σ|w| could overflow int32; options that cannot
+// be served. The result lies in one piece of memory, the caller's (`prepare_into`) or its own
 // (`prepare`).
 
 #include <s3/core/saturating.hpp>
@@ -20,7 +20,7 @@ namespace s3 {
 
 namespace detail {
 
-/// Cuts aligned arrays from a piece of memory; without memory it only counts.
+/// Cuts aligned arrays off a piece of memory. Without memory it only counts the bytes.
 struct arena {
     std::byte* base = nullptr;
     std::size_t used = 0;
@@ -33,12 +33,12 @@ struct arena {
     }
 };
 
-/// The first multiple of 64 at or after p.
+/// The first address at or behind p that is a multiple of 64.
 [[nodiscard]] inline std::byte* align_up(std::byte* p) noexcept {
     return p + (64 - reinterpret_cast<std::uintptr_t>(p) % 64) % 64;
 }
 
-/// Every row's sums fit int32.
+/// Checks that the sums of every row fit int32.
 template <activation X, weight_format F>
 status check_depth(const packed_matrix<F>& packed, const prepare_options& o) {
     if constexpr (std::integral<X>)
@@ -52,7 +52,8 @@ status check_depth(const packed_matrix<F>& packed, const prepare_options& o) {
     return {};
 }
 
-/// Whether weights stand for other numbers than their integers, and outputs shall tell.
+/// Whether weights stand for other numbers than their integer values, and outputs are to be in
+/// terms of those numbers.
 template <activation X, weight_format F>
 [[nodiscard]] bool has_real_scale(const packed_matrix<F>& packed,
                                   const prepare_options& o) noexcept {
@@ -60,7 +61,7 @@ template <activation X, weight_format F>
            !(std::integral<X> && o.integers_only);
 }
 
-/// Rows that whole panels of any kernel may cover: what `initial` must hold.
+/// The number of rows that `initial` must have: whole panels of every kernel.
 [[nodiscard]] constexpr std::size_t padded_rows(std::size_t rows) noexcept {
     return (rows + 63) / 64 * 64;
 }
@@ -82,7 +83,7 @@ public:
     using architecture_type = Arch;
     using sum = std::conditional_t<std::is_same_v<X, float>, float, std::int32_t>;
 
-    /// Bytes that `make` needs.
+    /// The bytes of memory that `make` needs.
     static result<std::size_t> bytes(const packed_matrix<F>& packed, const prepare_options& o) {
         const auto kernel = detail::choose<F, X, Arch, Choice>(packed.rows(), o);
         if (!kernel)
@@ -94,7 +95,7 @@ public:
         count.take<float>(packed.rows());
         return saturating_add(count.used, 63);
     }
-    /// In the caller's memory.
+    /// Prepares the weights in the caller's memory, which must outlive the result.
     static result<prepared_matrix> make(const packed_matrix<F>& packed, const prepare_options& o,
                                         std::span<std::byte> memory) {
         const auto needed = bytes(packed, o);
@@ -112,7 +113,7 @@ public:
         p.fill(packed, detail::arena{detail::align_up(memory.data())});
         return p;
     }
-    /// In memory of its own.
+    /// Prepares the weights in memory that the result owns.
     static result<prepared_matrix> make(const packed_matrix<F>& packed, const prepare_options& o) {
         const auto needed = bytes(packed, o);
         if (!needed)
@@ -138,7 +139,7 @@ public:
         return {layout_.data(), rows_, columns_, initial_.data()};
     }
 
-    /// f(std::type_identity<Loop>{}) for the loop of candidate number `index`.
+    /// Calls f(std::type_identity<Loop>{}) for the loop of candidate number `index`.
     template <class Function>
     static decltype(auto) visit_loop(std::size_t index, Function&& f) {
         return candidates::visit(index, [&](auto k) -> decltype(auto) {
@@ -147,7 +148,7 @@ public:
             return f(std::type_identity<loop>{});
         });
     }
-    /// The same for the kernel that was chosen.
+    /// Does the same for the kernel that was chosen.
     template <class Function>
     decltype(auto) visit(Function&& f) const {
         return visit_loop(kernel_, f);
@@ -168,8 +169,8 @@ private:
             using loop = typename decltype(k)::type;
             loop::pack(packed.stream().data(), packed.sums().data(), rows_, columns_,
                        layout_.data());
-            // Signed activations are staged as x + zero_point: what that adds is a constant of the
-            // row.
+            // Signed activations are staged as x + zero_point. That adds zero_point · Σw to a sum,
+            // a constant of the row, which is subtracted from the start.
             if constexpr (std::is_same_v<X, std::int8_t>)
                 for (std::size_t m = 0; m < rows_; ++m)
                     initial_[m] = static_cast<std::int32_t>(-loop::zero_point * packed.sums()[m]);
@@ -186,7 +187,7 @@ private:
     std::size_t rows_ = 0;
     std::size_t columns_ = 0;
     prepare_options options_;
-    std::size_t kernel_ = 0; ///< number among the candidates
+    std::size_t kernel_ = 0; ///< the number of the chosen kernel among the candidates
     std::span<std::uint8_t> layout_;
     std::span<sum> initial_;
     std::span<std::int64_t> abs_sums_;
@@ -194,13 +195,15 @@ private:
     buffer<std::byte> own_;
 };
 
-/// Bytes that `prepare_into` needs.
+/// The bytes of memory that `prepare_into` needs.
 template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
           architecture Arch = arch::native, weight_format F>
 result<std::size_t> prepared_bytes(const packed_matrix<F>& packed, const prepare_options& o = {}) {
     return prepared_matrix<F, X, Arch, Choice>::bytes(packed, o);
 }
 
+/// Prepares weights in the caller's memory of prepared_bytes(), which must outlive the result.
+/// Errors: those of `prepare`, and buffer_too_small.
 template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
           architecture Arch = arch::native, weight_format F>
 result<prepared_matrix<F, X, Arch, Choice>> prepare_into(const packed_matrix<F>& packed,
@@ -209,6 +212,7 @@ result<prepared_matrix<F, X, Arch, Choice>> prepare_into(const packed_matrix<F>&
     return prepared_matrix<F, X, Arch, Choice>::make(packed, o, memory);
 }
 
+/// Prepares [rows][columns] weights for products with activations of type X, in memory of its own.
 template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
           architecture Arch = arch::native, weight_format F>
 result<prepared_matrix<F, X, Arch, Choice>> prepare(const packed_matrix<F>& packed,

@@ -1,5 +1,5 @@
 #pragma once
-// What matmul and conv2d share: staging of activations, and the sharing-out of one kernel's work.
+// What matmul and conv2d share: staging of activations, and sharing a kernel's work among workers.
 
 #include <s3/exec/executor_ref.hpp>
 #include <s3/ops/prepare.hpp>
@@ -9,7 +9,8 @@
 
 namespace s3::detail {
 
-/// Copies `count` activations into a kernel's staged form; signed bytes move to unsigned.
+/// Copies `count` activations in the form that a kernel stages. Signed bytes become unsigned ones
+/// by adding ZeroPoint.
 template <int ZeroPoint, activation X, class Staged>
 S3_INLINE void stage(const X* from, std::size_t count, Staged* to) noexcept {
     if constexpr (std::is_same_v<X, Staged>) {
@@ -24,7 +25,7 @@ S3_INLINE void stage(const X* from, std::size_t count, Staged* to) noexcept {
     }
 }
 
-/// Rows of a matrix as the columns of a product.
+/// An activation_source whose columns are the rows of a matrix of activation vectors.
 template <int ZeroPoint, activation X>
 struct row_source {
     matrix_view<const X> x;
@@ -36,7 +37,8 @@ struct row_source {
             std::fill(to + x.columns, to + stride, Staged{0});
         }
     }
-    /// One, where whole steps can be read in place and the rows do not all fall into one cache set.
+    /// One segment if rows can be read in place: whole steps, of the type that the kernel stages,
+    /// and not so far apart that all rows fall into the same set of the cache. Else 0.
     template <class Staged>
     [[nodiscard]] std::size_t segments() const noexcept {
         const bool whole_steps = x.columns != 0 && x.columns * sizeof(X) % 4 == 0;
@@ -52,8 +54,8 @@ struct row_source {
     [[nodiscard]] std::size_t alike(std::size_t n) const noexcept { return x.rows - n; }
 };
 
-/// The tasks of a product: rows are cut where there are many (no weight is decoded twice), else
-/// columns.
+/// How a product is divided into tasks: by rows if there are many, so that no weight is decoded
+/// twice, else by columns.
 struct sharing {
     std::size_t tasks = 1;
     bool by_rows = false;
@@ -79,7 +81,8 @@ template <class Kernel>
     return whole_lines(Kernel::scratch_bytes(k, n));
 }
 
-/// Runs a kernel over all columns and rows. `scratch` holds worker_scratch bytes per worker, +63.
+/// Runs a kernel for all columns and rows. `scratch` must have 63 bytes for alignment and
+/// worker_scratch bytes for each worker.
 template <class Kernel, class Source, class Sink>
 void run(const kernel::panel_view<typename Kernel::sum>& panels, std::size_t columns,
          const Source& source, const Sink& sink, std::span<std::byte> scratch, executor_ref ex) {
@@ -92,7 +95,7 @@ void run(const kernel::panel_view<typename Kernel::sum>& panels, std::size_t col
     });
 }
 
-/// Whether every row's sum plus its bias provably fits int32.
+/// Checks that every row's sum plus its bias provably fits int32.
 template <activation X>
 inline status check_bias(std::span<const std::int64_t> abs_sums, std::span<const std::int32_t> bias,
                          int activation_bits) noexcept {

@@ -1,11 +1,13 @@
 #pragma once
-// The last step of every kernel: finished sums of some columns → outputs, through the epilogue, by
-// vectors of channels. `output_map` says where output (n, m) lies: [N][M], NHWC or NCHW.
+// The last step of every kernel: the finished sums of some columns become outputs through the
+// epilogue, a vector of channels at a time. `output_map` says where output (n, m) lies: [N][M],
+// NHWC or NCHW.
 //
-// A sink takes sums of one column, sink(n, row, count, sums); or of several at once, so that what
-// belongs to a channel is read once for all of them: sink.place(n, count, at) tells once where
-// columns lie, sink(at, columns, row, count, sums, stride) stores `count` rows of each, and
-// sink.straight(row) is not null where sums can be accumulated in the outputs themselves.
+// A sink takes the sums of one column by sink(n, row, count, sums). To read what belongs to a
+// channel only once for several columns, it takes them together: sink.place(n, count, at) first
+// tells where the outputs of the columns begin, and sink(at, columns, row, count, sums, stride)
+// then stores `count` rows of each. sink.straight(row) is not null if sums are themselves the
+// outputs, and can be accumulated in their place.
 
 #include <s3/ops/epilogue.hpp>
 #include <s3/ops/pixel_order.hpp>
@@ -14,13 +16,13 @@
 namespace s3::detail {
 
 /// Output (n, m) is element (n / plane)·image + (n mod plane)·pixel + (first + m)·channel, where n
-/// is counted by rows: `order` tells how columns are numbered, if otherwise.
+/// counts pixels row by row. If kernels number columns differently, `order` says how.
 struct output_map {
     std::size_t plane = 1; ///< columns per image
     std::size_t image = 0;
     std::size_t pixel = 0;
     std::size_t channel = 1;
-    std::size_t first = 0; ///< channel of row 0 (groups)
+    std::size_t first = 0; ///< the channel of row 0, for groups of a convolution
     const pixel_order* order = nullptr;
 
     [[nodiscard]] std::size_t index(std::size_t n, std::size_t m) const noexcept {
@@ -28,7 +30,7 @@ struct output_map {
             n = order->by_rows(n);
         return n / plane * image + n % plane * pixel + (first + m) * channel;
     }
-    /// index(n + c, 0) for `count` columns c.
+    /// Writes index(n + c, 0) to at[c] for `count` columns c.
     void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
         for (std::size_t c = 0; c < count;) {
             std::size_t step = pixel, length = 1;
@@ -50,13 +52,14 @@ struct output_map {
     }
 };
 
-/// int32 sums → Y by the definition in epilogue.hpp. `m` counts from the first row of a group.
+/// int32 sums → outputs of type Y, as ops/epilogue.hpp defines. Rows count from the first of a
+/// group.
 template <class Arch, class Y>
 struct integer_store {
     Y* y;
     output_map map;
     const epilogue& e;
-    std::span<const float> real_scale = {}; ///< of every channel; empty for 1
+    std::span<const float> real_scale = {}; ///< a factor for every channel; empty for 1
 
     void place(std::size_t n, std::size_t count, std::size_t* at) const noexcept {
         map.place(n, count, at);
@@ -90,8 +93,8 @@ struct integer_store {
             }
     }
 
-    /// Where the sums of `row` of the first column go if they are the outputs: channels contiguous,
-    /// no epilogue. Column c's are at[c] from there.
+    /// If the outputs are the sums themselves (contiguous channels, no epilogue), the place of
+    /// `row` of the first column, else null. The outputs of column c lie at[c] elements further on.
     [[nodiscard]] std::int32_t* straight([[maybe_unused]] std::size_t row) const noexcept {
         if constexpr (std::is_same_v<Y, std::int32_t>)
             if (map.channel == 1 && e.bias.empty() && e.activation == nonlinearity::none)
@@ -99,9 +102,10 @@ struct integer_store {
         return nullptr;
     }
 
-    /// Whether vectors of sums may be finished while they are in registers, with a residual or
-    /// without. A finisher takes V vectors of rows from `row` on, of one column: finish(index,
-    /// vectors). Instead of `initial`, they begin with what it writes to `start`.
+    /// Whether sums may be finished while they are in vector registers, with or without a residual.
+    /// A finisher, called as finish(index, vectors), takes V vectors of the rows from `row` on, of
+    /// one column. Their accumulation must begin with the numbers that `finisher` writes to
+    /// `start`, instead of with `initial`.
     template <bool Residual>
     [[nodiscard]] bool finishes_registers() const noexcept {
         return sizeof(Y) == 1 && map.channel == 1 && e.shift.empty() &&
@@ -127,7 +131,7 @@ private:
     using ints = simd::lanes<std::int32_t, Arch>;
     using reals = simd::lanes<float, Arch>;
 
-    /// Whole vectors of channels, contiguous in the output.
+    /// Finishes whole vectors of channels that are contiguous in the output.
     template <bool Residual>
     S3_NOINLINE void finish_vectors(const std::size_t* at, std::size_t columns, std::size_t row,
                                     std::size_t count, const std::int32_t* sums,
@@ -151,9 +155,10 @@ private:
         }
     }
 
-    /// Whole vectors of channels whose sums are shifted, by the definition of shift_round. What is
-    /// shifted out is at least a half exactly if it and half − 1 reach 2^shift; it must exceed a
-    /// half, where what is left is even.
+    /// Finishes whole vectors of channels whose sums are shifted, as shift_round defines it. With
+    /// half = 2^(shift−1), the bits shifted out round up if they and half − 1 add up to 2^shift or
+    /// more, which they do exactly from a half on; where the rest is even, they must exceed a half,
+    /// so there one less is added.
     S3_NOINLINE void finish_shifted(const std::size_t* at, std::size_t columns, std::size_t row,
                                     std::size_t count, const std::int32_t* sums,
                                     std::size_t stride) const {
@@ -190,7 +195,7 @@ private:
         }
     }
 
-    /// What a residual adds, and the limits that come after it.
+    /// The residual's part of an output, and the limits that apply after it.
     struct residual_sum {
         residual_view view;
         std::int32_t zero, low, high;
@@ -199,7 +204,7 @@ private:
         explicit S3_INLINE residual_sum(const integer_store& s) noexcept
             : view(s.e.residual), zero(s.e.residual_zero_point), low(s.low()), high(s.high()),
               scale(s.e.residual_scale) {}
-        /// To the outputs from number `index` on.
+        /// The residual's part of the outputs from number `index` on.
         [[nodiscard]] S3_INLINE ints operator()(std::size_t index) const noexcept {
             const auto widened = [&]<class R>(const R* from) {
                 return simd::load_widened<std::int32_t, Arch>(from + index);
@@ -215,8 +220,8 @@ private:
         explicit no_residual(const integer_store&) noexcept {}
     };
 
-    /// What V vectors of channels need, the same for every column; all of it here, so that
-    /// compilers need not read it anew after each store.
+    /// What V vectors of channels need, which is the same for every column. It is all kept here, so
+    /// that compilers need not read it again after each store.
     template <std::size_t V, bool Residual>
     struct channels {
         Y* y;
@@ -231,10 +236,11 @@ private:
             : y(s.y), biased(!s.e.bias.empty()), clips(s.e.activation == relu),
               zero(s.e.zero_point), residual(s) {
             if constexpr (sizeof(Y) == 1) {
-                // What saturates as it is stored needs no upper limit.
+                // An upper limit is not needed where storing saturates.
                 caps = V == 4 || !simd::store_saturates<Arch, Y> || s.high() < 255;
-                // Without a residual, clamping first is the same, since the limits are whole;
-                // numbers beyond int32 become 2^31, which saturates, too.
+                // Without a residual, clamping before the rounding gives the same result, since the
+                // limits are whole numbers. Numbers beyond int32 become 2^31 as unsigned numbers,
+                // which saturates, too.
                 if constexpr (!Residual) {
                     least = std::max(static_cast<float>(s.low() - zero), least);
                     most = std::min(static_cast<float>(s.high() - zero), most);
@@ -249,7 +255,8 @@ private:
             }
         }
 
-        /// Sums of one column → the outputs from number `index` on, by the stages of epilogue.hpp.
+        /// Turns the sums of one column into the outputs from number `index` on, in the stages of
+        /// ops/epilogue.hpp.
         S3_INLINE void operator()(std::size_t index, const ints (&sums)[V]) const noexcept {
             constexpr std::size_t width = simd::width32<Arch>;
             Y* const to = y + index;
@@ -311,7 +318,7 @@ private:
     [[nodiscard]] static S3_INLINE auto values(std::span<const T> v, std::size_t m) noexcept {
         return v.size() == 1 ? simd::broadcast<T, Arch>(v[0]) : simd::load<T, Arch>(v.data() + m);
     }
-    /// Outputs that are not bytes have no bounds of their own.
+    /// Outputs that are not bytes have no limits of their own.
     using bounded = std::conditional_t<sizeof(Y) == 1, Y, std::int32_t>;
     [[nodiscard]] std::int32_t low() const noexcept {
         const std::int32_t l =
@@ -323,7 +330,7 @@ private:
     }
 };
 
-/// float sums → float, times the real scale of every channel (empty for 1).
+/// Float sums → float outputs, multiplied by the real scale of their channel (1 if it is empty).
 template <class Arch>
 struct float_store {
     float* y;

@@ -1,6 +1,7 @@
 #pragma once
-// Whole NHWC pixels are contiguous, so that several with few channels are finished as if they were
-// one with many: its channels repeat, and fill whole vectors.
+// Finishes several NHWC pixels as if they were one. Whole pixels are contiguous in the output, so
+// pixels with few channels together fill whole vectors; what belongs to a channel is repeated for
+// each pixel.
 
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/ops/store.hpp>
@@ -17,7 +18,7 @@ struct pixel_sink<s3::detail::integer_store<Arch, Y>> {
         contiguous_ = s.map.channel == 1 && s.map.pixel == rows;
         if (!contiguous_)
             return;
-        whole_.map = {.plane = 1, .image = 1}; // outputs are placed one by one
+        whole_.map = {.plane = 1, .image = 1}; // the place of each output is given
         repeated_.scale = repeat_scale(memory);
         repeated_.bias = repeat(s.e.bias, memory);
         repeated_.shift = repeat(s.e.shift, memory);
@@ -35,7 +36,7 @@ struct pixel_sink<s3::detail::integer_store<Arch, Y>> {
     }
 
 private:
-    /// `groups` of `size` outputs each, from output `first` on.
+    /// Finishes `groups` groups of `size` outputs each, from output `first` on.
     void finish(std::size_t first, std::size_t groups, std::size_t size,
                 const std::int32_t* sums) const {
         constexpr std::size_t most = 64;
@@ -48,7 +49,7 @@ private:
         }
     }
 
-    /// One value per channel, as many times as a group has pixels.
+    /// Repeats one value per channel as many times as a group has pixels.
     template <class T>
     std::span<const T> repeat(std::span<const T> values, std::byte*& memory) const noexcept {
         if (values.size() <= 1)
@@ -60,7 +61,7 @@ private:
         return {to, group_ * rows_};
     }
 
-    /// The scale likewise, times the weights' own.
+    /// Repeats the scale in the same way, multiplied by the weights' own scale.
     std::span<const float> repeat_scale(std::byte*& memory) const noexcept {
         if (each_.real_scale.empty())
             return repeat(each_.e.scale, memory);

@@ -1,14 +1,15 @@
 #pragma once
-// `tune` measures which kernel is the fastest for a matrix or a convolution on the machine at hand.
-// `prepare` estimates; what `tune` returns is remembered by whoever called it, and given back:
+// `tune` measures which kernel is the fastest for a matrix or a convolution on this machine, where
+// `prepare` only estimates. The caller remembers the result and passes it on:
 //
 //   prepare_options o{.batch = 16};
 //   o.kernel = *s3::tune<std::uint8_t>(weights, o);
 //   const auto w = s3::prepare<std::uint8_t>(weights, o);
 //
-// Every kernel that is compiled for the choice and serves the request takes part, on activations
-// of zeros, which take as long as any others. Memory for all of them is allocated: a layout of the
-// weights each. Errors: those of `prepare` and of running; unsupported where no kernel serves.
+// All kernels that are compiled for the choice and serve the request are measured, on activations
+// of zeros, which take as long as any others. Memory is allocated for a layout of the weights for
+// each of them. Errors: those of `prepare` and of running a kernel; unsupported if no kernel
+// serves.
 
 #include <s3/ops/conv2d.hpp>
 
@@ -20,10 +21,10 @@
 namespace s3 {
 
 struct tune_options {
-    double seconds = 0.05; ///< for all kernels together; each runs three times, however long
+    double seconds = 0.05; ///< for all kernels together; each runs three times in any case
 };
 
-/// Seconds from some moment on.
+/// A clock: the seconds since some fixed moment.
 struct steady_seconds {
     double operator()() const noexcept {
         return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
@@ -33,7 +34,7 @@ struct steady_seconds {
 
 namespace detail {
 
-/// A kernel that takes part.
+/// A kernel that is measured.
 struct entrant {
     const char* name = "";
     s3::family family = family::dot;
@@ -43,7 +44,7 @@ constexpr std::array<entrant, sizeof...(Kernels)> entrants(kernel::kernel_list<K
     return {entrant{Kernels::name, Kernels::family}...};
 }
 
-/// Makes memory at least as large as is needed.
+/// Makes the memory at least `needed` bytes large. Its contents are lost.
 inline status enlarge(buffer<std::byte>& memory, std::size_t needed) {
     if (needed <= memory.size())
         return {};
@@ -54,8 +55,8 @@ inline status enlarge(buffer<std::byte>& memory, std::size_t needed) {
     return {};
 }
 
-/// The name of the fastest of `all`: prepare(kernel) gives what run(prepared) runs. They take
-/// turns, and those that are far behind leave.
+/// The name of the fastest kernel of `all`. prepare(kernel) returns what run(prepared) runs.
+/// Kernels take turns, so that disturbances hit all of them, and those that are far behind leave.
 template <std::size_t Count, class Now, class Prepare, class Run>
 result<const char*> fastest(const std::array<entrant, Count>& all, family wanted,
                             const tune_options& o, Now& now, Prepare&& prepare, Run&& run) {
@@ -81,7 +82,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
         if (!p)
             return p.error();
         taking_part[i] = *std::move(p);
-        const auto first = seconds_of(i, 1); // brings all memory into being
+        const auto first = seconds_of(i, 1); // the first run touches all memory
         if (!first)
             return first.error();
         expected[i] = *first;
@@ -107,7 +108,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
 
 } // namespace detail
 
-/// The name of the fastest kernel for `o.batch` activation vectors. `now` tells the time in
+/// The name of the fastest kernel for `o.batch` activation vectors. `now` returns the time in
 /// seconds.
 template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
           architecture Arch = arch::native, weight_format F, class Now = steady_seconds>
@@ -139,8 +140,8 @@ result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& 
         });
 }
 
-/// The name of the fastest kernel for `images` NHWC images of this size, to outputs of the type of
-/// the activations.
+/// The name of the fastest kernel for `images` NHWC images of this size. Outputs have the type of
+/// the activations. `t` and `now` are as above.
 template <activation X = std::uint8_t, kernel_choice Choice = family::automatic,
           architecture Arch = arch::native, weight_format F, class Now = steady_seconds>
 result<const char*> tune(const packed_filter<F>& packed, const conv_options& options,
