@@ -1,8 +1,8 @@
 #pragma once
-// How a host lends its threads. An executor runs `tasks` independent calls f(task, worker) and
-// returns when all are done; `worker` < concurrency(), which is at least 1, is unique among calls
-// that run at the same time, so that each may own a piece of the scratch memory. The library never
-// starts a thread itself.
+// How a host lends its threads. An executor's run(tasks, f) makes `tasks` independent calls f(task,
+// worker) and returns when all are done. `worker` is less than concurrency(), which is at least 1,
+// and no two calls that run at the same time have the same one, so each worker may own a part of
+// the scratch memory. The library never starts a thread itself.
 
 #include <concepts>
 #include <cstddef>
@@ -15,7 +15,7 @@ concept executor = requires(E& e, std::size_t tasks, void (*f)(std::size_t, std:
     e.run(tasks, f);
 };
 
-/// Runs everything in the calling thread.
+/// An executor that runs all tasks in the calling thread.
 struct inline_executor {
     [[nodiscard]] static constexpr std::size_t concurrency() noexcept { return 1; }
     template <class Function>

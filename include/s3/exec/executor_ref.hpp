@@ -11,7 +11,7 @@ namespace s3 {
 
 class executor_ref {
 public:
-    /// Runs everything in the calling thread.
+    /// Refers to an executor that runs all tasks in the calling thread.
     executor_ref() noexcept : executor_ref(of<inline_executor>(nullptr)) {}
 
     template <class E>
@@ -31,7 +31,7 @@ public:
     }
 
 private:
-    /// What an executor calls in place of the function.
+    /// The function object that the executor calls instead of the function itself.
     struct task {
         const void* function;
         void (*call)(const void*, std::size_t, std::size_t);
@@ -44,7 +44,7 @@ private:
     executor_ref(void* e, concurrency_function* c, run_function* r) noexcept
         : executor_(e), concurrency_(c), run_(r) {}
 
-    /// `e` may be null where E's functions are static.
+    /// `e` may be null if E's functions are static.
     template <class E>
     static executor_ref of(E* e) noexcept {
         return {

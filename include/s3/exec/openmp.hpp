@@ -1,6 +1,6 @@
 #pragma once
-// Executor on OpenMP threads: s3::matmul(w, x, y, {}, scratch, s3::openmp_executor{4}). Opt-in; the
-// host compiles with OpenMP (-fopenmp) and so owns the threads.
+// An executor on OpenMP threads: s3::matmul(w, x, y, {}, scratch, s3::openmp_executor{4}). This
+// header is opt-in: a host that includes it compiles with OpenMP (-fopenmp) and owns the threads.
 
 #include <s3/exec/executor.hpp>
 
@@ -15,8 +15,8 @@ namespace s3 {
 
 class openmp_executor {
 public:
-    /// With `threads` threads; by default as many as OpenMP gives a parallel region at this place
-    /// (OMP_NUM_THREADS).
+    /// Uses `threads` threads; by default as many as OpenMP would give a parallel region at this
+    /// place (OMP_NUM_THREADS).
     explicit openmp_executor(int threads = omp_get_max_threads()) noexcept
         : threads_(std::max(threads, 1)) {}
 

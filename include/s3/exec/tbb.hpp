@@ -1,6 +1,7 @@
 #pragma once
-// Executor on the oneTBB arena that the caller is in: s3::matmul(w, x, y, {}, scratch,
-// s3::tbb_executor{}). Opt-in. A host that wants fewer threads calls from its own tbb::task_arena.
+// An executor on the oneTBB arena of the caller: s3::matmul(w, x, y, {}, scratch,
+// s3::tbb_executor{}). This header is opt-in. A host that wants fewer threads calls from a
+// tbb::task_arena of its own.
 
 #include <s3/exec/executor.hpp>
 
@@ -10,7 +11,7 @@
 
 namespace s3 {
 
-/// Workers are numbered by their place in the arena, which is theirs alone while they run.
+/// Workers are numbered by their slots in the arena; a running thread has its slot for itself.
 struct tbb_executor {
     [[nodiscard]] static std::size_t concurrency() noexcept {
         return static_cast<std::size_t>(tbb::this_task_arena::max_concurrency());
