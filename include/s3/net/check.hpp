@@ -1,12 +1,11 @@
 #pragma once
-// What a network must keep to before it runs; a model from a file is checked here. An error's index
-// is the layer, where there is one (value i + 1 is described with layer i); it names the field.
+// What a network must comply with before it runs; a model from a file is checked here. An error
+// names a field, and its index is the layer, if there is one (value i + 1 belongs to layer i).
 //
-//   * inputs are earlier values, of bytes; values are what their layers infer; sizes stay below
-//   2^31
-//     per image
+//   * inputs are earlier values, of bytes; values are what their layers infer; a value has at
+//     most 2^31 elements per image
 //   * bits are 1 … 8, scales positive, zero points and limits within the bits, numbers finite
-//   * and what each layer asks for: net/layers/
+//   * each layer's own requirements are met: net/layers/
 
 #include <s3/net/model.hpp>
 

@@ -1,5 +1,5 @@
 #pragma once
-// A filter whose weight format is known at run time: one of the list of formats.
+// A filter whose weight format is known only at run time: one of those in format/list.hpp.
 
 #include <s3/format/list.hpp>
 #include <s3/pack/pack.hpp>

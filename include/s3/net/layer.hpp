@@ -1,22 +1,23 @@
 #pragma once
 // What every kind of layer has in common. A layer is a struct in net/layers/ with
 //
-//   names                  what model files call it; a layer of several names has a `kind`, which
-//                          counts them
-//   fields(layer, f)       f(name in files, member) for each member; inputs are `value_id`, weights
-//                          are named "weight"
-//   infer(site)            the shape and kind of its output, or what does not fit
-//   check(site)            what else it needs to run
+//   names                  its name in model files; a layer with several names has a `kind`, the
+//                          number of its name
+//   fields(layer, f)       calls f(name in files, member) for each member; inputs are of type
+//                          `value_id`, and weights are named "weight"
+//   infer(site)            the shape and kind of its output, or the error in its inputs
+//   check(site)            checks whatever else it needs to run
 //   run(site, y)           computes its output, for each type of y that it can write
 //   reference(site, y)     the same by its definition, as int32, however slowly
-//   emit(writer)           the call that does it in an exported header (export/cpp_header.hpp)
+//   emit(writer)           writes the call that computes it in an exported header
+//                          (export/cpp_header.hpp)
 //
-// and, where it needs them, element(), the type of its output's elements if not uint8;
-// complete(values), which sets after reading what follows from its inputs; replaces(), the inputs
-// whose memory its output may take; scratch_bytes(out, batch, workers); and a type
-// prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs in its stead,
-// and with tune<Formats>(site, options, measure), which measures its kernels (net/tune.hpp).
-// net/layers.hpp lists the layers.
+// and, where it needs them: element(), the type of its output's elements if that is not uint8;
+// complete(values), which sets members that follow from its inputs, after reading a file;
+// replaces(), the inputs whose memory its output may take; scratch_bytes(out, batch, workers); and
+// a type prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs
+// instead of the layer, and with tune<Formats>(site, options, measure), which measures its kernels
+// (net/tune.hpp). net/layers.hpp lists the layers.
 
 #include <s3/exec/executor_ref.hpp>
 #include <s3/net/value.hpp>
@@ -31,7 +32,7 @@
 
 namespace s3::net {
 
-/// A layer's input that is added to its sum as round((q − zero_point of the value)·scale).
+/// An input that a layer adds to its sum, as round((q − zero_point of the value)·scale).
 struct residual_input {
     value_id value = {};
     float scale = 1;
@@ -39,29 +40,31 @@ struct residual_input {
 
 /// What is known when a network is prepared.
 struct program_options {
-    std::size_t batch = 1; ///< images per run that the kernels are chosen for; any batch runs
-    /// shift_add: convolutions without multiplications, wherever the format has such kernels.
+    std::size_t batch = 1; ///< images per run that kernels are chosen for; any batch runs
+    /// family::shift_add makes convolutions avoid multiplications where their format has such
+    /// kernels.
     family kernels = family::automatic;
-    /// A kernel's name for each layer, as net::tune measured them; "" or nothing where the kernel
-    /// is to be estimated.
+    /// The name of a kernel for each layer, as net::tune measured them. An empty name, or an empty
+    /// list, leaves the choice to the estimate.
     std::span<const std::string> layer_kernels = {};
 };
 
-/// Where a layer stands: the types of all values of its network, and which one it computes.
+/// The place of a layer in a network: the types of all values, and the layer's number.
 struct layer_site {
     std::span<const value_info> values;
-    std::size_t index = 0; ///< of the layer
+    std::size_t index = 0; ///< the number of the layer
 
     [[nodiscard]] const value_info& operator[](value_id v) const noexcept { return values[v]; }
     [[nodiscard]] const value_info& out() const noexcept { return values[index + 1]; }
 };
 
-/// A site whose earlier values are computed, by definition: their elements are widened to int32.
+/// The place of a layer in a run of the reference, which has computed all earlier values. Their
+/// elements are widened to int32.
 struct reference_site : layer_site {
     std::size_t batch;
     std::span<const std::vector<std::int32_t>> computed;
 
-    /// Element i of a value, from its zero point on.
+    /// Element i of a value, minus the value's zero point.
     [[nodiscard]] std::int32_t centered(value_id v, std::size_t i) const {
         return computed[v][i] - values[v].zero_point;
     }
@@ -74,14 +77,14 @@ struct reference_site : layer_site {
     }
 };
 
-/// A site in one run of a program: its earlier values lie in memory.
+/// The place of a layer in one run of a program: earlier values lie in memory.
 template <architecture Arch>
 struct run_site : layer_site {
     using arch = Arch;
 
     std::size_t batch;
-    const std::uint8_t* input;           ///< of the network
-    std::span<const std::size_t> offset; ///< of each value in `base`, per image
+    const std::uint8_t* input;           ///< the input of the network
+    std::span<const std::size_t> offset; ///< bytes per image from `base` to each value
     std::byte* base;
     std::span<std::byte> scratch;
     executor_ref ex;
@@ -95,7 +98,7 @@ struct run_site : layer_site {
         const value_info& i = values[v];
         return {bytes(v), batch, i.height, i.width, i.channels};
     }
-    /// Shares `units` of work among the executor's workers: f(begin, end) for each piece.
+    /// Divides `units` of work among the executor's workers and calls f(begin, end) for each piece.
     template <class Function>
     void in_pieces(std::size_t units, Function&& f) const {
         const std::size_t workers = ex.concurrency();
@@ -105,7 +108,7 @@ struct run_site : layer_site {
     }
 };
 
-/// What model files call a layer.
+/// The name of a layer in model files.
 template <class L>
 [[nodiscard]] const char* name_of(const L& l) noexcept {
     if constexpr (requires { l.kind; })
@@ -116,7 +119,7 @@ template <class L>
 
 namespace detail {
 
-/// Visits fields for the inputs among them, each with its name.
+/// Visits the fields of a layer and calls f(name, value) for the inputs among them.
 template <class Function>
 struct input_visitor {
     Function& f;
@@ -132,7 +135,7 @@ struct input_visitor {
 
 } // namespace detail
 
-/// The type of the elements that a layer gives: bytes, unless it says otherwise.
+/// The type of the elements that a layer computes: bytes, unless the layer says otherwise.
 template <class L>
 [[nodiscard]] element_type element_of(const L& l) noexcept {
     if constexpr (requires { l.element(); })
@@ -149,7 +152,7 @@ void each_input(const L& l, Function&& f) {
 
 namespace detail {
 
-/// What today's layers read: earlier values, of bytes.
+/// Checks that all inputs are earlier values of bytes, the only ones that layers read so far.
 template <class L>
 status check_inputs(const layer_site& s, const L& l) {
     status found;
@@ -164,7 +167,7 @@ status check_inputs(const layer_site& s, const L& l) {
     return found;
 }
 
-/// A value of the kind of `like`, in another size.
+/// A value of the same kind as `like`, but of another size.
 [[nodiscard]] inline value_info resized(const value_info& like, const extent& size,
                                         std::size_t channels) {
     value_info v;

@@ -1,6 +1,7 @@
 #pragma once
-// The layers that a network may have. A new one is a file in net/layers/ (net/layer.hpp says what
-// it holds), its include here and its name in the list: running, checking, files and export follow.
+// The layers that a network may have. To add one, write a file in net/layers/ (net/layer.hpp says
+// what it holds), and add its include and its name in the list here. Running, checking, files and
+// export then know it.
 
 #include <s3/net/layers/addition.hpp>
 #include <s3/net/layers/convolution.hpp>
@@ -11,7 +12,7 @@
 
 namespace s3::net {
 
-/// What every layer has; the rest are templates (net/layer.hpp).
+/// What every layer must have, as far as no templates are concerned (net/layer.hpp has all).
 template <class L>
 concept layer_type = requires(const L& l, const layer_site& site, const reference_site& computed,
                               std::vector<std::int32_t>& y) {
@@ -23,7 +24,7 @@ concept layer_type = requires(const L& l, const layer_site& site, const referenc
 
 namespace detail {
 
-/// What a program holds of a layer: the layer, unless it says otherwise.
+/// What a program holds of a layer: the layer itself, or its type `prepared` if it has one.
 template <class L, class Formats, class Arch>
 struct prepared_layer {
     using type = L;

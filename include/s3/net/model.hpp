@@ -1,10 +1,11 @@
 #pragma once
-// An integer network as data, a typed graph: what an importer makes, a model file holds and
-// net/program.hpp runs. Value 0 is its input; layer i computes value i + 1 from earlier ones, the
-// last layer its output. net/check.hpp says what it must keep to.
+// An integer network as data: a typed graph that an importer makes, a model file holds and
+// net/program.hpp runs. Value 0 is the input of the network. Layer i computes value i + 1 from
+// earlier values, and the last layer computes the output. net/check.hpp says what a model must
+// comply with.
 //
-// The output's real numbers are output_scale·y where y is int32, y where it is float32, else those
-// of its value (net/value.hpp).
+// The real numbers of an output y are output_scale·y if it is int32, y itself if it is float32,
+// else those of its value (net/value.hpp).
 
 #include <s3/net/layers.hpp>
 
@@ -30,7 +31,7 @@ struct model {
 
 namespace detail {
 
-/// Bytes of a layer's weights as they are kept.
+/// Adds up the bytes of a layer's weights as the model keeps them.
 struct weight_counter {
     std::size_t& bytes;
 
@@ -47,7 +48,7 @@ struct weight_counter {
 
 } // namespace detail
 
-/// Bytes of all weights: packed, and of layers in float.
+/// The bytes of all weights: packed ones, and those of layers in float.
 [[nodiscard]] inline std::size_t weight_bytes(const model& m) {
     std::size_t bytes = 0;
     for (const layer& l : m.layers)

@@ -1,7 +1,8 @@
 #pragma once
-// Where each value of a network lies in memory: values whose lifetimes do not meet share bytes, and
-// a value may lie where an input lay that its layer reads element by element. Planned per image: at
-// batch n every offset and size is n times as large, so that one plan serves any batch.
+// Where each value of a network lies in memory. Values that are not needed at the same time may
+// share bytes, and a layer's output may take the place of an input that the layer reads element by
+// element. Offsets and sizes are per image: at batch n each is n times as large, so one plan serves
+// every batch.
 
 #include <s3/net/model.hpp>
 
@@ -11,8 +12,8 @@
 namespace s3::net {
 
 struct memory_plan {
-    std::vector<std::size_t> offset; ///< of each value but the input, bytes per image
-    std::size_t bytes = 0;           ///< of all, per image
+    std::vector<std::size_t> offset; ///< of each value except the input, in bytes per image
+    std::size_t bytes = 0;           ///< of all values together, per image
 };
 
 namespace detail {
@@ -24,8 +25,8 @@ void each_input_of(const layer& l, Function&& f) {
                l.operation);
 }
 
-/// The values whose place the output may take: each of their elements is read just before the same
-/// element is written.
+/// The values whose place the output of a layer may take, because each of their elements is read
+/// just before the same element of the output is written.
 [[nodiscard]] inline std::vector<value_id> replaceable(const layer& l) {
     return std::visit(
         [](const auto& o) -> std::vector<value_id> {
@@ -37,16 +38,16 @@ void each_input_of(const layer& l, Function&& f) {
         l.operation);
 }
 
-/// Memory of one value, or of several that take each other's place.
+/// The memory of one value, or of several that successively take each other's place.
 struct memory_block {
     std::size_t bytes;
-    std::size_t first, last; ///< values while which it is needed
+    std::size_t first, last; ///< the first and the last value during whose computation it is needed
     std::size_t offset = 0;
     [[nodiscard]] std::size_t end() const { return offset + bytes; }
 };
 
-/// Each block at the lowest offset where it meets no other that is needed at the same time, the
-/// largest first. Returns the bytes of all.
+/// Places the blocks, the largest first, each at the lowest offset where it overlaps no block that
+/// is needed at the same time. Returns the bytes that they take altogether.
 inline std::size_t place(std::vector<memory_block>& blocks) {
     std::vector<std::size_t> order(blocks.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -77,7 +78,7 @@ inline std::size_t place(std::vector<memory_block>& blocks) {
 
 } // namespace detail
 
-/// Precondition: `check(m)`.
+/// The plan of a network's memory. Precondition: `check(m)` succeeds.
 [[nodiscard]] inline memory_plan plan(const model& m) {
     const std::size_t count = m.values.size();
     std::vector<std::size_t> last_use(count);
@@ -85,7 +86,7 @@ inline std::size_t place(std::vector<memory_block>& blocks) {
     for (std::size_t i = 0; i < m.layers.size(); ++i)
         detail::each_input_of(m.layers[i], [&](value_id v) { last_use[v] = i + 1; });
 
-    // A value lives from the layer that writes it to the last one that reads it.
+    // A value is needed from the layer that writes it to the last layer that reads it.
     std::vector<detail::memory_block> blocks;
     std::vector<std::size_t> block_of(count, 0);
     for (std::size_t v = 1; v < count; ++v) {

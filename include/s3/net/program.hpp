@@ -1,6 +1,6 @@
 #pragma once
-// A network that runs: every layer's kernel chosen and its weights laid out once, all memory
-// planned before the first image comes.
+// A network that runs. Each layer's kernel is chosen and its weights are laid out once, and all
+// memory is planned before the first image comes.
 //
 //   auto p = s3::net::prepare(model, {.batch = 1});
 //   arena of p->arena_bytes(batch, workers) bytes, from wherever the host likes
@@ -8,12 +8,12 @@
 //
 // `Formats` lists the weight formats that are compiled in: format_list<shift3, int8_weights>
 // compiles in a fraction of the time of all_formats. Outputs are the same bytes on every
-// architecture, for any batch and number of workers (but for a float_linear, which promises no
-// bits).
+// architecture, for any batch and any number of workers (except for a float_linear, which promises
+// no bits).
 //
-// Errors: those of check.hpp and of each layer's `prepare`, with the layer as index; a format that
-// is not in the list is `unsupported`. `run` refuses images of another shape, activations beyond
-// the input's bits, and buffers that are too small; then it writes nothing.
+// Errors: those of net/check.hpp and of each layer's `prepare`, with the layer as index; a format
+// that is not in the list is `unsupported`. `run` refuses images of another shape, activations
+// beyond the input's bits, and buffers that are too small; it then has written nothing.
 
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
@@ -32,7 +32,8 @@ public:
     [[nodiscard]] float output_scale() const noexcept { return output_scale_; }
     [[nodiscard]] const memory_plan& plan() const noexcept { return plan_; }
 
-    /// Of the kernel that computes a layer, or the layer's own name where it has no choice of them.
+    /// The name of the kernel that computes layer i, or of the layer itself if it has no choice of
+    /// kernels.
     [[nodiscard]] const char* kernel_name(std::size_t i) const {
         return std::visit(
             [](const auto& l) {
@@ -44,7 +45,7 @@ public:
             layers_[i]);
     }
 
-    /// Scratch memory of a run, which its layers share.
+    /// The bytes of scratch memory of a run, which its layers share.
     [[nodiscard]] std::size_t scratch_bytes(std::size_t batch, std::size_t workers = 1) const {
         std::size_t bytes = 0;
         for (std::size_t i = 0; i < layers_.size(); ++i)
@@ -56,13 +57,14 @@ public:
                 layers_[i]);
         return whole_lines(bytes);
     }
-    /// Memory for a run: scratch, then values. SIZE_MAX where that is more than memory can have.
+    /// The bytes of memory that a run needs, for scratch and values; SIZE_MAX if no memory is that
+    /// large.
     [[nodiscard]] std::size_t arena_bytes(std::size_t batch, std::size_t workers = 1) const {
         return saturating_add(saturating_add(scratch_bytes(batch, workers), 63),
                               saturating_mul(batch, plan_.bytes));
     }
 
-    /// What `prepare` gives.
+    /// Makes the program that `prepare` returns.
     static result<program> make(const model& m, const program_options& options) {
         if (auto s = check(m); !s)
             return s.error();
@@ -99,7 +101,7 @@ private:
     float output_scale_ = 1;
 };
 
-/// A network whose model is no longer needed.
+/// Prepares a network. The model is no longer needed afterwards.
 template <class Formats = all_formats, architecture Arch = arch::native>
 result<program<Formats, Arch>> prepare(const model& m, const program_options& options = {}) {
     return program<Formats, Arch>::make(m, options);
@@ -114,7 +116,7 @@ inline status check_activations(std::span<const std::uint8_t> x, int top) {
     return {};
 }
 
-/// Whether images have the shape of a network's input.
+/// Checks that images have the shape of a network's input.
 inline status check_images(const image_view<const std::uint8_t>& x, const value_info& in) {
     if (auto s = x.check("input"); !s)
         return s;
@@ -129,7 +131,8 @@ inline status check_images(const image_view<const std::uint8_t>& x, const value_
     return {};
 }
 
-/// Computes a layer's output, of elements Y, which not every layer can write.
+/// Computes a layer's output with elements of type Y, or returns `unsupported` if the layer cannot
+/// write that type.
 template <class L, class Site, class Y>
 status run_layer(const L& l, const Site& site, Y* y) {
     if constexpr (requires { l.run(site, y); })
@@ -138,7 +141,7 @@ status run_layer(const L& l, const Site& site, Y* y) {
         return error(errc::unsupported, "y");
 }
 
-/// Calls f with a null pointer to the type of a value's elements.
+/// Calls f with a null pointer whose type is that of a value's elements.
 template <class Function>
 status with_element(element_type e, Function&& f) {
     switch (e) {
@@ -152,7 +155,7 @@ status with_element(element_type e, Function&& f) {
     return error(errc::unsupported, "y");
 }
 
-/// Does nothing after a layer.
+/// An observer that does nothing after a layer.
 struct no_observer {
     void operator()(std::size_t) const noexcept {}
 };
@@ -198,7 +201,8 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
             return done;
         after(i);
     }
-    // The output goes to its caller's memory, unless it must become real numbers first.
+    // The output is written to the caller's memory directly, unless it must first become real
+    // numbers.
     const status done = detail::with_element(out.element, [&]<class Own>(Own*) -> status {
         if constexpr (std::same_as<Y, Own>) {
             return compute(last, y.data());
@@ -224,15 +228,16 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
 
 } // namespace detail
 
-/// Ranges of what a network's output may be asked for: its own type, or real numbers.
+/// Ranges that a network's output may be written to: of its own element type, or of real numbers.
 template <class Range>
 concept network_output = s3::detail::contiguous<Range> &&
     (std::same_as<s3::detail::element_of<Range>, std::uint8_t> ||
      std::same_as<s3::detail::element_of<Range>, std::int32_t> ||
      std::same_as<s3::detail::element_of<Range>, float>);
 
-/// `y` is [batch][height][width][channels], of the output's own type, or real numbers of any
-/// network. `after(layer)` is called when a layer is done.
+/// Runs a network. `y` is [batch][height][width][channels], with elements of the output's own type,
+/// or float, for the real numbers of any network's output. after(layer) is called when a layer is
+/// done.
 template <class Formats, architecture Arch, class Range, class Observer = detail::no_observer>
 requires network_output<Range&> status run(const program<Formats, Arch>& p,
                                            const image_view<const std::uint8_t>& x, Range&& y,
@@ -241,7 +246,7 @@ requires network_output<Range&> status run(const program<Formats, Arch>& p,
     return detail::run(p, x, std::span<s3::detail::element_of<Range&>>(y), arena, ex, after);
 }
 
-/// The same with memory allocated for this call.
+/// The same, with memory that is allocated for this call.
 template <class Formats, architecture Arch, class Range>
 requires network_output<Range&> status run(const program<Formats, Arch>& p,
                                            const image_view<const std::uint8_t>& x, Range&& y,

@@ -1,14 +1,14 @@
 #pragma once
-// A network by its definition: scalar loops, one element at a time, no kernels. Slow; what
-// `net::run` must equal byte for byte, and what its users may check it against. Allocates.
+// A network by its definition: scalar loops, one element at a time, without kernels. It is slow and
+// allocates. `net::run` must give the same bytes, and users may check it against this.
 
 #include <s3/net/check.hpp>
 
 namespace s3::net::reference {
 
-/// All values of a network whose input is `x`, value 0, [batch][height][width][channels]; elements
-/// are widened to int32. Values in float are zeros. Errors: those of `check`, and an input of
-/// another size.
+/// The elements, widened to int32, of all values of a network with the input `x`, which is value 0,
+/// [batch][height][width][channels]. Values in float are zeros. Errors: those of `check`, and an
+/// input of another size.
 inline result<std::vector<std::vector<std::int32_t>>>
 run(const model& m, std::span<const std::uint8_t> x, std::size_t batch) {
     if (auto s = check(m); !s)

@@ -1,5 +1,5 @@
 #pragma once
-// The fastest kernel for each layer of a network, measured on the machine at hand:
+// Measures the fastest kernel for each layer of a network on this machine:
 //
 //   program_options o{.batch = 1};
 //   const auto kernels = s3::net::tune(model, o);          names, to be stored
@@ -16,8 +16,8 @@
 
 namespace s3::net {
 
-/// A name for each layer; "" where a layer has no choice. `seconds` are for each layer;
-/// after(layer) is called when a layer is measured.
+/// The name of a kernel for each layer, or "" for a layer without a choice. `t.seconds` are spent
+/// on each layer; after(layer) is called when a layer has been measured.
 template <class Formats = all_formats, architecture Arch = arch::native, class Now = steady_seconds,
           class Observer = detail::no_observer>
 result<std::vector<std::string>> tune(const model& m, const program_options& o,

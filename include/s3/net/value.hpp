@@ -1,13 +1,14 @@
 #pragma once
-// The type of a value: what flows between the layers of a network, a batch of arrays of one shape.
+// The type of a value. Values flow between the layers of a network; each is a batch of arrays of
+// one shape.
 //
 //   image     [height][width][channels]
 //   vector    [channels]; height and width are 1
 //   sequence  [length][channels]: an image of height 1 whose width is the length
 //
-// All three are stored as NHWC. The real numbers of a value of bytes are scale·(q − zero_point),
-// and q has at most `bits` bits; int32 and float32 stand for themselves, up to the network's output
-// scale.
+// All three are stored as NHWC. A value of bytes q, of at most `bits` bits, stands for the real
+// numbers scale·(q − zero_point); int32 and float32 values stand for themselves, up to the
+// network's output scale.
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
@@ -19,13 +20,14 @@
 
 namespace s3::net {
 
-struct model; // net/model.hpp, which brings all layers and their kernels
+struct model; // in net/model.hpp, which includes all layers and their kernels
 
 enum class value_kind : unsigned char { image, vector, sequence };
 enum class element_type : unsigned char { uint8, int32, float32 };
 
-/// A value by its number: 0 is the input of the network, i + 1 what layer i computes. Layers hold
-/// their inputs as such, so that whoever visits a layer's fields knows them from other numbers.
+/// A value by its number: 0 is the input of the network, and i + 1 is the output of layer i. Layers
+/// hold their inputs in this type, so that visitors of a layer's fields can tell inputs from
+/// numbers.
 struct value_id {
     std::size_t number = 0;
 
@@ -34,7 +36,7 @@ struct value_id {
     constexpr operator std::size_t() const noexcept { return number; }
 };
 
-/// Shape, element type and quantization of one array of a value; the batch is the caller's.
+/// Shape, element type and quantization of a value; the batch size is the caller's.
 struct value_info {
     std::size_t height = 1;
     std::size_t width = 1;
@@ -45,7 +47,7 @@ struct value_info {
     value_kind kind = value_kind::image;
     element_type element = element_type::uint8;
 
-    /// Elements.
+    /// The number of elements per image.
     [[nodiscard]] constexpr std::size_t size() const noexcept {
         return saturating_mul(saturating_mul(height, width), channels);
     }
@@ -53,12 +55,12 @@ struct value_info {
         return saturating_mul(size(), element == element_type::uint8 ? 1 : 4);
     }
     [[nodiscard]] constexpr extent image_size() const noexcept { return {height, width}; }
-    /// The largest q.
+    /// The largest q that `bits` bits allow.
     [[nodiscard]] constexpr int top() const noexcept { return (1 << bits) - 1; }
     friend constexpr bool operator==(const value_info&, const value_info&) = default;
 
-    /// Calls f with the name in files and the member, of all but the element type, which follows
-    /// from the layer that computes the value.
+    /// Calls f(name in files, member) for each member except the element type, which follows from
+    /// the layer that computes the value.
     template <class Self, class Function>
     static void fields(Self& v, Function&& f) {
         f("height", v.height);
@@ -73,7 +75,7 @@ struct value_info {
 
 namespace detail {
 
-/// The first failure of some statuses, all of which are cheap.
+/// The first failure among some statuses, which are all computed, so they must be cheap.
 inline status first_of(std::initializer_list<status> all) {
     for (const status& s : all)
         if (!s)
@@ -104,7 +106,7 @@ inline status check_shape(const value_info& got, const value_info& wanted) {
     return {};
 }
 
-/// What a value has to keep to, whatever computes it.
+/// Checks what every value must comply with, whatever computes it.
 inline status check_value(const value_info& v) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (v.size() == 0 || v.size() > limit)

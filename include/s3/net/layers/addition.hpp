@@ -1,5 +1,5 @@
 #pragma once
-// The sum of two values of one shape, each at its own scale, element by element:
+// The sum of two values of the same shape, each with a scale of its own, element by element:
 //
 //   y = clamp(round((a − zero point of a)·a_scale) + zero point of y
 //             + round((b − zero point of b)·b_scale), clamp_low, clamp_high)
@@ -43,7 +43,7 @@ struct addition {
     /// Each element of a and b is read just before the same element of y is written.
     [[nodiscard]] std::vector<value_id> replaces() const { return {a, b}; }
 
-    /// a is the sum of an epilogue whose residual is b.
+    /// Element by element, a is the sum in an epilogue whose residual is b.
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {
         constexpr std::size_t chunk = 64;

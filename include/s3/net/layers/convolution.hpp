@@ -1,12 +1,12 @@
 #pragma once
-// A convolution with packed weights and an epilogue (ops/epilogue.hpp). A linear layer is one too:
-// of a 1 × 1 image, or, after a flatten, with a filter as large as the image.
+// A convolution with packed weights and an epilogue (ops/epilogue.hpp). A linear layer is one, too:
+// of a 1 × 1 image or, after a flatten, with a filter as large as the image.
 //
 //   y = clamp(round((Σ w·q + bias)·scale) + zero point of y
 //             + round((residual − its zero point)·its scale), clamp_low, clamp_high)
 //
-// or, where `raw`, Σ w·q + bias as int32. Every row's Σ|w|·(largest q) + |bias| fits int32, by the
-// row's real Σ|w|. What lies outside the image is the input's zero point.
+// or, if `raw`, Σ w·q + bias as int32. Each row's real Σ|w|, times the largest q, plus |bias| must
+// fit int32. Pixels outside the image are the input's zero point.
 
 #include <s3/kernel/reference.hpp>
 #include <s3/net/filter.hpp>
@@ -15,7 +15,7 @@
 
 namespace s3::net {
 
-/// A convolution in a program: its kernel is chosen, its weights are laid out.
+/// A convolution in a program: its kernel is chosen and its weights are laid out.
 template <class Formats, architecture Arch>
 struct prepared_convolution {
     template <class F>
@@ -66,12 +66,12 @@ struct prepared_convolution {
 struct convolution {
     value_id input = {};
     any_filter filter;
-    conv_options options;           ///< padding_value is the input's zero point
-    std::vector<float> scale;       ///< per output channel; empty where `raw`
+    conv_options options;           ///< whose padding_value is the input's zero point
+    std::vector<float> scale;       ///< per output channel; empty if `raw`
     std::vector<std::int32_t> bias; ///< per output channel, or empty
     std::optional<residual_input> residual;
-    /// Limits of the output byte, within its bits: ReLU has clamp_low = zero_point, ReLU6 a
-    /// clamp_high too.
+    /// Limits of the output bytes, within their bits. ReLU sets clamp_low = zero_point; ReLU6 sets
+    /// clamp_high as well.
     std::int32_t clamp_low = 0;
     std::int32_t clamp_high = 255;
     bool raw = false; ///< int32 sums plus bias instead of bytes
@@ -184,8 +184,8 @@ struct convolution {
             filter);
     }
 
-    /// The name of the kernel that is measured to be the fastest: measure(filter, convolution
-    /// options, images, size, options) is `s3::tune`.
+    /// The name of the kernel that measures as the fastest; measure(filter, convolution options,
+    /// images, size, options) is `s3::tune`.
     template <class Formats, class Measure>
     result<const char*> tune(const layer_site& s, const program_options& o,
                              Measure&& measure) const {
@@ -254,7 +254,7 @@ private:
         return {};
     }
 
-    /// Weights are an array, or, where there are few enough, a template constant.
+    /// Writes weights as an array or, if they are few enough, as a template constant.
     template <class Writer, weight_format F>
     void emit_format(Writer& w, const packed_filter<F>& f) const {
         const auto& matrix = f.matrix;

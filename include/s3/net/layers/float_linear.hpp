@@ -1,6 +1,6 @@
 #pragma once
-// A last layer in float: y = bias + weights·x, where x is the real numbers of the whole input. Its
-// output is float32 and promises no bits: the order of its sums is the compiler's.
+// A last layer in float: y = bias + weights·x, where x are the real numbers of the whole input. Its
+// output is float32 and promises no bits, because the compiler chooses the order of its sums.
 
 #include <s3/net/layer.hpp>
 
@@ -59,7 +59,7 @@ struct float_linear {
         return {};
     }
 
-    /// Leaves zeros: there are no bits to be equal to.
+    /// Leaves zeros, because there are no bits that `run` must equal.
     void reference(const reference_site&, std::vector<std::int32_t>&) const {}
 
     template <class Writer>

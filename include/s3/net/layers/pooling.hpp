@@ -1,9 +1,10 @@
 #pragma once
-// The largest or the mean activation under a window. A window as large as the image is global.
+// The largest or the mean activation under a window. Global pooling has a window as large as the
+// image.
 //
 //   max    y = q of the largest; padding never wins. y has the scale and zero point of the input
 //   mean   y = clamp(round(Σ(q − zero point of the input)·scale) + zero point of y) to y's bits;
-//          padding counts as the zero point, and in the divisor, which `scale` holds
+//          padding counts as zero point, and counts in the divisor, which is a part of `scale`
 
 #include <s3/kernel/pooling.hpp>
 #include <s3/net/layer.hpp>
@@ -19,7 +20,7 @@ struct pooling {
     extent window = 1;
     extent stride = 1;
     extent padding = 0;
-    float scale = 1; ///< of `mean`: scale of the input / (scale of y · window area)
+    float scale = 1; ///< `mean` only: scale of the input / (scale of y · window area)
 
     static constexpr std::array names{"max_pooling", "mean_pooling"};
 
@@ -33,12 +34,12 @@ struct pooling {
     }
 
     result<value_info> infer(const layer_site& s) const {
-        // So every window has a pixel inside the image.
+        // These limits make sure that every window has a pixel inside the image.
         if (padding.height >= window.height)
             return error(errc::bad_option, "padding").got(padding.height).limit(window.height - 1);
         if (padding.width >= window.width)
             return error(errc::bad_option, "padding").got(padding.width).limit(window.width - 1);
-        constexpr std::size_t limit = std::size_t{1} << 23; // of bytes that a sum may add up
+        constexpr std::size_t limit = std::size_t{1} << 23; // bytes that a sum may add up
         const std::size_t area = saturating_mul(window.height, window.width);
         if (area > limit)
             return error(errc::depth_exceeded, "window").got(area).limit(limit);
