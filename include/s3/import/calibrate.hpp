@@ -1,9 +1,11 @@
 #pragma once
-// The scale and zero point of every activation, measured on samples by the network in float.
+// The scale and zero point of every activation, measured by running the network in float on
+// samples.
 //
-// Two passes: the range of each value, then the squared error of rounding with scales that cover
-// shares of that range; the best is taken, so the largest activations may saturate. Errors: samples
-// beyond the input's bits, activations that are not finite.
+// There are two passes over the samples. The first measures the range of each value. The second
+// measures the squared error of rounding for scales that cover different shares of that range, of
+// which the best is taken; so the largest activations may saturate. Errors: samples beyond the
+// input's bits, activations that are not finite.
 
 #include <s3/import/fuse.hpp>
 
@@ -12,27 +14,28 @@
 
 namespace s3::importing::detail {
 
-/// real = scale·(q − zero_point), q of so many bits.
+/// How real numbers become q of `bits` bits: real = scale·(q − zero_point).
 struct quantizer {
     double scale = 1;
     int zero_point = 0;
     int bits = 8;
-    double error = 0; ///< relative, of rounding the samples' activations
+    double error = 0; ///< relative error of rounding the samples' activations
 
     [[nodiscard]] int top() const { return (1 << bits) - 1; }
 };
 
-/// The nearest of 0 … top.
+/// The integer in 0 … top that is nearest to v.
 [[nodiscard]] inline int nearest(double v, int top) {
     return static_cast<int>(std::lround(std::clamp(v, 0.0, double(top))));
 }
 
-/// Of the activations that one value had on the samples.
+/// The range of the activations that one value had on the samples.
 class observed_range {
 public:
     static constexpr std::array shares{1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3};
 
-    /// Whether all are finite, and small enough for float.
+    /// Widens the range by some activations; false if one is not finite, or too large to square in
+    /// float.
     [[nodiscard]] bool widen(std::span<const float> values) {
         for (const float x : values) {
             if (!(std::fabs(x) < 1e30f))
@@ -43,7 +46,8 @@ public:
         }
         return true;
     }
-    /// After all of `widen`.
+    /// Adds up the errors of each share for some activations. To be called after all calls of
+    /// `widen`.
     void try_shares(std::span<const float> values, int bits) {
         for (std::size_t k = 0; k < shares.size(); ++k) {
             const quantizer t = covering(shares[k], bits);
@@ -78,7 +82,8 @@ private:
     std::array<double, shares.size()> errors_{};
 };
 
-/// The input as it comes; its zero point, which pads, is the mean of the means.
+/// The quantizer of the input, whose scale and bits the description gives. Its zero point, which is
+/// what padding consists of, is the average of the channels' means.
 [[nodiscard]] inline quantizer input_quantizer(const description& d) {
     quantizer q{.scale = d.scale, .bits = d.bits};
     double mean = 0;
@@ -88,7 +93,7 @@ private:
     return q;
 }
 
-/// One for each value of the model. `samples` are whole images.
+/// One quantizer for each value of the model. `samples` are whole images, one after the other.
 inline described_result<std::vector<quantizer>>
 calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
           std::span<const std::uint8_t> samples,
@@ -117,7 +122,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     }
     for (std::size_t g = 0; g < n.layers.size(); ++g) {
         const fused_layer& l = n.layers[g];
-        // The largest of bytes is one of them.
+        // A max pooling's output consists of bytes of its input, so it shares the quantizer.
         if (d.lines[l.first].kind == line_kind::max_pool) {
             const quantizer taken = found[n.value_of[n.shapes.source[l.first]]];
             found.push_back(taken);

@@ -1,5 +1,5 @@
 #pragma once
-// A network's structure as text, one layer per line, as its importer needs it beside the weights:
+// A network's structure as text, one layer per line: what the importer needs besides the weights.
 //
 //   input HEIGHT WIDTH CHANNELS [mean=M,…] [std=S,…] [scale=1/255] [bits=8]
 //   conv NAME IN OUT kernel=K [stride=1] [padding=0] [dilation=1] [groups=1] [format=F]
@@ -10,14 +10,14 @@
 //   maxpool [NAME] kernel=K [stride=K] [padding=0]     avgpool [NAME] kernel=K …
 //   globalmean [NAME]    flatten
 //
-// NAME is the prefix of the layer's tensors and names its value (of relu and pooling: the value
-// alone). A line takes the value of the line before, or `from=NAME`; `input` names the image. Sizes
-// may be HxW. `bits=B` sets the bits of the activations that come out. `format` is auto, int8, or
-// of format/list.hpp (real weights are rounded to it), or deepshift2 … deepshift5 (rounded in
-// log2), or float: only of a `linear` that is the last line, and it promises no bits. A real input
-// is (scale·pixel − mean)/std. `#` starts a comment.
+// NAME is the prefix of the layer's tensors and the name of its value (for relu and pooling, only
+// of the value). A line reads the value of the line before it, or `from=NAME`; `input` names the
+// image. Sizes may be HxW. `bits=B` sets the bits of the line's output activations. `format` is
+// auto, int8, or a name in format/list.hpp (real weights are rounded to it), or deepshift2 …
+// deepshift5 (rounded in log2), or float. Only a `linear` that is the last line may be float, and
+// it promises no bits. A real input is (scale·pixel − mean)/std. `#` starts a comment.
 //
-// Numbers are read alike in every locale. Errors say which line and what is wrong with it.
+// Numbers are read in the same way in every locale. Errors say which line is wrong, and why.
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
@@ -47,19 +47,19 @@ enum class line_kind : unsigned char {
     flatten
 };
 
-/// A line behind the first. Values count as in net/model.hpp: 0 is the input, line i gives value
-/// i + 1.
+/// A line after the input line. Values count as in net/model.hpp: 0 is the input, and line i
+/// computes value i + 1.
 struct line {
     line_kind kind = line_kind::conv;
-    std::size_t number = 0; ///< in the text, from 1
+    std::size_t number = 0; ///< its number in the text, from 1
     std::string name;
     std::size_t from = 0;
-    std::size_t other = 0; ///< of `add`
+    std::size_t other = 0; ///< the second summand of `add`
     std::size_t in = 0, out = 0;
     extent kernel = 1, stride = 1, padding = 0, dilation = 1;
     std::size_t groups = 1;
     std::string format = "auto";
-    int bits = 0; ///< 0: the importer's choice
+    int bits = 0; ///< 0 leaves it to the importer
     double eps = 1e-5;
 };
 
@@ -71,7 +71,7 @@ struct description {
     std::vector<line> lines;
 };
 
-/// What is wrong with a line.
+/// The error in a line, as its number and name, and why it is wrong.
 [[nodiscard]] inline described_error refuse(const line& l, const std::string& why, const error& e) {
     return {e, "line " + std::to_string(l.number) + (l.name.empty() ? "" : " (" + l.name + ")") +
                    ": " + why};
@@ -79,13 +79,13 @@ struct description {
 
 namespace detail {
 
-/// Whether float32 holds a positive number with all its digits.
+/// Whether a positive number is a normal number in float32, which has all its digits.
 [[nodiscard]] inline bool is_normal(double v) noexcept {
     return v >= double{std::numeric_limits<float>::min()} &&
            v <= double{std::numeric_limits<float>::max()};
 }
-/// What is wrong with the numbers of an input, if anything: its scale and deviations become
-/// float32.
+/// The error in the numbers of an input, or null. They are checked as float32, because the scale
+/// and deviations become that.
 [[nodiscard]] inline const char* wrong_input(const description& d) noexcept {
     if (!is_normal(d.scale))
         return "'scale' must be positive, and within float32";
@@ -234,7 +234,7 @@ private:
         }
         d_.lines.push_back(std::move(l));
     }
-    /// Takes an option away.
+    /// Returns an option and removes it, so that options which remain are known to be wrong.
     std::string option(const std::string& key, const std::string& otherwise = "") {
         const auto found = options_.find(key);
         if (found == options_.end())
@@ -315,8 +315,8 @@ private:
     }
 
     description d_;
-    std::size_t line_ = 0; ///< that is being read, from 1
-    std::string wrong_;    ///< the first thing that is
+    std::size_t line_ = 0; ///< the line that is being read, from 1
+    std::string wrong_;    ///< the first error
     bool seen_input_ = false;
     std::map<std::string, std::string> options_;
     std::map<std::string, std::size_t> values_;
@@ -324,13 +324,15 @@ private:
 
 } // namespace detail
 
+/// Reads a description. Errors: bad_option, with the line as index and a message that says why.
 inline described_result<description> parse(std::string_view text) {
     return detail::description_parser().parse(text);
 }
 
-/// Descriptions that we bring: "resnet8", "resnet20", "resnet56" (for 32 × 32 images, He et al.
-/// 2016, section 4.2; the tensors' names are torchvision's), "resnet18", "resnet50" (for 224 × 224
-/// images). Empty for any other name. A plain CNN is described in a few lines: see the top.
+/// Descriptions that the library brings along: "resnet8", "resnet20", "resnet56" (for 32 × 32
+/// images, He et al. 2016, section 4.2; tensors are named as in torchvision), "resnet18",
+/// "resnet50" (for 224 × 224 images). Empty for any other name. A plain CNN takes a few lines: see
+/// the top.
 [[nodiscard]] inline std::string built_in(std::string_view name, std::size_t classes,
                                           std::size_t height = 0, std::size_t channels = 3) {
     const bool small = name == "resnet8" || name == "resnet20" || name == "resnet56";

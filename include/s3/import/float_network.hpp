@@ -1,6 +1,6 @@
 #pragma once
-// A described network with its real weights, computed in float, one image at a time: what an
-// importer calibrates activations on and measures errors against. Plain loops, NHWC.
+// A described network with its real weights, computed in float, one image at a time. The importer
+// calibrates activations on it and measures errors against it. Plain loops, NHWC.
 
 #include <s3/import/description.hpp>
 
@@ -9,7 +9,7 @@
 
 namespace s3::importing {
 
-/// Shapes that follow from a description. Values as in `line`.
+/// The shapes that follow from a description. Values are numbered as in `line`.
 struct network_shapes {
     struct image {
         std::size_t height = 1, width = 1, channels = 0;
@@ -19,10 +19,11 @@ struct network_shapes {
         friend bool operator==(const image&, const image&) = default;
     };
     std::vector<image> values;
-    std::vector<std::size_t> source;   ///< what line i reads: `from`, or what a flatten reads
-    std::vector<filter_shape> filters; ///< of convolutions and linear layers
+    std::vector<std::size_t> source;   ///< the value that line i reads, with a flatten passed over
+    std::vector<filter_shape> filters; ///< of convolutions, linear layers and pooling
 };
 
+/// The shapes of all values, or an error that says which line does not fit.
 inline described_result<network_shapes> infer(const description& d) {
     network_shapes s;
     s.values.push_back({d.height, d.width, d.channels});
@@ -81,8 +82,8 @@ inline described_result<network_shapes> infer(const description& d) {
     return s;
 }
 
-/// What a line computes with: a filter [out][height][width][in], or a factor per channel (norms);
-/// both with an offset per channel.
+/// The weights of a line: a filter [out][height][width][in], or a factor per channel (norms); both
+/// have an offset per channel.
 struct float_weights {
     std::vector<float> filter;
     std::vector<double> factor;
@@ -96,7 +97,7 @@ public:
         : d_(d), shapes_(shapes), weights_(std::move(weights)), values_(shapes.values.size()) {
         for (std::size_t i = 0; i < d.lines.size(); ++i) {
             values_[i + 1].resize(shapes.values[i + 1].size());
-            // Output channels innermost, so that the compiler's vectors run along them.
+            // Output channels become innermost, so that compilers can vectorise along them.
             auto& f = weights_[i].filter;
             const std::size_t out = shapes.filters[i].out_channels,
                               columns = f.empty() ? 0 : f.size() / out;
@@ -108,7 +109,7 @@ public:
         }
     }
 
-    /// Computes all values of one image, given as it comes: bytes.
+    /// Computes all values of one image, given as bytes.
     void run(std::span<const std::uint8_t> image) {
         const std::size_t channels = d_.channels;
         values_[0].resize(image.size());

@@ -1,10 +1,10 @@
 #pragma once
 // Which lines of a description become one layer: a convolution with its batch norm, the addition
-// that it ends in and its ReLU; a pooling; an addition of its own with its ReLU.
+// that follows it and a ReLU; a pooling; or an addition by itself with a ReLU.
 //
-// A convolution takes an addition if nothing else uses its value and the other summand is computed
-// earlier. Errors: a batch norm or ReLU without such a layer before it, a last line that gives no
-// layer's value, a float layer that is not the last.
+// A convolution takes an addition if nothing else uses the convolution's value and the other
+// summand is computed earlier. Errors: a batch norm or ReLU that does not follow such a layer; a
+// last line that is not the value of a layer; a float layer that is not the last.
 
 #include <s3/import/float_network.hpp>
 #include <s3/net/model.hpp>
@@ -20,21 +20,21 @@ namespace s3::importing::detail {
 /// Lines that become one layer.
 struct fused_layer {
     std::size_t first;                        ///< the line of its convolution, pooling or addition
-    std::size_t last;                         ///< the line whose value it gives
-    int bits;                                 ///< of its activations
-    std::optional<std::size_t> norm = {};     ///< a line
-    std::optional<std::size_t> residual = {}; ///< a value of the description
-    std::optional<line_kind> limit = {};      ///< relu or relu6
+    std::size_t last;                         ///< the line whose value it computes
+    int bits;                                 ///< bits of its output activations
+    std::optional<std::size_t> norm = {};     ///< the line of its batch norm
+    std::optional<std::size_t> residual = {}; ///< the value of the description that it adds
+    std::optional<line_kind> limit = {};      ///< the kind of its ReLU, relu or relu6
     net::element_type output = net::element_type::uint8;
 };
 
 struct fused_network {
     network_shapes shapes;
-    std::vector<fused_layer> layers;   ///< layer i gives value i + 1 of the model
-    std::vector<std::size_t> value_of; ///< of the model, for a value of the description
+    std::vector<fused_layer> layers;   ///< layer i computes value i + 1 of the model
+    std::vector<std::size_t> value_of; ///< the model's value, for each value of the description
 };
 
-/// `bits` of activations where the description does not say.
+/// Fuses a description. `bits` are those of activations for which the description does not say.
 inline described_result<fused_network> fuse(const description& d, int bits) {
     if (d.lines.empty())
         return described_error(error(errc::bad_option, "description"), "there is no layer");
@@ -47,7 +47,7 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
         ++uses[s.from];
         uses[s.other] += s.kind == line_kind::add;
     }
-    /// The layer that gives this value and may take one more line, if there is one.
+    // The layer that computes this value and may take one more line, or null.
     const auto open = [&](std::size_t value) -> fused_layer* {
         if (n.value_of[value] == 0 || uses[value] != 1)
             return nullptr;

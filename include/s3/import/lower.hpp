@@ -1,15 +1,17 @@
 #pragma once
 // Fused layers, their weights and the quantizers of their activations → an integer model.
 //
-// With the integer sum acc = Σ w·q, batch norm goes into the epilogue, the sign of γ included:
+// With the integer sum acc = Σ w·q, batch norm goes into the epilogue, including the sign of γ:
 //
-//   real convolution   x = unit·(acc − zero_point·Σw),   unit = scale of the input · scale of the
-//   channel batch norm         y = factor·x + offset epilogue           scale = factor·unit / scale
-//   of the output,
+//   real convolution   x = unit·(acc − zero_point·Σw)
+//                          where unit = scale of the input · scale of the channel
+//   batch norm         y = factor·x + offset
+//   epilogue           scale = factor·unit / scale of the output
 //                      bias = round(offset / (factor·unit)) − zero_point·Σw
 //
-// An input with a mean and deviation per channel stays bytes: both go into the first convolution's
-// offset and weights. Errors: rows whose sums could overflow int32, by their real Σ|w|.
+// An input with a mean and a deviation per channel stays bytes: both go into the offset and the
+// weights of the first convolution. Errors: rows whose sums could overflow int32, judged by their
+// real Σ|w|.
 
 #include <s3/import/calibrate.hpp>
 #include <s3/import/state_dict.hpp>
@@ -18,17 +20,17 @@
 
 namespace s3::importing {
 
-/// One layer of the result, for people.
+/// What became of one layer, for people to read.
 struct layer_report {
     std::string name;
-    std::string format; ///< of the weights, or the kind of layer
+    std::string format; ///< the format of the weights, or the kind of the layer
     std::string method;
     std::size_t weights = 0;
     std::size_t zeros = 0;
     float least_scale = 0, largest_scale = 0; ///< real weight = scale · value
-    double weight_error = 0;                  ///< relative, against the weights given
+    double weight_error = 0;                  ///< relative to the weights given
     int bits = 8;
-    double scale = 0;            ///< of the activations
+    double scale = 0;            ///< scale of the output activations
     double activation_error = 0; ///< relative error of rounding activations on the samples
 };
 
@@ -84,7 +86,7 @@ public:
 
 private:
     [[nodiscard]] net::value_info& value(std::size_t v) { return out_.model.values[v]; }
-    /// The model's value that a layer reads.
+    /// The number of the model's value that a layer reads.
     [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
         return n_.value_of[n_.shapes.source[f.first]];
     }
@@ -133,7 +135,7 @@ private:
         return p;
     }
 
-    /// y = factor·x + offset of a row: its bias, the input's mean and its batch norm.
+    /// y = factor·x + offset of one row, from its bias, the input's mean and its batch norm.
     struct affine {
         double factor = 1, offset = 0;
     };
@@ -209,8 +211,8 @@ private:
             r.largest_scale = std::max(r.largest_scale, static_cast<float>(scale));
             const double unit = double{in.scale} * scale;
             auto [factor, offset] = affine_of(f, m);
-            // Room that the sums leave for the bias. A channel that the norm all but switches off
-            // gets a factor that keeps its bias within it.
+            // `room` is what the sums leave for the bias in int32. A channel that batch norm all
+            // but switches off has a factor near 0, which is raised until the bias fits.
             const double room = std::numeric_limits<std::int32_t>::max() - abs_sum * in.top() -
                                 std::abs(sum) * in.zero_point - 1;
             if (room < 0)

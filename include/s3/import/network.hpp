@@ -3,12 +3,12 @@
 //
 //   state dict (safetensors) + description (import/description.hpp) + sample images → net::model
 //
-// Four stages, a header each: lines become layers (fuse), tensors become weights (read),
-// activations get a scale and zero point (calibrate), all of it becomes an integer model (lower).
-// Accumulators are proven by each row's real Σ|w|.
+// There are four stages, with a header each: lines become layers (fuse), tensors become weights
+// (state_dict), activations get a scale and a zero point (calibrate), and all of it becomes an
+// integer model (lower). Each row's real Σ|w| proves that its sums fit int32.
 //
-// Errors: those of the stages and of net::check; no samples. Their description says which line or
-// layer, and what is wrong.
+// Errors: those of the stages and of net::check; samples that are missing or not whole images.
+// Their descriptions say which line or layer is wrong, and why.
 
 #include <s3/import/calibrate.hpp>
 #include <s3/import/fuse.hpp>
@@ -19,14 +19,17 @@
 namespace s3::importing {
 
 struct import_options {
-    /// uint8, NHWC, as the network will get them; a few hundred small or a dozen large images.
+    /// Sample images, uint8, NHWC, as the network will receive them: a few hundred small or a dozen
+    /// large ones.
     std::span<const std::uint8_t> samples;
-    int bits = 8; ///< of activations, where the description does not say
+    int bits = 8; ///< of activations for which the description does not say
     std::function<void(std::size_t done, std::size_t all)> progress = {};
-    /// The last line, a `linear`, stays in float whatever its format; it promises no bits.
+    /// Whether the last line, a `linear`, stays in float, whatever its format; it then promises no
+    /// bits.
     bool float_last = false;
 };
 
+/// Imports a network. Errors: see the top.
 inline described_result<imported_network> import_network(const safetensors::contents& file,
                                                          const description& given,
                                                          const import_options& o) {

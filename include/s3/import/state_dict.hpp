@@ -1,9 +1,9 @@
 #pragma once
-// All weights of a described network out of its state dict: convolutions and linear layers by
-// import/weights.hpp, batch norms as y = factor·x + offset per channel.
+// Reads all weights of a described network from its state dict: convolutions and linear layers by
+// import/weights.hpp, and batch norms as y = factor·x + offset per channel.
 //
-// Errors name the line and the tensor: those of import_weights; norms that are missing, of another
-// shape or type, not finite; tensors that no line uses (but for num_batches_tracked).
+// Errors name the line and the tensor. They are those of import_weights; norms that are missing, of
+// another shape or type, or not finite; and tensors that no line uses (except num_batches_tracked).
 
 #include <s3/core/is_finite.hpp>
 #include <s3/import/fuse.hpp>
@@ -15,7 +15,8 @@
 
 namespace s3::importing::detail {
 
-/// Each has one entry per line; those of lines without weights are empty.
+/// The weights of each line. Both vectors have one entry per line, which is empty if the line has
+/// no weights.
 struct network_weights {
     std::vector<float_weights> real;      ///< for float_network
     std::vector<imported_weights> packed; ///< of convolutions and linear layers
@@ -32,7 +33,7 @@ inline described_result<float_weights> read_norm(const safetensors::contents& fi
             if (k < 2)
                 return refuse(s, std::string("there is no tensor ") + norm_fields[k],
                               error(errc::foreign, norm_fields[k]));
-            fields[k].assign(channels, k == 2 ? 1.0f : 0.0f); // affine = False
+            fields[k].assign(channels, k == 2 ? 1.0f : 0.0f); // PyTorch's affine=False
             continue;
         }
         auto values = safetensors::from_bytes<float>(found->second);

@@ -1,5 +1,5 @@
 #pragma once
-// One layer's weights out of a PyTorch state dict (a safetensors file), whatever method made them:
+// One layer's weights from a PyTorch state dict (a safetensors file), whatever method made them:
 //
 //   NAME.weight, weight_val, weight_shift…   S3 latents in the authors' names (train/latents.hpp)
 //   NAME.weight, weight_shift…               DenseShift latents
@@ -9,8 +9,8 @@
 //                                            (realized S3, INQ, DeepShift, ternary with a scale);
 //                                            else they are rounded, where `format` says so
 //
-// Latents are realized first, always; `format` float leaves it at real numbers. Errors: tensors
-// that are missing, of another shape or type, not finite; weights outside the format.
+// Latents are always realized first. With the format float, weights stay real numbers. Errors:
+// tensors that are missing, of another shape or type, or not finite; weights outside the format.
 
 #include <s3/import/description.hpp>
 #include <s3/io/safetensors.hpp>
@@ -23,26 +23,27 @@
 namespace s3::importing {
 
 struct imported_weights {
-    net::any_filter filter;   ///< of no meaning where `format` is float
+    net::any_filter filter;   ///< has no meaning if `format` is float
     std::vector<float> real;  ///< [out][height][width][in], before rounding
     std::vector<double> bias; ///< empty, or per output channel
     const char* method = "";
     const char* format = "";
-    double error = 0; ///< of rounding: √(Σ(real − packed)² / Σ real²)
+    double error = 0; ///< of rounding, √(Σ(real − packed)² / Σ real²)
     std::size_t zeros = 0;
-    std::vector<std::string> tensors; ///< names of those that were read
+    std::vector<std::string> tensors; ///< names of the tensors that were read
 };
 
 struct weight_options {
     std::string format = "auto";
-    bool end = false;               ///< first or last layer: real numbers become int8
-    bool one_scale = false;         ///< int8 weights share one scale
-    std::span<const double> divide; ///< each input channel by this; what is rounded, not `real`
+    bool end = false;       ///< in a first or last layer real numbers become int8
+    bool one_scale = false; ///< int8 weights share one scale
+    /// A divisor per input channel, for what is rounded but not for `real`; or empty.
+    std::span<const double> divide;
 };
 
 namespace detail {
 
-/// The tensors of one layer in a state dict, by their names behind the layer's.
+/// The tensors of one layer in a state dict, named by what follows the layer's name.
 class layer_tensors {
 public:
     layer_tensors(const safetensors::contents& file, const std::string& layer,
@@ -58,7 +59,7 @@ public:
     }
     [[nodiscard]] bool has(const std::string& field) const { return find(field) != nullptr; }
 
-    /// Finite numbers, so many. Weights have one per weight, in the shape of a filter.
+    /// Reads `count` numbers, which must be finite. Weights must have the shape of the filter.
     result<std::vector<double>> read(const std::string& field, std::size_t count) {
         const char* const argument = field == "bias" ? "bias" : "weight";
         const safetensors::tensor* const t = find(field);
@@ -80,7 +81,7 @@ public:
             return numbers<std::int8_t>(*t, argument);
         return error(errc::unsupported, "weight.dtype (not F32 or I8)");
     }
-    /// Full names of all that were read.
+    /// The full names of all tensors that were read.
     [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
 
 private:
@@ -101,15 +102,15 @@ private:
     std::vector<std::string> names_;
 };
 
-/// What a state dict says of a layer's weights, [out][in][height][width].
+/// What a state dict holds of a layer's weights, in the order [out][in][height][width].
 struct found_weights {
     std::vector<double> values;
     const char* method;
-    const char* format = ""; ///< of realized latents
-    bool exact = false;      ///< weights that some shift format must hold
+    const char* format = ""; ///< the format of realized latents
+    bool exact = false;      ///< whether some shift format must hold the weights
 };
 
-/// Realizes latents of format F.
+/// Reads latents of format F and realizes them.
 template <class F>
 result<found_weights> realize_latents(layer_tensors& tensors) {
     std::array<std::vector<float>, latents_per_weight<F>> memory;
@@ -129,7 +130,7 @@ result<found_weights> realize_latents(layer_tensors& tensors) {
                          F::has_zero ? "S3 latents" : "DenseShift latents",
                          F::name};
 }
-/// Latents tell their format by their number.
+/// Reads latents; their number tells the format.
 inline result<found_weights> read_latents(layer_tensors& tensors) {
     const bool zero = tensors.has("weight_val");
     std::size_t shifts = tensors.has("weight_shift") ? 1 : 0;
@@ -144,7 +145,7 @@ inline result<found_weights> read_latents(layer_tensors& tensors) {
     });
     return found;
 }
-/// round(sign)·2^round(shift)
+/// Reads the weights round(sign)·2^round(shift) of DeepShift.
 inline result<found_weights> read_deep_shift(layer_tensors& tensors) {
     auto values = tensors.read("shift", tensors.weights());
     if (!values)
@@ -159,7 +160,7 @@ inline result<found_weights> read_deep_shift(layer_tensors& tensors) {
     }
     return found_weights{*std::move(values), "DeepShift", "", true};
 }
-/// Real numbers, times a scale of the tensor or of each row.
+/// Reads real numbers, multiplied by a scale of the tensor or of each row.
 inline result<found_weights> read_real(layer_tensors& tensors, std::size_t rows) {
     auto values = tensors.read("weight", tensors.weights());
     if (!values)
@@ -183,14 +184,14 @@ inline result<found_weights> find_weights(layer_tensors& tensors, std::size_t ro
     return read_real(tensors, rows);
 }
 
-/// A number for each weight's row: one for all, or one per row.
+/// The number that belongs to a row, where there is one for all rows or one per row.
 [[nodiscard]] inline double of_row(const std::vector<double>& numbers, std::size_t row) {
     return numbers[numbers.size() == 1 ? 0 : row];
 }
 
-/// Weights that are all 0 or ±unit·2^k, k ≥ 0.
+/// Weights that are all 0 or ±unit·2^k with k ≥ 0.
 struct shift_weights {
-    std::vector<double> unit; ///< one, or one per row
+    std::vector<double> unit; ///< one for all, or one per row
     int exponents = 1;
     bool zeros = false;
 
@@ -206,7 +207,8 @@ struct shift_weights {
         all_formats::visit(format, [&]<class F>() { good = fit<F>(); });
         return good;
     }
-    /// The format of fewest bits that holds them, with a zero if there is a choice; or "".
+    /// The format of fewest bits that holds the weights, with a zero if there is a choice; "" if
+    /// none does.
     [[nodiscard]] const char* format() const {
         const char* best = "";
         int least = 99;
@@ -221,14 +223,16 @@ struct shift_weights {
     }
 };
 
-/// k of a weight ±unit·2^k, whose unit is a float product and so equal to a rounding; or −1.
+/// The exponent k of a weight ±unit·2^k, or −1 if it is not such a number. Weights are products in
+/// float, so equality holds up to rounding.
 [[nodiscard]] inline int exponent_of(double weight, double unit) {
     int exponent = 0;
     const double fraction = std::frexp(std::fabs(weight) / unit * (1 + 1e-6), &exponent);
     return std::fabs(fraction - 0.5) > 2e-6 ? -1 : exponent - 1;
 }
 
-/// The unit of each row, or of all, is its smallest weight.
+/// Finds the unit of each row, or of all rows, which is the magnitude of the smallest weight other
+/// than 0.
 [[nodiscard]] inline std::optional<shift_weights> find_units(std::span<const double> weights,
                                                              std::size_t rows, bool per_row) {
     shift_weights found;
@@ -261,7 +265,8 @@ struct shift_weights {
     return found ? found : find_units(weights, rows, true);
 }
 
-/// Rounds each weight in log2 to ±2^k, k from 0 down to what DeepShift's bits can say.
+/// Rounds the exponent of each weight: to ±2^k, with k from 0 down to the least that DeepShift's
+/// bits can express.
 inline void round_in_log2(std::vector<double>& weights, int bits) {
     const int least = 1 - (1 << std::min(bits - 1, 4));
     for (double& w : weights)
@@ -272,14 +277,15 @@ inline void round_in_log2(std::vector<double>& weights, int bits) {
         }
 }
 
-/// A filter, and what was done to the weights given.
+/// A filter, and what was done to the weights that were given.
 struct packed_weights {
     net::any_filter filter;
     const char* format = "";
     const char* method = "";
 };
 
-/// Packs weights, [out][in][height][width], divided by a number per input channel.
+/// Packs weights, [out][in][height][width], which may have to be divided by a number per input
+/// channel.
 class weight_packer {
 public:
     weight_packer(const filter_shape& shape, const weight_options& o) : shape_(shape), o_(o) {
@@ -287,7 +293,7 @@ public:
             uneven_ |= d != o.divide[0];
     }
 
-    /// Weights as they are, into the format.
+    /// Keeps weights exactly, in the given format.
     result<packed_weights> keep(std::span<const double> weights, const shift_weights& found,
                                 std::string_view format, const char* method) const {
         result<packed_weights> packed = error(errc::bad_option, "format (unknown)");
@@ -297,7 +303,8 @@ public:
         });
         return packed;
     }
-    /// Real numbers, to whole multiples of 1/127 of the largest weight of the row, or of all.
+    /// Rounds real numbers to multiples of 1/127 of the largest weight of their row, or of all
+    /// rows.
     result<packed_weights> round_to_int8(std::span<const double> weights) const {
         auto values = divided(weights);
         std::vector<float> scale(o_.one_scale ? 1 : shape_.out_channels, 0);
@@ -312,7 +319,7 @@ public:
             values[i] = std::clamp(std::nearbyint(values[i] / double{unit(i)}), -127.0, 127.0);
         return pack_as<int8_weights>(values, {0, scale}, "rounded");
     }
-    /// Real numbers, to the nearest of a format.
+    /// Rounds real numbers to the nearest weights of a format.
     result<packed_weights> round_to(std::span<const double> weights,
                                     std::string_view format) const {
         if (uneven_)
@@ -339,7 +346,7 @@ private:
             return error(errc::unsupported,
                          "weight (channels of the input with different std need int8)");
         const double divide = o_.divide.empty() ? 1 : o_.divide[0];
-        // A scale that is a power of two is the exponents' offset, others are numbers of their own.
+        // A unit that is a power of two becomes the exponent offset; other units become scales.
         int power = 0;
         const bool whole =
             found.unit.size() == 1 && divide == 1 && std::frexp(found.unit[0], &power) == 0.5;
@@ -377,10 +384,10 @@ private:
 
     const filter_shape& shape_;
     const weight_options& o_;
-    bool uneven_ = false; ///< divisors differ, which one scale per row cannot say
+    bool uneven_ = false; ///< whether the divisors differ, which one scale per row cannot express
 };
 
-/// Chooses between keeping weights and rounding them, by what they are and what was asked for.
+/// Keeps the weights or rounds them, depending on what they are and what was asked for.
 inline result<packed_weights> pack_weights(const found_weights& found, const filter_shape& shape,
                                            const weight_options& o) {
     const weight_packer packer(shape, o);
@@ -415,7 +422,7 @@ inline result<packed_weights> pack_weights(const found_weights& found, const fil
                  "weight (not of a shift format: say format=… to round to one)");
 }
 
-/// Compares packed weights with those given.
+/// Compares packed weights with those that were given.
 inline void measure(const found_weights& found, const filter_shape& shape, const weight_options& o,
                     imported_weights& out) {
     const std::size_t taps = shape.height * shape.width, columns = shape.columns();
@@ -446,6 +453,7 @@ inline void measure(const found_weights& found, const filter_shape& shape, const
 
 } // namespace detail
 
+/// Imports the weights and the bias of the layer `name`. Errors: see the top.
 inline result<imported_weights> import_weights(const safetensors::contents& file,
                                                const std::string& name, const filter_shape& shape,
                                                const weight_options& o = {}) {
