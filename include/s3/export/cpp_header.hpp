@@ -1,12 +1,12 @@
 #pragma once
-// A network as one C++ header: weights as packed arrays in read-only memory, or, for small layers,
-// as template constants that become straight-line additions. What comes out needs
-// export/embedded.hpp alone, no heap, file, exception or operating system, and gives the same
+// A network as one C++ header. Its weights are packed arrays in read-only memory or, for small
+// layers, template constants that become straight-line additions. The generated header needs only
+// export/embedded.hpp and no heap, file, exception or operating system, and it gives the same
 // outputs as net/program.hpp.
 //
 //   namespace NAME { void run(const std::uint8_t* input, output_type* output, arena_type& arena); }
 //
-// Each layer writes its own call (`emit` in net/layers/), with the words of `cpp_writer`.
+// Each layer writes its own call (`emit` in net/layers/) by the functions of `cpp_writer`.
 
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
@@ -18,18 +18,18 @@
 namespace s3::exporting {
 
 struct export_options {
-    std::string_view name = "network"; ///< of the namespace: a C++ identifier
-    /// Layers of one group with at most so many shift weights become template constants.
+    std::string_view name = "network"; ///< the name of the namespace, a C++ identifier
+    /// Layers without groups and with at most this many shift weights become template constants.
     std::size_t most_constants = 0;
 };
 
-/// Writes the header layer by layer. Expressions come as text, to be arguments of `call`.
+/// Writes the header layer by layer. Functions return expressions as text, as arguments for `call`.
 class cpp_writer {
 public:
     cpp_writer(const net::model& m, const export_options& o)
         : model_(m), options_(o), plan_(net::plan(m)) {}
 
-    /// The whole header.
+    /// Writes the whole header.
     [[nodiscard]] std::string text() {
         for (index_ = 0; index_ < model_.layers.size(); ++index_)
             std::visit([&](const auto& l) { l.emit(*this); }, model_.layers[index_].operation);
@@ -47,13 +47,13 @@ public:
                body_ + "}\n\n} // namespace " + name + "\n";
     }
 
-    /// A value's type, and that of the layer's output.
+    /// The type of a value, and the type of the output of the layer that is being written.
     [[nodiscard]] const net::value_info& operator[](net::value_id v) const {
         return model_.values[v];
     }
     [[nodiscard]] const net::value_info& out() const { return model_.values[index_ + 1]; }
 
-    /// A line of the network's function, below the layer's name: a call in s3::embedded.
+    /// Writes a call of a function in s3::embedded, below a comment with the layer's name.
     void call(const std::string& function, const std::vector<std::string>& arguments) {
         body_ += "    // " + printable(model_.layers[index_].name) + "\n";
         std::string line = "    s3::embedded::" + function + "(";
@@ -68,7 +68,7 @@ public:
         body_ += line + "\n";
     }
 
-    /// Pointers to where a value and the layer's output lie.
+    /// Pointers to a value, and to the output of the layer that is being written.
     [[nodiscard]] std::string value(net::value_id v) const {
         return v == 0 ? std::string("input") : "memory + " + std::to_string(plan_.offset[v]);
     }
@@ -80,13 +80,13 @@ public:
             return place;
         return "reinterpret_cast<" + type_of(out().element) + "*>(" + place + ")";
     }
-    /// Memory beside the values: of one call, aligned for int32.
+    /// A pointer to memory besides the values, aligned for int32, which one call may use.
     [[nodiscard]] std::string scratch(std::size_t bytes) {
         scratch_bytes_ = std::max(scratch_bytes_, (bytes + 3) / 4 * 4);
         return "memory + " + std::to_string(plan_.bytes);
     }
 
-    /// Braced lists: an image_shape, a residual, a byte_range of the output, sizes.
+    /// Braced lists: an image_shape, a residual, a byte_range of the output, or sizes.
     [[nodiscard]] std::string shape(net::value_id v) const {
         const auto& info = model_.values[v];
         return list({info.height, info.width, info.channels});
@@ -115,7 +115,7 @@ public:
     [[nodiscard]] static std::string number(T v) {
         return std::to_string(v);
     }
-    /// Exactly this number: a whole one times a power of two, whatever the host's locale.
+    /// A hexadecimal literal of exactly this number, which no locale changes.
     [[nodiscard]] static std::string real(float v) {
         const auto bits = std::bit_cast<std::uint32_t>(v);
         const int exponent = static_cast<int>(bits >> 23 & 255u);
@@ -127,7 +127,7 @@ public:
                std::to_string(std::max(exponent, 1) - 150) + "f";
     }
 
-    /// The name of a constant array that is this layer's own; without values a null pointer.
+    /// Writes a constant array of the layer, and returns its name; a null pointer if it is empty.
     template <class Range>
     std::string array(const char* type, const std::string& name, const Range& values) {
         if (values.empty())
@@ -137,7 +137,7 @@ public:
                  "};\n\n";
         return "data::" + own;
     }
-    /// The name of a constant matrix, [rows][columns].
+    /// Writes a constant matrix [rows][columns] of the layer, and returns its name.
     std::string constant_matrix(const std::string& name, std::size_t rows, std::size_t columns,
                                 const std::vector<int>& values) {
         const std::string own = name + "_" + std::to_string(index_);
@@ -194,14 +194,14 @@ private:
     const net::model& model_;
     const export_options& options_;
     net::memory_plan plan_;
-    std::size_t index_ = 0; ///< of the layer that is being written
+    std::size_t index_ = 0; ///< the layer that is being written
     std::size_t scratch_bytes_ = 0;
     std::string data_, body_;
 };
 
 namespace detail {
 
-/// Whether a namespace can have this name: neither a word of the language nor one of its libraries.
+/// Whether a namespace can have this name: it must not be a keyword, `std` or `s3`.
 [[nodiscard]] inline bool is_free_identifier(std::string_view name) noexcept {
     static constexpr std::string_view taken[] = {"alignas",
                                                  "alignof",
@@ -298,7 +298,7 @@ namespace detail {
                                                  "xor",
                                                  "xor_eq"};
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-    // Names that begin with an underscore or have two in a row are the implementation's.
+    // Names with an initial underscore, or two in a row, are reserved for the implementation.
     return !name.empty() && letter(name[0]) && name.find("__") == std::string_view::npos &&
            std::find(std::begin(taken), std::end(taken), name) == std::end(taken) &&
            std::all_of(name.begin(), name.end(),
@@ -307,7 +307,8 @@ namespace detail {
 
 } // namespace detail
 
-/// The text of the header. Errors: those of net/check.hpp; a name that no namespace can have.
+/// Writes the text of the header. Errors: those of net/check.hpp; a name that no namespace can
+/// have.
 inline result<std::string> cpp_header(const net::model& m, const export_options& options = {}) {
     if (!detail::is_free_identifier(options.name))
         return error(errc::bad_option, "options.name");

@@ -1,10 +1,11 @@
 #pragma once
-// Running an exported network (export/cpp_header.hpp) on a machine that has nothing: no file, no
-// heap, no exceptions, no operating system. A freestanding C++20 compiler and float32 arithmetic
-// (in software will do) are enough. Weights stay packed in read-only memory; one row at a time is
-// unpacked into the caller's scratch. Outputs are those of net/program.hpp, bit for bit.
+// Runs an exported network (export/cpp_header.hpp) on a machine without files, heap, exceptions and
+// operating system. A freestanding C++20 compiler and float32 arithmetic (which may be in software)
+// are enough. Weights stay packed in read-only memory and are unpacked one row at a time into
+// scratch memory of the caller. Outputs are those of net/program.hpp, bit for bit.
 //
-// Images are bytes, NHWC, batch 1. Plain scalar loops: the exporter has proved every size and sum.
+// Images are bytes, NHWC, batch 1. Loops are plain and scalar and check nothing, because the
+// exporter has proved every size and sum.
 
 #include <s3/core/bitstream.hpp>
 #include <s3/core/constant_matrix.hpp>
@@ -29,7 +30,7 @@ struct window_shape {
     std::size_t dilation_height = 1, dilation_width = 1;
 };
 
-/// How a byte is made: clamp(q + zero_point, low, high).
+/// How a byte of an output is made: clamp(q + zero_point, low, high).
 struct byte_range {
     std::int32_t zero_point = 0, low = 0, high = 255;
 
@@ -39,7 +40,7 @@ struct byte_range {
     }
 };
 
-/// A value that is added to a layer's, laid out like its output.
+/// A value that is added to a layer's output and laid out like it.
 struct residual {
     const std::uint8_t* value = nullptr;
     float scale = 1;
@@ -50,22 +51,23 @@ struct residual {
     }
 };
 
-/// One row's weights, unpacked.
+/// The type that a row's weights are unpacked to.
 template <weight_format F>
 using unpacked =
     std::conditional_t<F::min_value >= -128 && F::max_value <= 127, std::int8_t, std::int32_t>;
 
-/// What turns sums into outputs. `scale` is unused for int32 output; `bias` may be null.
+/// What turns sums into outputs. `scale` is not used for int32 outputs; `bias` may be null.
 struct epilogue {
     const float* scale = nullptr;
     const std::int32_t* bias = nullptr;
-    std::uint8_t padding_value = 0; ///< of the input: its zero point
+    std::uint8_t padding_value = 0; ///< the zero point of the input
     byte_range range;
 };
 
 namespace detail {
 
-/// Calls f(h, w, tap) for the taps of an output pixel; h or w is too large outside the image.
+/// Calls f(h, w, tap) for each tap of an output pixel. Outside the image h or w is too large, since
+/// numbers below zero wrap.
 template <class Function>
 constexpr void each_tap(const window_shape& f, std::size_t oh, std::size_t ow,
                         Function&& function) {
@@ -87,9 +89,9 @@ constexpr void finish(std::int32_t sum, std::size_t m, std::size_t at, const epi
 
 } // namespace detail
 
-/// A convolution with packed weights, [out channel][height][width][channel of a group]. Y:
-/// std::uint8_t through scale and range, or std::int32_t for sums plus bias. `row` has room for the
-/// weights of one output channel.
+/// A convolution with packed weights, [out channel][height][width][channel of a group]. Outputs of
+/// type Y are std::uint8_t (sums plus bias, scaled and clamped) or std::int32_t (sums plus bias).
+/// `row` has room for the weights of one output channel.
 template <weight_format F, class Y>
 constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const window_shape& f,
                       std::size_t groups, const image_shape& in, const image_shape& out,
@@ -117,8 +119,8 @@ constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const windo
     }
 }
 
-/// A convolution of one group with weights as template constants, [out channel][height·width·
-/// channel]: no multiplication, and no memory for weights.
+/// A convolution of one group whose weights are template constants, [out
+/// channel][height·width·channel]. It needs no multiplication, and no memory for weights.
 template <constant_matrix W, class Y>
 constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shape& in,
                       const image_shape& out, const std::uint8_t* x, Y* y,
@@ -138,7 +140,7 @@ constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shap
         }
 }
 
-/// The largest byte under each window; padding never wins.
+/// The largest byte under each window. Padding never wins.
 constexpr void max_pool(const window_shape& f, const image_shape& in, const image_shape& out,
                         const std::uint8_t* x, std::uint8_t* y) noexcept {
     for (std::size_t oh = 0; oh < out.height; ++oh)
@@ -171,14 +173,15 @@ constexpr void mean_pool(const window_shape& f, const image_shape& in, const ima
             }
 }
 
-/// Two values of `size` bytes, requantized and added. `y` may be `a` or `b`.
+/// Requantizes two values of `size` bytes and adds them. `y` may be `a` or `b`.
 constexpr void add(std::size_t size, const residual& a, const residual& b, const byte_range& range,
                    std::uint8_t* y) noexcept {
     for (std::size_t i = 0; i < size; ++i)
         y[i] = range.clamp(a[i] + b[i]);
 }
 
-/// A last layer in float, [outputs][inputs]: the one function that promises no bits.
+/// A last layer in float with weights [outputs][inputs]. It is the only function that promises no
+/// bits.
 constexpr void float_linear(const float* weights, const float* bias, std::size_t inputs,
                             std::size_t outputs, const std::uint8_t* x, float scale,
                             std::int32_t zero_point, float* y) noexcept {
