@@ -1,7 +1,7 @@
 #pragma once
-// A whole file as bytes: mapped into memory where the system can (POSIX), read into it elsewhere.
-// The bytes stay where they are when the object moves. A file that another process shortens while
-// it is mapped takes its pages away: replace files by renaming, as `safetensors::save` does.
+// A whole file as bytes: mapped into memory where the system can do that (POSIX), else read into
+// memory. The bytes stay in place when the object is moved. If another process shortens a mapped
+// file, its pages vanish, so replace files by renaming, as `safetensors::save` does.
 
 #include <s3/core/error.hpp>
 
@@ -45,10 +45,11 @@ public:
         return bytes_;
     }
 
+    /// Errors: io if the file cannot be opened or read, or is not a regular file.
     static result<mapped_file> open(const std::string& path) {
         mapped_file file;
 #if S3_HAS_MMAP
-        // A pipe without a writer would block: regular files ignore O_NONBLOCK.
+        // Opening a pipe without a writer would block otherwise. Regular files ignore O_NONBLOCK.
         const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor < 0)
             return error(errc::io, "path (cannot be opened)");

@@ -1,15 +1,14 @@
 #pragma once
-// An integer network as one safetensors file, the same bytes on every machine. Opt-in: needs
-// nlohmann-json, whose exceptions are not used.
+// An integer network as one safetensors file, which has the same bytes on every machine. This
+// header is opt-in: it needs nlohmann-json, whose exceptions it does not use.
 //
 //   metadata   "s3.model": the version of this arrangement, "1"
 //              "s3.network": values and layers as JSON, in the words of their `fields`
 //   tensors    LAYER.FIELD: a filter is U8, a record of pack/layout.hpp; lists of numbers are F32
-//   or
-//              I32, and left out where they are empty
+//              or I32, and are left out if they are empty
 //
-// `read` is safe on hostile bytes: allocation is bounded by their number, and what it returns has
-// passed net::check. Errors name a field; their index is the layer or value. With
+// `read` is safe on hostile bytes: allocation is bounded by the number of bytes, and a model that
+// it returns has passed net::check. Errors name a field; their index is the layer or value. With
 // `stream_memory::borrow` the packed weights stay in the bytes, which must outlive the model;
 // `load` maps the file and does that.
 
@@ -38,13 +37,14 @@ namespace detail {
 
 using nlohmann::json;
 
-/// A layer's tensors in a file that is being read: found by the layer's name and their own.
+/// The tensors of a file that is being read, found by their names: the layer's, a dot, and the
+/// field's.
 class tensor_source {
 public:
     tensor_source(const safetensors::contents& file, stream_memory memory)
         : file_(file), memory_(memory) {}
 
-    /// The filter of whatever format the record has, which must be there.
+    /// Takes a filter, which must exist, in the format that its record has.
     status take(const std::string& name, net::any_filter& to) {
         const safetensors::tensor* t = find(name);
         if (t == nullptr)
@@ -56,7 +56,7 @@ public:
             return h.error();
         return read_filter(t->data, *h, to);
     }
-    /// Numbers, if they are there.
+    /// Takes numbers, if they exist.
     template <class T>
     status take(const std::string& name, std::vector<T>& to) {
         const safetensors::tensor* t = find(name);
@@ -68,7 +68,7 @@ public:
         to = *std::move(values);
         return {};
     }
-    /// How many tensors were found.
+    /// The number of tensors that were taken.
     [[nodiscard]] std::size_t used() const { return used_; }
 
 private:
@@ -102,8 +102,9 @@ private:
     std::size_t used_ = 0;
 };
 
-/// Takes fields out of a JSON object, and tensors that belong to it, each by its name. The first
-/// that is missing or of another kind is remembered; a field that nobody asks for is an error too.
+/// Takes fields from a JSON object, and the tensors that belong to it, each by its name. The first
+/// field that is missing or of another kind is remembered. A field that nobody takes is an error,
+/// too.
 class field_reader {
 public:
     field_reader(const json& object, tensor_source* tensors = nullptr, std::string prefix = "")
@@ -117,7 +118,8 @@ public:
         const json* v = find(name);
         const auto low = std::numeric_limits<std::int32_t>::min();
         const auto high = std::numeric_limits<std::int32_t>::max();
-        // What is too large for int64 is unsigned, and larger than `high` as such.
+        // A number too large for int64 is kept as an unsigned one, and is compared with `high` as
+        // such.
         if (v == nullptr || !v->is_number_integer() ||
             (v->is_number_unsigned() && v->get<std::uint64_t>() > std::uint64_t{high}) ||
             v->get<std::int64_t>() < low)
@@ -152,7 +154,7 @@ public:
         whole_number(&(*v)[0], name, to.height);
         whole_number(&(*v)[1], name, to.width);
     }
-    /// The kind of a value: an image where nothing is said.
+    /// Takes the kind of a value, which is an image if the field is missing.
     void operator()(const char* name, net::value_kind& to) {
         std::string text = kind_names[0];
         if (has(name))
@@ -162,7 +164,7 @@ public:
             return fail(name);
         to = static_cast<net::value_kind>(found - std::begin(kind_names));
     }
-    /// Two fields, if they are there: NAME and NAME_scale.
+    /// Takes a residual, if it exists, from two fields: NAME and NAME_scale.
     void operator()(const char* name, std::optional<net::residual_input>& to) {
         if (!has(name))
             return;
@@ -177,7 +179,7 @@ public:
         tensor(name, to);
     }
 
-    /// The first error.
+    /// The first error, or success.
     [[nodiscard]] status finish() const {
         if (!wrong_)
             return wrong_;
@@ -216,12 +218,13 @@ private:
 
     const json& object_;
     tensor_source* tensors_;
-    std::string prefix_; ///< of the tensors' names
+    std::string prefix_; ///< what precedes the tensors' names
     std::size_t taken_ = 0;
     status wrong_, tensor_wrong_;
 };
 
-/// A layer by what a file calls it; its other fields are default.
+/// Makes a layer of the kind that a file names, with defaults in its other fields. Returns whether
+/// there is such a kind.
 template <std::size_t Index = 0>
 bool make_layer(std::string_view name, net::layer_list::any& to) {
     if constexpr (Index < std::variant_size_v<net::layer_list::any>) {
@@ -250,7 +253,7 @@ public:
             !values->is_array() || !layers->is_array())
             return error(errc::foreign, "model.network");
         field_reader top(network);
-        m.output_scale = 0; // as it stays where it is no number
+        m.output_scale = 0; // stays 0 if the field is not a number
         top("output_scale", m.output_scale);
         if (!(m.output_scale > 0))
             return error(errc::foreign, "output_scale");
@@ -299,7 +302,7 @@ private:
                     return s;
                 if constexpr (requires { o.complete(m.values); })
                     o.complete(m.values);
-                // Files do not keep the type of elements: it follows from the layer.
+                // Files do not store the type of elements, since it follows from the layer.
                 if (m.layers.size() + 1 < m.values.size())
                     m.values[m.layers.size() + 1].element = net::element_of(o);
                 return {};
@@ -310,7 +313,7 @@ private:
     std::set<std::string> names_;
 };
 
-/// Puts fields into a JSON object, and what tensors hold into a file.
+/// Puts fields into a JSON object, and filters and lists of numbers into the tensors of a file.
 class field_writer {
 public:
     field_writer(json& object, const std::string& prefix, safetensors::contents& file,
@@ -345,7 +348,7 @@ public:
     }
 
 private:
-    /// Numbers of which there are none have no tensor.
+    /// Adds a tensor, unless it would have no elements.
     void tensor(const char* name, safetensors::dtype type, std::vector<std::byte> bytes) {
         const auto count = bytes.size() / safetensors::info(type).bytes;
         if (count == 0)
@@ -362,7 +365,7 @@ private:
 
 } // namespace detail
 
-/// The network in the bytes of a file.
+/// The network in the bytes of a file. Errors: see the top.
 inline result<net::model> read(std::span<const std::byte> bytes,
                                stream_memory memory = stream_memory::copy) {
     const auto file = safetensors::read(bytes);
@@ -382,8 +385,8 @@ inline result<net::model> read(std::span<const std::byte> bytes,
     return detail::reader(*file, memory).read(parsed, file->tensors.size());
 }
 
-/// The bytes of a file that `read` gives back as `m`. Errors: those of net::check; layers without a
-/// name of their own.
+/// The bytes of a file from which `read` makes the model m. Errors: those of net::check; two layers
+/// with the same name; a name that is not UTF-8.
 inline result<std::vector<std::byte>> write(const net::model& m) {
     using detail::json;
     if (auto s = net::check(m); !s)
@@ -403,7 +406,7 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
             return error(errc::bad_option, "name (given twice)").at(names.size());
         json j;
         j["name"] = l.name;
-        // What is not UTF-8 would be written otherwise, and then be another name.
+        // A name that is not UTF-8 would be written with replacements, and so become another name.
         if (json::parse(j.dump(-1, ' ', false, json::error_handler_t::replace), nullptr, false) !=
             j)
             return error(errc::bad_option, "name (not UTF-8)").at(names.size() - 1);
@@ -420,6 +423,7 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
     return safetensors::write(file);
 }
 
+/// Writes a model to a file, whole or not at all. Errors: those of `write`; io.
 inline status save(const net::model& m, const std::string& path) {
     const auto bytes = write(m);
     if (!bytes)
@@ -427,12 +431,13 @@ inline status save(const net::model& m, const std::string& path) {
     return safetensors::save(path, *bytes);
 }
 
-/// A model whose weights lie in the file that it came from.
+/// A model whose weights lie in the mapped file that it came from.
 struct loaded_model {
     mapped_file file;
     net::model model;
 };
 
+/// Maps a file and reads the model in it. Errors: those of `read`; io.
 inline result<loaded_model> load(const std::string& path) {
     auto file = mapped_file::open(path);
     if (!file)

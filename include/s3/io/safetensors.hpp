@@ -1,17 +1,17 @@
 #pragma once
-// Reading and writing safetensors files: named byte tensors with text metadata. Opt-in: needs
-// nlohmann-json, whose exceptions are not used.
+// Reads and writes safetensors files: named tensors of bytes, with metadata as text. This header is
+// opt-in: it needs nlohmann-json, whose exceptions it does not use.
 //
 //   8 bytes  length N of the header, little-endian
 //   N bytes  JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, …,
 //            "__metadata__": {"key": "text", …}}, padded with spaces to a multiple of 8
-//   the rest the data, to which the offsets refer; the tensors fill it without gap or overlap
+// the rest the data, to which the offsets refer; tensors fill it without gaps or overlaps
 //
-// `read` copies nothing: its tensors are views into the caller's bytes. It is safe on hostile
-// input: nothing outside the bytes is touched, and allocation is bounded by their number. Errors
-// name the field; their index is the tensor's place in the order of names. Values are little-endian
-// in the file; `to_bytes` and `from_bytes` convert. Records of packed weights (pack/record.hpp) are
-// stored as tensors of type U8.
+// `read` copies nothing: its tensors are views of the caller's bytes. It is safe on hostile input:
+// nothing outside the bytes is touched, and allocation is bounded by their number. Errors name a
+// field; their index is the number of the tensor when tensors are ordered by name. Values in the
+// file are little-endian; `to_bytes` and `from_bytes` convert them. Records of packed weights
+// (pack/record.hpp) are stored as tensors of type U8.
 
 #include <s3/core/error.hpp>
 #include <s3/core/little_endian.hpp>
@@ -78,7 +78,7 @@ struct tensor {
     std::vector<std::size_t> shape;
     std::span<const std::byte> data;
 
-    /// Elements times their size; SIZE_MAX where that does not fit.
+    /// The number of elements times their size, or SIZE_MAX if that does not fit.
     [[nodiscard]] std::size_t bytes() const noexcept {
         std::size_t size = info(type).bytes;
         // A zero anywhere makes the product zero, however large the other sizes are.
@@ -95,7 +95,7 @@ struct contents {
     std::map<std::string, std::string> metadata;
 };
 
-/// The header's size is limited, as in the format's own implementation.
+/// The limit of the header's size, which is that of the format's own implementation.
 inline constexpr std::size_t max_header_bytes = 100'000'000;
 
 namespace detail {
@@ -103,14 +103,14 @@ namespace detail {
 inline constexpr std::size_t prefix_bytes = 8;
 inline constexpr const char* metadata_key = "__metadata__";
 
-/// Events of a JSON text, read for two things alone: how deep it nests, and whether an object gives
-/// a key twice. A text that nests too deep ends there.
+/// Handles the events of parsing a JSON text, to find out how deep it nests and whether an object
+/// has the same key twice. It ends the parsing of a text that nests too deep.
 class json_shape {
 public:
     explicit json_shape(std::size_t max_depth) : max_depth_(max_depth) {}
     [[nodiscard]] bool key_twice() const noexcept { return key_twice_; }
 
-    // The interface that nlohmann::json::sax_parse calls; `false` ends the text.
+    // nlohmann::json::sax_parse calls these functions; `false` ends the parsing.
     bool null() { return true; }
     bool boolean(bool) { return true; }
     bool number_integer(std::int64_t) { return true; }
@@ -141,13 +141,14 @@ private:
     }
 
     std::size_t max_depth_;
-    std::vector<std::set<std::string>> keys_; ///< of each open object or array
+    std::vector<std::set<std::string>> keys_; ///< the keys of each open object or array
     bool key_twice_ = false;
 };
 
-/// Parses an object; discarded if it is not JSON or nests deeper than the format does. `twice`: it
-/// gives a key twice (of which nlohmann-json would silently keep the last). The parser's own
-/// callback would see keys, too, but in a time that is quadratic in their number.
+/// Parses an object. The result is discarded if the text is not JSON or nests deeper than
+/// `max_depth`. `twice` is set if an object has the same key twice, of which nlohmann-json would
+/// silently keep the last. The parser's own callback could see keys as well, but takes a time that
+/// is quadratic in their number.
 [[nodiscard]] inline nlohmann::json parse_object(std::span<const std::byte> text, bool& twice,
                                                  std::size_t max_depth) {
     using nlohmann::json;
@@ -174,7 +175,7 @@ private:
     return true;
 }
 
-/// One entry of the header; `tensor::data` is set if its offsets lie within `data`.
+/// Reads one entry of the header. Its offsets must lie within `data`, and fit its shape.
 inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number,
                                  std::span<const std::byte> data) {
     if (!entry.is_object() || entry.size() != 3)
@@ -211,7 +212,7 @@ inline result<tensor> read_entry(const nlohmann::json& entry, std::size_t number
     return t;
 }
 
-/// The tensors must fill the data exactly: no byte unused, none used twice.
+/// Checks that the tensors fill the data exactly: no byte is unused, and none is used twice.
 inline status check_cover(const contents& file, std::span<const std::byte> data) {
     struct range {
         std::size_t begin, size, number;
@@ -237,7 +238,7 @@ inline status check_cover(const contents& file, std::span<const std::byte> data)
     return {};
 }
 
-/// Bits of a number.
+/// The unsigned integer that has as many bits as T.
 template <class T>
 using bits_of = std::conditional_t<
     sizeof(T) == 8, std::uint64_t,
@@ -246,7 +247,8 @@ using bits_of = std::conditional_t<
 
 } // namespace detail
 
-/// The tensors and metadata of a whole file. Views into `bytes`, which must outlive them.
+/// The tensors and metadata of a whole file. The tensors are views of `bytes`, which must outlive
+/// them.
 inline result<contents> read(std::span<const std::byte> bytes) {
     if (bytes.size() < detail::prefix_bytes)
         return error(errc::truncated, "safetensors.length")
@@ -289,8 +291,8 @@ inline result<contents> read(std::span<const std::byte> bytes) {
     return file;
 }
 
-/// The bytes of a file that `read` gives back as `file`. Errors: a shape that does not fit the
-/// data, a name that is reserved or not UTF-8.
+/// The bytes of a file that `read` turns into `file` again. Errors: a shape that does not fit its
+/// data; a name that is reserved or not UTF-8.
 inline result<std::vector<std::byte>> write(const contents& file) {
     using nlohmann::json;
     json header = json::object();
@@ -311,7 +313,8 @@ inline result<std::vector<std::byte>> write(const contents& file) {
         end += t.data.size();
         ++number;
     }
-    // The default handler would throw on what is not UTF-8; a replaced name is caught below.
+    // The default handler would throw on text that is not UTF-8. A name in which it is replaced is
+    // found below.
     std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
     if (json::parse(text, nullptr, false) != header)
         return error(errc::bad_option, "safetensors.name (not UTF-8)");
@@ -331,7 +334,7 @@ inline result<std::vector<std::byte>> write(const contents& file) {
     return bytes;
 }
 
-/// Values as they stand in a file.
+/// Values in the form that they have in a file.
 template <class T>
 requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
     [[nodiscard]] std::vector<std::byte> to_bytes(std::span<const T> values) {
@@ -342,7 +345,7 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
     return bytes;
 }
 
-/// The values of a tensor whose type is T's.
+/// The values of a tensor. Errors: foreign if its type is not that of T.
 template <class T>
 requires(std::is_arithmetic_v<T> &&
          !std::is_same_v<T, bool>) result<std::vector<T>> from_bytes(const tensor& t) {
@@ -366,7 +369,7 @@ requires(std::is_arithmetic_v<T> &&
     return values;
 }
 
-/// The bytes of a file on disk.
+/// The bytes of a file on disk. Errors: io.
 inline result<std::vector<std::byte>> load(const std::string& path) {
     std::FILE* file = std::fopen(path.c_str(), "rb");
     if (file == nullptr)
@@ -383,7 +386,8 @@ inline result<std::vector<std::byte>> load(const std::string& path) {
     return bytes;
 }
 
-/// Writes a file whole or not at all: beside its place first, then moved there.
+/// Writes a file whole or not at all: under another name beside its place, which it is then moved
+/// to. Errors: io.
 inline status save(const std::string& path, std::span<const std::byte> bytes) {
     const std::string draft = path + ".part";
     std::FILE* file = std::fopen(draft.c_str(), "wb");
