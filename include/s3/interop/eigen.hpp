@@ -1,15 +1,16 @@
 #pragma once
-// Eigen hosts: opt-in, includes Eigen. Views of dense float matrices for the library's spans, so
-// that latents can be Eigen matrices:
+// For hosts that use Eigen; opt-in, includes Eigen. It makes the library's views of dense float
+// matrices, so that latents can be Eigen matrices:
 //
 //   Eigen::MatrixXf sign, sparse, shift_1, shift_2, weights;
 //   auto p = s3::eigen::latents_of<s3::shift3>(sign, sparse, shift_1, shift_2);   // result<…>
 //   s3::realize(*p, s3::eigen::span(weights));
 //   …  s3::step(s3::sgd{}, *p, {*moments}, s3::eigen::span(grad), s3::eigen::span(weights));
 //
-// Element-wise operations do not care for the storage order as long as it is the same throughout:
-// mixed orders and shapes are errors that name the argument. `pack` wants rows: give it a row-major
-// matrix. Blocks and strided maps do not convert, since their memory is not contiguous.
+// Element-wise operations work in any storage order that is the same for all operands; mixed orders
+// do not compile, and different shapes are errors that name the argument. `pack` needs rows: give
+// it a row-major matrix. Blocks and strided maps do not convert, since their memory is not
+// contiguous.
 
 #include <s3/core/view.hpp>
 #include <s3/train/latents.hpp>
@@ -30,11 +31,11 @@ template <class P, int Alignment>
 inline constexpr bool unstrided_map<Eigen::Map<P, Alignment, Eigen::Stride<0, 0>>> = true;
 } // namespace detail
 
-/// Matrices, arrays and unstrided maps: memory that is one contiguous run.
+/// Matrices, arrays and unstrided maps, whose memory is contiguous.
 template <class M>
 concept contiguous = std::derived_from<M, Eigen::PlainObjectBase<M>> || detail::unstrided_map<M>;
 
-/// All elements, in the order in which they are stored.
+/// All elements of a matrix, in the order in which they are stored.
 template <contiguous M>
 [[nodiscard]] auto span(M& m) noexcept {
     return std::span(m.data(), static_cast<std::size_t>(m.size()));
@@ -51,8 +52,8 @@ requires(bool(M::IsRowMajor)) [[nodiscard]] auto rows(M& m) noexcept {
                        static_cast<std::size_t>(m.cols()));
 }
 
-/// Latents behind matrices in the order of `fields`: sign, sparse (in formats with zero),
-/// shift_1 … shift_T. Errors: shapes that differ.
+/// Latents in the memory of matrices, which are given in the order of `fields`: sign, sparse (in
+/// formats with zero), shift_1 … shift_T. Errors: shapes that differ.
 template <shift_weight_format F, contiguous First, contiguous... Rest>
 requires(sizeof...(Rest) + 1 == latents_per_weight<F>) result<latents<F>> latents_of(First& sign,
                                                                                      Rest&... rest)

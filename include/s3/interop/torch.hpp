@@ -1,13 +1,13 @@
 #pragma once
-// Shift layers for libtorch: opt-in, includes libtorch. Works on the tensors' own memory.
+// Shift layers for libtorch; opt-in, includes libtorch. They work on the tensors' own memory.
 //
 //   s3::libtorch::ShiftConv2d<s3::shift3> conv(torch::nn::Conv2dOptions(32, 64, 3).padding(1));
 //   s3::libtorch::ShiftLinear<s3::shift3> fc(torch::nn::LinearOptions(64, 10));
 //
-// Both train with any torch optimizer, and clone, save and load as every module does. Parameters
-// have the names of the S3 authors' code (`parameter_name`) and `bias`. The latents want a learning
-// rate of their own (train/optimizer.hpp), and `zero_grad(true)`, which lets their gradients be
-// written rather than added. Errors are those of torch_passes.hpp.
+// Both can be trained by any torch optimizer, and can be cloned, saved and loaded like every
+// module. Their parameters are named as in the S3 authors' code (`parameter_name`), and `bias`. The
+// latents need a learning rate of their own (train/optimizer.hpp). With `zero_grad(true)` their
+// gradients are written rather than added. Errors are those of interop/torch_passes.hpp.
 
 #include <s3/interop/torch_passes.hpp>
 #include <s3/train/dynamics.hpp>
@@ -21,8 +21,8 @@
 
 namespace s3::libtorch {
 
-/// The autograd function: latents → discrete weights, gradients straight through.
-/// The estimator is default-constructed; derive from one to fix another parameter.
+/// The autograd function from latents to discrete weights; gradients pass straight through. The
+/// estimator is default-constructed: to give it another parameter, derive from it.
 template <shift_weight_format F, class Estimator = straight_through::identity>
 struct realize_function : ::torch::autograd::Function<realize_function<F, Estimator>> {
     static Tensor forward(::torch::autograd::AutogradContext* context, at::TensorList fields) {
@@ -37,23 +37,23 @@ struct realize_function : ::torch::autograd::Function<realize_function<F, Estima
     }
 };
 
-/// Discrete weights of `fields` (in the order of `latents_of`), differentiable.
+/// The discrete weights of `fields` (in the order of `latents_of`), differentiable.
 template <shift_weight_format F, class Estimator = straight_through::identity>
 [[nodiscard]] Tensor realize(const tensors& fields) {
     return realize_function<F, Estimator>::apply(at::TensorList(fields));
 }
 
-/// What every shift layer offers, whatever its format: find them with `shift_layers`.
+/// What all shift layers offer, whatever their format. `shift_layers` finds them in a model.
 class shift_layer {
 public:
     virtual ~shift_layer() = default;
 
-    /// Latents: sign, sparse (in formats with zero), shift_1 … shift_T.
+    /// The latents: sign, sparse (in formats with zero), shift_1 … shift_T.
     [[nodiscard]] const tensors& fields() const noexcept { return fields_; }
-    /// The sparse latent; undefined where the format has no zero.
+    /// The sparse latent, which is undefined if the format has no zero.
     [[nodiscard]] virtual Tensor sparse() const = 0;
-    /// The discrete weights, differentiable: with respect to the latents, or, once fused, a leaf
-    /// that collects the weights' own gradient.
+    /// The discrete weights. They are differentiable with respect to the latents or, in a fused
+    /// layer, a leaf that collects the gradient of the weights themselves.
     [[nodiscard]] Tensor discrete() const { return fused() ? weights_ : realize_latents(); }
     /// The discrete weights as plain numbers, to be packed or measured.
     [[nodiscard]] Tensor realized() const {
@@ -64,10 +64,10 @@ public:
     /// An error that names the first NaN or infinite latent.
     [[nodiscard]] virtual status validate() const = 0;
 
-    /// Sets the latents to realize the nearest values to trained float weights, and returns their
-    /// unit: weight ≈ unit · realized, a factor that a norm after the layer takes up.
+    /// Sets the latents so that they realize the values nearest to trained float weights. Returns
+    /// their unit: weight ≈ unit · realized. A norm after the layer must take up this factor.
     virtual float initialize_from(const Tensor& weights) = 0;
-    /// The regularizer's strength for this layer, on top of what is asked for all.
+    /// The regularizer's strength for this layer, added to the strength for all layers.
     float dense_strength = 0;
 
     /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
@@ -76,7 +76,8 @@ public:
         weights_.requires_grad_();
     }
     [[nodiscard]] bool fused() const noexcept { return weights_.defined(); }
-    /// Realizes the leaf anew; needed after the latents changed by other means than `step`.
+    /// Realizes the leaf anew. This is needed after latents have changed by other means than
+    /// `step`.
     void refresh() {
         if (fused())
             weights_.detach().copy_(realized());
@@ -104,9 +105,9 @@ protected:
     return found;
 }
 
-/// Adds the dense-weight regularizer's gradient to the sparse latents' of every shift layer: call
-/// it between `loss.backward()` and `optimizer.step()`. Negative strengths push towards zero.
-/// `strength` is for all layers, on top of each one's own.
+/// Adds the dense-weight regularizer's gradient to the gradient of the sparse latents of every
+/// shift layer. Call it between `loss.backward()` and `optimizer.step()`. A negative strength
+/// pushes weights towards zero. `strength` applies to all layers, and is added to each one's own.
 inline void add_dense_gradient(::torch::nn::Module& model, float strength = 0) {
     for (shift_layer* layer : shift_layers(model)) {
         const Tensor sparse = layer->sparse();
@@ -118,10 +119,11 @@ inline void add_dense_gradient(::torch::nn::Module& model, float strength = 0) {
     }
 }
 
-/// Asks every layer for a share of zeros, in [0, 1]: sets the layers' own strengths from the shares
-/// that there are. Call it before each step; then either the fused optimizer's `step()` or
-/// `add_dense_gradient(model)` takes them up. `gain` is the strength at a full share of error: less
-/// moves more gently, and leaves a larger distance where the loss pulls the other way.
+/// Steers every layer towards the share `target` of zeros, in [0, 1]: sets the layers' own
+/// strengths from their present shares. Call it before each step; the fused optimizer's `step()`,
+/// or `add_dense_gradient(model)`, then applies the strengths. `gain` is the strength at an error
+/// of 1: a smaller gain moves more gently, and leaves a larger error where the loss pulls the other
+/// way.
 inline void steer_zeros(::torch::nn::Module& model, double target, float gain = 0.1f) {
     TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");
     for (shift_layer* layer : shift_layers(model))
@@ -156,7 +158,7 @@ public:
     }
 
 protected:
-    /// Registers all latents but the sign's, which is the module's own `weight`, and draws them.
+    /// Registers and draws all latents. That of the sign is the module's own `weight`.
     void register_latents(::torch::nn::Module& module, const Tensor& weight, double deviation) {
         fields_ = {weight};
         weights_ = Tensor();
@@ -219,7 +221,8 @@ public:
         namespace functional = ::torch::nn::functional;
         const auto& o = this->options;
         const Tensor weights = this->discrete();
-        // Unqualified, `visit` finds the one that goes with libtorch's variant: c10's or std's.
+        // Unqualified, `visit` finds the one that belongs to libtorch's variant, which is c10's or
+        // std's.
         const auto mode = visit(padding_mode{}, o.padding_mode());
         if (mode.index() == functional::PadFuncOptions::mode_t(::torch::kConstant).index())
             return functional::detail::conv2d(input, weights, this->bias, o.stride(), o.padding(),
@@ -236,7 +239,7 @@ public:
     }
 
 private:
-    /// A convolution's padding mode as `pad` names it.
+    /// Translates a convolution's padding mode to the names of `pad`.
     struct padding_mode {
         using mode = ::torch::nn::functional::PadFuncOptions::mode_t;
         mode operator()(::torch::enumtype::kZeros) const { return ::torch::kConstant; }
@@ -293,7 +296,7 @@ private:
     }
 };
 
-// What TORCH_MODULE makes, for templates.
+// What TORCH_MODULE would define, as templates.
 template <shift_weight_format F, class Estimator = straight_through::identity>
 class ShiftConv2d : public ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Estimator>> {
 public:
@@ -307,16 +310,16 @@ public:
     using Impl = ShiftLinearImpl<F, Estimator>;
 };
 
-/// How one layer's weights moved since the last look.
+/// How one layer's weights moved since the last observation.
 struct movement {
-    double zeros = 0;         ///< share of zeros now
-    std::size_t flips = 0;    ///< weights that now have the opposite of their last sign
-    double never_flipped = 1; ///< share that never had both signs
-    transitions moves;        ///< between {−, 0, +} since the last look; empty at the first
+    double zeros = 0;         ///< present share of zeros
+    std::size_t flips = 0;    ///< weights whose sign is now the opposite of their last one
+    double never_flipped = 1; ///< share of weights that never had both signs
+    transitions moves; ///< between {−, 0, +} since the last observation; empty at the first
 };
 
-/// Follows one layer through training. Works on any float32 weights, so that full-precision
-/// layers can be measured beside.
+/// Follows the weights of one layer through training. Any float32 weights will do, so that
+/// full-precision layers can be measured as well.
 class weight_dynamics {
 public:
     movement observe(const Tensor& weights) {

@@ -1,10 +1,10 @@
 #pragma once
-// Absmean ternary weights (BitNet b1.58, train/absmean.hpp) for libtorch: any module can hold the
-// one latent as its ordinary weight and multiply with what this gives.
+// Absmean ternary weights (BitNet b1.58, train/absmean.hpp) for libtorch. Any module can keep the
+// single latent as its ordinary weight, and multiply by what `realize_absmean` returns.
 //
 //   y = torch::linear(x, s3::libtorch::realize_absmean(layer->weight), layer->bias);
 //
-// Errors are those of torch_passes.hpp.
+// Errors are those of interop/torch_passes.hpp.
 
 #include <s3/interop/torch_passes.hpp>
 #include <s3/train/absmean.hpp>
@@ -13,7 +13,7 @@
 
 namespace s3::libtorch {
 
-/// The real weights γ·w of a latent, in its layout.
+/// The real weights γ·w of a latent, in the latent's memory layout.
 [[nodiscard]] inline Tensor realized_absmean(const Tensor& given) {
     const Tensor latent = aligned(given)[0];
     const auto v = floats(latent, "latent");
@@ -22,7 +22,7 @@ namespace s3::libtorch {
     return weights;
 }
 
-/// The gradient of the latent, given that of the real weights.
+/// The gradient of the latent, given the gradient of the real weights.
 template <class Estimator>
 [[nodiscard]] Tensor backward_absmean(const Tensor& given, const Tensor& grad_weights,
                                       const Estimator& estimate) {
@@ -34,7 +34,8 @@ template <class Estimator>
     return out;
 }
 
-/// latent → γ·{−1, 0, 1}; the gradient passes straight through, as the estimator says.
+/// The autograd function latent → γ·{−1, 0, 1}. The gradient passes straight through, as the
+/// estimator says.
 template <class Estimator = straight_through::identity>
 struct absmean_function : ::torch::autograd::Function<absmean_function<Estimator>> {
     static Tensor forward(::torch::autograd::AutogradContext* context, const Tensor& latent) {
@@ -47,6 +48,7 @@ struct absmean_function : ::torch::autograd::Function<absmean_function<Estimator
     }
 };
 
+/// The real weights γ·w of a latent, differentiable.
 template <class Estimator = straight_through::identity>
 [[nodiscard]] Tensor realize_absmean(const Tensor& latent) {
     return absmean_function<Estimator>::apply(latent);

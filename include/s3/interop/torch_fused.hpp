@@ -1,5 +1,5 @@
 #pragma once
-// Fused training of a libtorch model's shift layers: autograd stops at the discrete weights, and
+// Fused training of a libtorch model's shift layers. Autograd stops at the discrete weights, and
 // one pass per layer turns their gradient into new latents, moments and weights
 // (train/optimizer.hpp).
 //
@@ -7,8 +7,8 @@
 //   torch::optim::SGD rest(s3::libtorch::other_parameters(*model), 0.1);
 //   …  loss.backward();  rest.step();  shift.step();  rest.zero_grad();  shift.zero_grad();
 //
-// Data-parallel hosts reduce `gradients()` between `backward` and `step`. Layers cloned from a
-// fused model are not fused. A model that is loaded realizes its weights anew.
+// Data-parallel hosts reduce `gradients()` between `backward` and `step`. A layer that is cloned
+// from a fused model is not fused. A model that is loaded realizes its weights anew.
 
 #include <s3/interop/torch.hpp>
 
@@ -18,7 +18,7 @@
 
 namespace s3::libtorch {
 
-/// The parameters that no shift layer's latents are: biases, norms, float layers.
+/// The parameters that are not latents of a shift layer: biases, norms, float layers.
 [[nodiscard]] inline tensors other_parameters(::torch::nn::Module& model) {
     tensors rest;
     const auto layers = shift_layers(model);
@@ -61,7 +61,8 @@ public:
         for (const shift_layer* layer : layers_)
             layer->discrete().mutable_grad() = Tensor();
     }
-    /// The weights' gradients that are defined: what is reduced between machines.
+    /// The gradients of the weights, as far as they are defined: these are reduced between
+    /// machines.
     [[nodiscard]] tensors gradients() const {
         tensors all;
         for (const shift_layer* layer : layers_)
@@ -87,8 +88,8 @@ public:
         });
     }
 
-    Optimizer options;    ///< may be changed between steps, e.g. by a schedule
-    float dense_strength; ///< the regularizer's, likewise; each layer may add its own
+    Optimizer options;    ///< may be changed between steps, for example by a schedule
+    float dense_strength; ///< of the regularizer; may be changed, too; added to each layer's own
 
 private:
     template <class Body>

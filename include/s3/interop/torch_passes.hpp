@@ -1,14 +1,16 @@
 #pragma once
-// The passes of training over libtorch tensors, without modules: realize, backward and the fused
-// step, on the tensors' own memory and on libtorch's threads. torch.hpp builds layers of them.
+// The passes of training on libtorch tensors, without modules: realize, backward and the fused
+// step. They work in the tensors' own memory and on libtorch's threads. interop/torch.hpp builds
+// layers of them.
 //
-// `fields` are a weight's latents: sign, sparse (in formats with zero), shift_1 … shift_T. All
-// passes go element by element, so any memory layout will do (contiguous, channels last) if all
-// tensors of a call share it; `laid_out_as` brings one into another's layout.
+// `fields` are the latents of a weight tensor: sign, sparse (in formats with zero), shift_1 …
+// shift_T. All passes work element by element, so any memory layout will do (contiguous, channels
+// last) if all tensors of a call have the same one; `laid_out_as` copies one tensor into another's
+// layout.
 //
-// Tensors are float32 on the CPU; others, and shapes and layouts that differ, throw c10::Error with
-// the argument's name, as libtorch does everywhere. So do latents that are NaN or infinite; the
-// index counts elements in memory.
+// Tensors are float32 on the CPU. Other tensors, and different shapes or layouts, throw c10::Error
+// with the argument's name, as libtorch does everywhere. So do latents that are NaN or infinite;
+// the index then counts elements in memory.
 
 #include <s3/train/init.hpp>
 #include <s3/train/optimizer.hpp>
@@ -28,7 +30,8 @@ namespace s3::libtorch {
 using ::torch::Tensor;
 using tensors = std::vector<Tensor>;
 
-/// Throws what libtorch throws if `s` is an error, of a pass that began at element `first`.
+/// Throws as libtorch does if `s` is an error. The pass began at element `first`, which is added to
+/// the error's index.
 inline void check(const status& s, std::size_t first = 0) {
     auto e = s.error();
     if (e.index >= 0)
@@ -36,8 +39,8 @@ inline void check(const status& s, std::size_t first = 0) {
     TORCH_CHECK(s.has_value(), "s3: ", e.message());
 }
 
-/// The tensor's memory, in the order of its strides. `argument` names it where it is not float32 on
-/// the CPU, or has gaps.
+/// The memory of a tensor, in the order of its strides. Throws, with the name `argument`, if the
+/// tensor is not float32 on the CPU or has gaps.
 [[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument) {
     TORCH_CHECK(t.defined(), "s3: ", argument, " is undefined");
     TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == ::torch::kFloat32, "s3: ", argument,
@@ -46,7 +49,8 @@ inline void check(const status& s, std::size_t first = 0) {
     return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
 }
 
-/// The memory of a tensor that has the shape and the layout of `model`, called `model_name`.
+/// The memory of a tensor that must have the shape and layout of `model`, whose name is
+/// `model_name`.
 [[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument,
                                              const Tensor& model, const char* model_name) {
     TORCH_CHECK(!t.defined() || t.sizes() == model.sizes(), "s3: ", argument, " is ", t.sizes(),
@@ -57,14 +61,15 @@ inline void check(const status& s, std::size_t first = 0) {
     return memory;
 }
 
-/// `t` in the memory layout of `model`, which is dense: itself if it has it, else a copy.
+/// `t` in the memory layout of `model`, which is dense: `t` itself if it has that layout, else a
+/// copy.
 [[nodiscard]] inline Tensor laid_out_as(const Tensor& model, const Tensor& t) {
     if (t.sizes() != model.sizes() || ::torch::autograd::utils::obeys_layout_contract(t, model))
         return t;
     return ::torch::empty_strided(model.sizes(), model.strides(), t.options()).copy_(t);
 }
 
-/// `fields` in one layout, the first's; contiguous if that has gaps.
+/// `fields` in one layout: the first tensor's, or contiguous if that one has gaps.
 [[nodiscard]] inline tensors aligned(const at::TensorList& fields) {
     tensors all;
     for (const auto& f : fields)
@@ -75,7 +80,7 @@ inline void check(const status& s, std::size_t first = 0) {
     return all;
 }
 
-/// The latents behind `fields`.
+/// The latents in the memory of `fields`.
 template <shift_weight_format F>
 [[nodiscard]] latents<F> latents_of(const tensors& fields) {
     TORCH_CHECK(fields.size() == latents_per_weight<F>, "s3: ", F::name, " has ",
@@ -87,7 +92,7 @@ template <shift_weight_format F>
     return from_fields<F, float>(spans);
 }
 
-/// `part` elements of every latent from `first` on.
+/// The `part` elements from `first` on of every latent.
 template <shift_weight_format F>
 [[nodiscard]] latents<F> slice(const latents<F>& p, std::size_t first, std::size_t part) {
     auto all = fields(p);
@@ -96,7 +101,8 @@ template <shift_weight_format F>
     return from_fields<F, float>(all);
 }
 
-/// body(first, size) over 0 … count, on libtorch's threads where that pays.
+/// Calls body(first, size) for parts of [0, count), on libtorch's threads if the work is large
+/// enough.
 template <class Body>
 void parallel(std::size_t count, const Body& body) {
     constexpr std::int64_t grain = 32768;
@@ -106,15 +112,15 @@ void parallel(std::size_t count, const Body& body) {
         });
 }
 
-/// The value of a result, or what libtorch throws.
+/// The value of a result. Throws as libtorch does if it is an error.
 template <class T>
 [[nodiscard]] T value(result<T> r) {
     check(r ? status() : status(r.error()));
     return *std::move(r);
 }
 
-/// Sets `fields` to latents that realize the nearest values to float weights (train/init.hpp);
-/// returns their unit.
+/// Sets `fields` to latents that realize the values nearest to float weights (train/init.hpp);
+/// returns the weights' unit.
 template <shift_weight_format F>
 float initialize_from(const Tensor& weights, const tensors& fields) {
     const auto p = latents_of<F>(fields);
@@ -132,7 +138,7 @@ void realize_into(const tensors& fields, const Tensor& weights) {
     });
 }
 
-/// The discrete weights of `fields`, whose layouts may differ, in the first's.
+/// The discrete weights of `fields`, in the first one's layout. The layouts of `fields` may differ.
 template <shift_weight_format F>
 [[nodiscard]] Tensor realized(const at::TensorList& fields) {
     TORCH_CHECK(!fields.empty(), "s3: no latents");
@@ -142,7 +148,7 @@ template <shift_weight_format F>
     return weights;
 }
 
-/// The gradients of `fields`, in their order and the first's layout.
+/// The gradients of `fields`, in the same order and in the first one's layout.
 template <shift_weight_format F, class Estimator>
 [[nodiscard]] tensors backward(const at::TensorList& fields, const Tensor& grad_weights,
                                const Estimator& estimate) {
@@ -162,8 +168,8 @@ template <shift_weight_format F, class Estimator>
     return grads;
 }
 
-/// One fused step (train/optimizer.hpp): new latents, moments and weights. `moments[j]` are shaped
-/// and laid out like `fields`, and `weights` like each of them.
+/// One fused step (train/optimizer.hpp), which writes new latents, moments and weights.
+/// `moments[j]` have the shapes and layouts of `fields`, and `weights` that of each of them.
 template <shift_weight_format F, latent_optimizer Optimizer, class Estimator>
 void step(const Optimizer& optimizer, const tensors& fields, const std::vector<tensors>& moments,
           const Tensor& grad_weights, const Tensor& weights, float dense_strength,
