@@ -1,13 +1,13 @@
 #pragma once
-// Absmean ternary weights (Ma et al. 2024, "The Era of 1-bit LLMs", BitNet b1.58): one real latent
-// per weight and one scale per tensor,
+// Absmean ternary weights (Ma et al. 2024, "The Era of 1-bit LLMs", BitNet b1.58). They have one
+// real latent v per weight and one scale γ per tensor:
 //
 //   γ = mean |v|,   w = clip(round(v / (γ + ε)), −1, 1) ∈ {−1, 0, 1},   real weight = γ·w
 //
-// with ties rounded to even. The ternary part is the format `ternary` (2 bits); γ is what the
-// epilogue multiplies by. Backward is straight through: the gradient of v is that of the real
-// weight (γ itself gets none), filtered by the estimator, which sees v / (γ + ε) and w. Errors,
-// before anything is written: spans of unequal size, a latent that is NaN or infinite.
+// with ties rounded to even. The ternary part is the format `ternary` (2 bits), and the epilogue
+// multiplies by γ. Backward is straight through: the gradient of v is that of the real weight (γ
+// itself gets none), filtered by the estimator, which sees v / (γ + ε) and w. Errors, which are
+// found before anything is written: spans of unequal size, a latent that is NaN or infinite.
 
 #include <s3/train/reparam.hpp>
 
@@ -19,10 +19,10 @@ namespace s3 {
 
 namespace detail {
 
-/// ε of the formula: with it, a tensor of zeros alone has w = 0 rather than 0/0.
+/// The ε of the formula, with which a tensor of zeros has w = 0 rather than 0/0.
 inline constexpr float absmean_epsilon = 1e-5f;
 
-/// w of x = v / (γ + ε): ±1 where |x| > ½, else 0, since ½ itself rounds to the even 0.
+/// The w of x = v / (γ + ε): ±1 where |x| > ½, else 0, since ½ itself rounds to the even 0.
 template <class V>
 [[nodiscard]] S3_INLINE V ternary_of(const V& x) noexcept {
     const V zero(0.0f), half(0.5f);
@@ -31,7 +31,8 @@ template <class V>
 
 } // namespace detail
 
-/// γ of a tensor; the sum is in double and in a fixed order, hence the same everywhere.
+/// The γ of a tensor. Its sum is computed in double and in a fixed order, so it is the same
+/// everywhere.
 [[nodiscard]] inline float absmean_scale(std::span<const float> latent) noexcept {
     if (latent.empty())
         return 0.0f;
@@ -45,7 +46,8 @@ template <class V>
 }
 
 namespace detail {
-/// γ, or an error at the first value that is NaN or infinite: γ tells whether one is.
+/// γ, or an error at the first value that is NaN or infinite. Values are only searched if γ is not
+/// finite, which any such value makes it.
 inline result<float> checked_absmean_scale(std::span<const float> latent,
                                            const char* argument) noexcept {
     const float scale = absmean_scale(latent);
@@ -56,7 +58,7 @@ inline result<float> checked_absmean_scale(std::span<const float> latent,
 }
 } // namespace detail
 
-/// Writes one real weight γ·w per latent to `weights`, or w alone if `unit`; returns γ.
+/// Writes the real weight γ·w of each latent to `weights`, or w alone if `unit`; returns γ.
 template <architecture Arch = arch::native>
 result<float> realize_absmean(std::span<const float> latent, std::span<float> weights,
                               bool unit = false) noexcept {

@@ -1,10 +1,9 @@
 #pragma once
-// How weights move during training, measured on discrete (or float) weights of two moments.
+// How weights move during training, measured on discrete (or float) weights at two moments.
 //
 // A weight is in one of three states: −, 0, +. `transitions` counts moves between them. A sign
-// change is direct (− ↔ +) or a passage through zero, which only a history can tell: `sign_history`
-// keeps each weight's last sign and whether it ever flipped, in one byte per weight that the host
-// owns.
+// changes directly (− ↔ +) or by way of zero, which only a history can tell: `sign_history` keeps
+// each weight's last sign and whether it ever changed, in one byte per weight of the host's memory.
 
 #include <s3/core/error.hpp>
 
@@ -16,7 +15,7 @@
 
 namespace s3 {
 
-/// Float and integer weights are counted alike, by their sign; −0 and NaN count as zero.
+/// Float and integer weights, which are counted by their sign; −0 and NaN count as zero.
 template <class T>
 concept signed_number = std::floating_point<T> || std::signed_integral<T>;
 
@@ -32,7 +31,7 @@ template <signed_number T>
 }
 } // namespace detail
 
-/// Zeros among `weights`, as a share in [0, 1].
+/// The share of zeros among `weights`, in [0, 1].
 template <signed_number T>
 [[nodiscard]] double share_of_zeros(std::span<const T> weights) noexcept {
     std::size_t zeros = 0;
@@ -41,7 +40,8 @@ template <signed_number T>
     return detail::ratio(zeros, weights.size());
 }
 
-/// count[i][j] weights went from state i to state j, where 0, 1, 2 stand for −, 0, +.
+/// count[i][j] is the number of weights that went from state i to state j; 0, 1, 2 stand for −, 0,
+/// +.
 struct transitions {
     std::array<std::array<std::size_t, 3>, 3> count{};
 
@@ -52,21 +52,21 @@ struct transitions {
                 sum += n;
         return sum;
     }
-    /// Weights that went from − to + or from + to − without a zero in between.
+    /// The number of weights that went from − to + or from + to − directly.
     [[nodiscard]] constexpr std::size_t direct_flips() const noexcept {
         return count[0][2] + count[2][0];
     }
-    /// Weights that were zero and are not any more.
+    /// The number of weights that were zero and are no longer.
     [[nodiscard]] constexpr std::size_t revived() const noexcept {
         return count[1][0] + count[1][2];
     }
-    /// Weights that were not zero and now are.
+    /// The number of weights that were not zero and now are.
     [[nodiscard]] constexpr std::size_t pruned() const noexcept {
         return count[0][1] + count[2][1];
     }
 };
 
-/// The moves of each weight between two moments; errors: spans of unequal size.
+/// The moves of all weights between two moments. Errors: spans of unequal size.
 template <signed_number T>
 result<transitions> count_transitions(std::span<const T> before, std::span<const T> after) {
     if (before.size() != after.size())
@@ -77,13 +77,14 @@ result<transitions> count_transitions(std::span<const T> before, std::span<const
     return t;
 }
 
-/// One byte of history per weight, in the host's memory, zeroed before the first `update`.
+/// A history in one byte per weight, in the host's memory, which must be zero before the first
+/// `update`.
 class sign_history {
 public:
     explicit sign_history(std::span<std::uint8_t> bytes) noexcept : bytes_(bytes) {}
 
-    /// Takes the weights of this moment; returns how many now have the opposite of their last
-    /// sign, whether directly or after zeros in between.
+    /// Takes the weights of this moment. Returns how many now have the opposite of their last sign,
+    /// whether directly or after zeros in between.
     template <signed_number T>
     result<std::size_t> update(std::span<const T> weights) {
         if (weights.size() != bytes_.size())

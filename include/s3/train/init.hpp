@@ -1,11 +1,11 @@
 #pragma once
-// Initial latents. The host passes the random generator; the same generator and seed give the same
-// latents with every standard library (std::normal_distribution would not).
+// Initial latents. The host passes the random generator. With the same generator and seed, latents
+// are the same for every standard library (std::normal_distribution would differ).
 //
 //   S3          every latent ~ N(0, σ), σ = sqrt(2 / (k²·C_out)) as in the authors' code
 //   DenseShift  every latent ~ N(0, 10⁻³) (Li et al. 2022)
 //
-// or latents that realize what trained real weights round to: `initialize_from`.
+// Or `initialize_from` sets latents that realize the rounded values of trained real weights.
 
 #include <s3/train/absmean.hpp>
 #include <s3/train/latents.hpp>
@@ -17,13 +17,13 @@
 
 namespace s3 {
 
-/// Generators whose values fill their range, e.g. std::mt19937.
+/// Random generators, for example std::mt19937.
 template <class G>
 concept random_generator = std::uniform_random_bit_generator<std::remove_reference_t<G>>;
 
 namespace detail {
 
-/// Uniform in the open interval (0, 1).
+/// A random number, uniform in the open interval (0, 1).
 template <random_generator G>
 [[nodiscard]] double uniform(G& generator) {
     const double range = static_cast<double>(generator.max() - generator.min()) + 1.0;
@@ -32,7 +32,7 @@ template <random_generator G>
 
 } // namespace detail
 
-/// Fills with N(0, deviation), two values from two draws (Box and Muller 1958).
+/// Fills a span with N(0, deviation); two draws make two values (Box and Muller 1958).
 template <random_generator G>
 void fill_normal(std::span<float> values, double deviation, G& generator) {
     for (std::size_t i = 0; i < values.size(); i += 2) {
@@ -44,14 +44,14 @@ void fill_normal(std::span<float> values, double deviation, G& generator) {
     }
 }
 
-/// Fills with the uniform distribution over (low, high).
+/// Fills a span with the uniform distribution over (low, high).
 template <random_generator G>
 void fill_uniform(std::span<float> values, double low, double high, G& generator) {
     for (float& v : values)
         v = static_cast<float>(low + (high - low) * detail::uniform(generator));
 }
 
-/// The authors' σ for `out_channels` filters of `kernel_area` = k² taps (1 for a linear layer).
+/// The authors' σ for `out_channels` filters with `kernel_area` = k² taps (1 for a linear layer).
 [[nodiscard]] inline double initial_deviation(std::size_t kernel_area,
                                               std::size_t out_channels) noexcept {
     return std::sqrt(2.0 / (static_cast<double>(kernel_area) * static_cast<double>(out_channels)));
@@ -59,21 +59,22 @@ void fill_uniform(std::span<float> values, double low, double high, G& generator
 
 inline constexpr double dense_shift_deviation = 1e-3;
 
-/// Every latent ~ N(0, deviation), field after field.
+/// Draws every latent from N(0, deviation), field after field.
 template <shift_weight_format F, random_generator G>
 void initialize(const latents<F>& p, double deviation, G& generator) {
     for (const auto& field : fields(p))
         fill_normal(field, deviation, generator);
 }
 
-/// Latents that realize each real weight's nearest value in units of their mean magnitude, which is
-/// returned: weight ≈ unit · realized. Each latent is the distance from the threshold that it
-/// stands for, so that weights near a threshold are the first to move:
+/// Sets latents that realize the value nearest to each real weight, in units of the weights' mean
+/// magnitude. Returns that unit: weight ≈ unit · realized. Each latent is set to the weight's
+/// distance from the threshold that it decides on, so that weights near a threshold are the first
+/// to move:
 ///
 ///   sign w,  sparse |w| − unit/2,  l_{T−j} |w| − 1.5·2^j·unit  (between 2^j and 2^{j+1})
 ///
-/// `weights` may be p.sign itself. Errors, before anything is written: spans of unequal size, a
-/// weight that is NaN or infinite.
+/// `weights` may be p.sign itself. Errors, which are found before anything is written: spans of
+/// unequal size, a weight that is NaN or infinite.
 template <shift_weight_format F>
 result<float> initialize_from(std::span<const float> weights, const latents<F>& p) noexcept {
     if (const status sizes = check_sizes(p, weights.size()); !sizes)

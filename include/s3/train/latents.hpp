@@ -1,7 +1,7 @@
 #pragma once
-// The latents of a tensor of shift weights: views of the host's own float buffers, one float per
-// weight in each. A format with E exponents has T = E − 1 shift latents. Their order is the
-// recursion's: shift[0] is l_1 (innermost), shift[T − 1] is l_T (outermost); in the authors' 3-bit
+// The latents of a tensor of shift weights: views of the host's own float buffers, each with one
+// float per weight. A format with E exponents has T = E − 1 shift latents, in the order of the
+// recursion: shift[0] is l_1 (innermost) and shift[T − 1] is l_T (outermost). In the authors' 3-bit
 // code `weight_shift2` is shift[0] and `weight_shift` is shift[1].
 //
 //   latents<shift3> p{sign, sparse, {shift_1, shift_2}};
@@ -22,10 +22,11 @@
 
 namespace s3 {
 
+/// The number T of shift latents per weight.
 template <shift_weight_format F>
 inline constexpr std::size_t shift_latents = F::exponents - 1;
 
-/// Latents per weight: sign, sparse (in formats with zero), shifts.
+/// The number of latents per weight: sign, sparse (in formats with zero) and shifts.
 template <shift_weight_format F>
 inline constexpr std::size_t latents_per_weight = 1 + (F::has_zero ? 1 : 0) + shift_latents<F>;
 
@@ -50,7 +51,7 @@ requires(!F::has_zero) struct latents<F, Float> {
     [[nodiscard]] constexpr std::size_t size() const noexcept { return sign.size(); }
 };
 
-/// All spans in one array: sign, sparse (in formats with zero), shift_1 … shift_T.
+/// The spans of all latents in one array: sign, sparse (in formats with zero), shift_1 … shift_T.
 template <shift_weight_format F, latent_float Float>
 [[nodiscard]] constexpr auto fields(const latents<F, Float>& p) noexcept {
     std::array<std::span<Float>, latents_per_weight<F>> all;
@@ -77,7 +78,7 @@ from_fields(const std::array<std::span<Float>, latents_per_weight<F>>& all) noex
     return p;
 }
 
-/// Names in the order of `fields`, as they appear in errors.
+/// The name of field k, in the order of `fields`, as errors use it.
 template <shift_weight_format F>
 [[nodiscard]] constexpr const char* field_name(std::size_t k) noexcept {
     constexpr const char* shifts[] = {"shift_1",  "shift_2",  "shift_3",  "shift_4",  "shift_5",
@@ -87,8 +88,8 @@ template <shift_weight_format F>
     return k == 0 ? "sign" : k < first_shift ? "sparse" : shifts[k - first_shift];
 }
 
-/// The same as the S3 authors name them in state dicts: `weight` (sign), `weight_val` (sparse),
-/// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), ….
+/// The name of field k in state dicts of the S3 authors: `weight` (sign), `weight_val` (sparse),
+/// `weight_shift` (the outermost shift l_T), `weight_shift2` (l_{T−1}), and so on.
 template <shift_weight_format F>
 [[nodiscard]] inline std::string parameter_name(std::size_t k) {
     constexpr std::size_t first_shift = F::has_zero ? 2 : 1;
@@ -98,7 +99,7 @@ template <shift_weight_format F>
     return from_outside == 1 ? "weight_shift" : "weight_shift" + std::to_string(from_outside);
 }
 
-/// An error unless every span has `size` elements.
+/// Checks that every span has `size` elements.
 template <shift_weight_format F, latent_float Float>
 status check_sizes(const latents<F, Float>& p, std::size_t size) noexcept {
     const auto all = fields(p);
@@ -108,7 +109,8 @@ status check_sizes(const latents<F, Float>& p, std::size_t size) noexcept {
     return {};
 }
 
-/// An error that names the first latent which is NaN or infinite, from element `first` on.
+/// Checks that latents are finite from element `first` on; an error names the first that is NaN or
+/// infinite.
 template <shift_weight_format F, latent_float Float>
 status validate(const latents<F, Float>& p, std::size_t first = 0) noexcept {
     if (const status sizes = check_sizes(p, p.size()); !sizes)

@@ -1,15 +1,15 @@
 #pragma once
-// One training step of shift weights in one pass: from the weights' gradient to updated latents and
-// moments and the next discrete weights. The latents' gradients live in registers alone, so that a
-// 3-bit weight costs 9 floats read and 9 written a step under SGD with momentum, where separate
-// passes (realize, backward, regularizer, optimizer) read 23 and write 14.
+// One training step of shift weights in one pass over memory: from the gradient of the weights to
+// updated latents and moments, and the next discrete weights. The gradients of the latents exist
+// only in registers. A 3-bit weight thus costs 9 floats read and 9 written per step under SGD with
+// momentum, where separate passes (realize, backward, regularizer, optimizer) read 23 and write 14.
 //
 //   s3::step(s3::sgd{}, p, {momentum}, grad_weights, weights);
 //
-// `sgd` and `adam` are torch's, to float rounding. An optimizer is any struct that tells its number
-// of `moments` (spans shaped like the latents, zero before the first update) and whose `ready()`
-// returns a function new_latent = update(latent, gradient, moments) of one lane; a host can write
-// its own.
+// `sgd` and `adam` are torch's, up to float rounding. An optimizer is any struct that has the
+// number `moments` of its moments (spans shaped like the latents, zero before the first update),
+// and whose `ready()` returns a function update(latent, gradient, moments) that computes the new
+// latent of one lane. A host can write its own.
 
 #include <s3/train/regularize.hpp>
 #include <s3/train/reparam.hpp>
@@ -23,14 +23,14 @@ namespace s3 {
 
 /// m ← μ·m + g + λ·x;  x ← x − η·m  (with Nesterov, x ← x − η·(g + λ·x + μ·m)).
 ///
-/// The default rate is the one that tuning chose in examples/claims, where a batch norm follows
-/// every shift layer and rates fall to zero along a cosine: of those within a standard error of the
-/// best, the one with the lowest training loss. Float weights got 1 in the same way, and the other
-/// parameters had 0.1. Without norms, rates must be smaller.
+/// The default rate was chosen by tuning in examples/claims, where a batch norm follows every shift
+/// layer and rates fall to zero along a cosine. Of the rates within a standard error of the best,
+/// it had the lowest training loss. In the same way float weights got 1; the other parameters had
+/// 0.1. Networks without norms need smaller rates.
 ///
-/// Weights depend on nothing but the signs of latents: latents, rate and 1/λ times one power of two
-/// are the same training, bit for bit. What rate latents want is therefore a matter of the
-/// deviation that they start from (train/init.hpp).
+/// Weights depend only on the signs of latents. Multiplying latents, rate and 1/λ by the same power
+/// of two therefore gives the same training, bit for bit, and the right rate for latents depends on
+/// the deviation that they start from (train/init.hpp).
 struct sgd {
     float learning_rate = 2.0f;
     float momentum = 0.9f;
@@ -49,7 +49,7 @@ struct sgd {
     }
 };
 
-/// Kingma and Ba 2015; with `decoupled` weight decay, Loshchilov and Hutter 2019 (AdamW).
+/// Adam (Kingma and Ba 2015); with `decoupled` weight decay AdamW (Loshchilov and Hutter 2019).
 struct adam {
     float learning_rate = 5e-3f;
     float beta1 = 0.9f;
@@ -57,7 +57,7 @@ struct adam {
     float epsilon = 1e-8f;
     float weight_decay = 0.0f;
     bool decoupled = false;
-    std::int64_t number = 1; ///< 1 at the first update, one more at each: the host counts
+    std::int64_t number = 1; ///< of the update, from 1: the host counts
 
     static constexpr std::size_t moments = 2;
 
@@ -85,11 +85,11 @@ concept latent_optimizer = requires(const O& o, std::array<float, O::moments>& m
     { o.ready()(1.0f, 1.0f, m) } -> std::convertible_to<float>;
 };
 
-/// Updates the latents `p` and their `moments` by the gradient of the weights, then writes the
+/// Updates the latents `p` and their `moments` from the gradient of the weights, then writes the
 /// discrete weights of the new latents (`weights` may be `grad_weights` itself). `dense_strength`
-/// is the regularizer's (see regularize.hpp), ignored by formats without zero. A gradient or a
-/// latent that is not finite, or becomes so, is an error that names it and ends the pass: restore
-/// the latents from elsewhere.
+/// is that of the regularizer (train/regularize.hpp); formats without zero ignore it. A gradient or
+/// a latent that is not finite, or becomes so, is an error that names it and ends the pass, which
+/// then has updated some of the latents: restore them from elsewhere.
 template <architecture Arch = arch::native, shift_weight_format F, latent_optimizer Optimizer,
           class Estimator = straight_through::identity>
 status step(const Optimizer& optimizer, const latents<F>& p,
@@ -131,9 +131,10 @@ status step(const Optimizer& optimizer, const latents<F>& p,
                 detail::lanes::store(m_at[j][k] + i, m[j]);
             detail::lanes::store(x_at[k] + i, x[k]);
         });
-        // An estimator may drop gradients, NaN among them, so that latents do not tell.
+        // Gradients are checked, too, because an estimator may drop them, NaN among them, so that
+        // the latents stay finite.
         if (!detail::lanes::all_finite(x) || !detail::lanes::all_finite(of_weights))
-            return false; // `grad_weights` is not overwritten yet: below, it can be told apart
+            return false; // before `grad_weights` may be overwritten: it is searched below
         detail::lanes::store(weights.data() + i, lane::realize(x));
         return true;
     };

@@ -1,12 +1,13 @@
 #pragma once
-// The dense-weight regularizer over sparse latents b (Li et al. 2021, section 4.3), in both
-// directions. With strength α it adds to the loss
+// The dense-weight regularizer of sparse latents b (Li et al. 2021, section 4.3), in both
+// directions. With the strength α it adds to the loss
 //
 //   α > 0   α·Σ max(−b, 0):  pulls zeros back to life (the paper's; gradient −α where b < 0)
 //   α < 0  |α|·Σ max(b, 0):  pushes weights towards zero    (gradient +|α| where b > 0)
 //
-// A user who wants a given share of zeros sets α before each step from the share that there is:
-// `strength_for_share`. Plain weight decay does neither: it never carries a latent across zero.
+// To reach a given share of zeros, set α before each step from the present share:
+// `strength_for_share`. Plain weight decay does neither, since it never carries a latent across
+// zero.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/vectorized_loop.hpp>
@@ -17,7 +18,7 @@ namespace s3 {
 
 namespace detail {
 
-/// The regularizer's gradient for one lane.
+/// The regularizer's gradient with respect to the sparse latents of one lane.
 template <class V>
 [[nodiscard]] S3_INLINE V dense_gradient(const V& sparse, float strength) noexcept {
     const V zero(0.0f);
@@ -36,7 +37,7 @@ template <class V>
     return sum * (strength > 0 ? strength : -strength);
 }
 
-/// Adds the regularizer's gradient to that of the sparse latents.
+/// Adds the regularizer's gradient to the gradient of the sparse latents.
 template <architecture Arch = arch::native>
 status add_dense_gradient(std::span<const float> sparse, std::span<float> grad_sparse,
                           float strength) noexcept {
@@ -52,7 +53,7 @@ status add_dense_gradient(std::span<const float> sparse, std::span<float> grad_s
     return {};
 }
 
-/// The share of zero weights that these latents make, in [0, 1].
+/// The share of zero weights that these sparse latents make, in [0, 1].
 [[nodiscard]] inline double share_of_zeros_from(std::span<const float> sparse) noexcept {
     std::size_t zeros = 0;
     for (const float b : sparse)
@@ -60,8 +61,8 @@ status add_dense_gradient(std::span<const float> sparse, std::span<float> grad_s
     return sparse.empty() ? 0.0 : static_cast<double>(zeros) / static_cast<double>(sparse.size());
 }
 
-/// The strength that steers the share of zeros from `share` towards `target`, both in [0, 1]:
-/// proportional control, `gain` being the strength at a full share of error.
+/// The strength that steers the share of zeros from `share` towards `target`, both in [0, 1]. This
+/// is proportional control: `gain` is the strength at an error of 1.
 [[nodiscard]] constexpr float strength_for_share(double share, double target, float gain) noexcept {
     return gain * static_cast<float>(share - target);
 }

@@ -4,17 +4,18 @@
 //   H(x) = 1 if x > 0 else 0;  sgn(x) = +1 if x ≥ 0 else −1
 //   S_0 = 0;  S_k = H(l_k)·(S_{k−1} + 1);  w = sgn(a)·H(b)·2^{S_T}
 //
-// `realize` writes w. `backward` takes g = ∂L/∂w and writes, or adds, the straight-through gradient
-// of each latent: identity through H and sgn unless another estimator is given, the chain rule
-// elsewhere.
+// `realize` writes w. `backward` takes g = ∂L/∂w and writes, or adds, the gradient of each latent.
+// It is straight-through: the identity through H and sgn, unless another estimator is given, and
+// the chain rule elsewhere.
 //
 //   with zero  a: g·H(b)·2^S   b: g·sgn(a)·2^S   l_k: g·w·ln2·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //   DenseShift a: g·√(S+1)     l_k: g·sgn(a)/(2·√(S+1))·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
-// The gradient of b is not masked by H(b): that is how a zero revives. A zero weight is −0 where
-// a < 0, as the product has it. Each function is one pass over memory. Outputs may be the very
-// spans that are read, but must not overlap them otherwise. Errors: spans of unequal size, before
-// anything is written; a latent that is NaN or infinite, after which the outputs are unspecified.
+// The gradient of b is not masked by H(b), which is what lets a zero revive. A zero weight is −0
+// where a < 0, as the product has it. Each function is one pass over memory. Outputs may be the
+// very spans that are read, but must not overlap them otherwise. Errors: spans of unequal size,
+// found before anything is written; a latent that is NaN or infinite, after which the outputs are
+// unspecified.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
@@ -28,7 +29,7 @@
 
 namespace s3 {
 
-/// Whether `backward` replaces what its spans of gradients hold, or adds to it.
+/// Whether `backward` overwrites the contents of its spans of gradients, or adds to them.
 enum class gradients : unsigned char { overwrite, accumulate };
 
 /// Types that can hold every weight of the format F: float, or an integer that is wide enough.
@@ -41,17 +42,17 @@ using element_of = typename decltype(std::span(std::declval<Range&>()))::element
 
 namespace detail {
 
-/// The formulas above for one lane V. `x` and the gradients are ordered as `fields` orders them.
+/// The formulas above for one lane V. Arrays have the order of `fields`.
 template <shift_weight_format F>
 struct reparam {
     static constexpr std::size_t count = latents_per_weight<F>;
     static constexpr std::size_t shifts = shift_latents<F>;
-    static constexpr std::size_t first = count - shifts; ///< where x holds l_1
+    static constexpr std::size_t first = count - shifts; ///< index of l_1
 
     template <class V>
     using lane_array = std::array<V, count>;
 
-    /// w of latents x.
+    /// The weights w of latents x.
     template <class V>
     [[nodiscard]] static S3_INLINE V realize(const lane_array<V>& x) noexcept {
         const V zero(0.0f), one(1.0f);
@@ -61,7 +62,7 @@ struct reparam {
         });
         if constexpr (F::has_zero)
             power = lanes::select(x[1] > zero, power, zero);
-        // A product, since xsimd's negation is 0 − x, which has no −0.
+        // The sign is multiplied, because xsimd's negation is 0 − x, which never gives −0.
         return power * lanes::select(x[0] >= zero, one, V(-1.0f));
     }
 
@@ -132,7 +133,8 @@ template <shift_weight_format F, class Float>
 
 } // namespace detail
 
-/// Writes the discrete weights of `p` to a span (or what converts to one) of floats or integers.
+/// Writes the discrete weights of `p` to a span (or a range that converts to one) of floats or
+/// integers.
 template <architecture Arch = arch::native, shift_weight_format F, latent_float Float,
           class Weights>
 requires weight_value<element_of<Weights>, F> status realize(const latents<F, Float>& p,
@@ -156,8 +158,8 @@ noexcept {
             });
         return end == weights.size() ? status() : validate(p, end);
     } else {
-        // Integer outputs cannot lie where latents do, so that all may be written before the check:
-        // a loop without an early exit is one that compilers vectorize.
+        // Integer outputs cannot share memory with latents, so all may be written before the check.
+        // The loop then has no early exit, so that compilers can vectorise it.
         std::uint32_t largest = 0;
         for (std::size_t i = 0; i < weights.size(); ++i) {
             const auto x = lane::template load<float>(from, i);

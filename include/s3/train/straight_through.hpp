@@ -1,6 +1,6 @@
 #pragma once
-// Straight-through estimators: what replaces the derivative of a step function q = H(x) or sgn(x).
-// Each is called with the gradient g at q, the latent x, and q, and returns the gradient at x.
+// Straight-through estimators, which replace the derivative of a step function q = H(x) or sgn(x).
+// Each is called with the gradient g at q, the latent x, and q; it returns the gradient at x.
 //
 //   identity  g                                 (the S3 authors' choice)
 //   clipped   g where |x| ≤ limit, else 0       (Hubara et al. 2016)

@@ -1,7 +1,7 @@
 #pragma once
-// Element-wise loops over float spans, written once: a body is generic over its lane type V, which
-// is a SIMD batch for the bulk of a span and plain float for its tail, or for all of it where there
-// is no SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
+// Element-wise loops over float spans. A loop's body is written once, generic over its lane type V:
+// a SIMD vector for the bulk of a span, and float for its tail, or for all of it where there is no
+// SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
 
 #include <s3/core/is_finite.hpp>
 #include <s3/simd/lanes.hpp>
@@ -33,14 +33,14 @@ S3_INLINE void store(float* p, const V& v) noexcept {
 
 using simd::abs, simd::select, simd::sqrt;
 
-/// The bits of |v|, ordered as magnitudes are; those of a NaN are above infinity's.
+/// The bits of |v|. They compare as magnitudes do; those of a NaN are above those of infinity.
 [[nodiscard]] S3_INLINE std::uint32_t magnitude_bits(float v) noexcept {
     return std::bit_cast<std::uint32_t>(v) & 0x7fffffffu;
 }
 inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
 
-/// Calls body(k) for k = 0 … N − 1 with k a compile-time constant, so that arrays of lanes stay in
-/// registers.
+/// Calls body(k) for k = 0 … N − 1, where k is a compile-time constant, so that arrays of lanes
+/// stay in registers.
 template <std::size_t N, class Body>
 S3_INLINE void unroll(Body&& body) {
     [&]<std::size_t... K>(std::index_sequence<K...>) S3_INLINE_LAMBDA {
@@ -49,8 +49,8 @@ S3_INLINE void unroll(Body&& body) {
     (std::make_index_sequence<N>{});
 }
 
-/// Whether all lanes of all of `x` are finite. Under -ffast-math, vectors may be called finite that
-/// are not; the plain floats of a tail never are.
+/// Whether all lanes of all of `x` are finite. Under -ffast-math a vector may be called finite
+/// although it is not; a plain float of the tail never is.
 template <class V, std::size_t N>
 [[nodiscard]] S3_INLINE bool all_finite(const std::array<V, N>& x) noexcept {
     if constexpr (std::is_same_v<V, float>) {
@@ -59,7 +59,8 @@ template <class V, std::size_t N>
             good &= is_finite(v);
         return good;
     } else {
-        // 0·x is NaN where x is not finite: one operation for each x, where comparisons take three.
+        // 0·x is NaN if x is not finite. That takes one operation for each x, where comparisons
+        // take three.
         const V zero(0.0f);
         V sum = zero;
         unroll<N>([&](auto k) S3_INLINE_LAMBDA { sum = fma(x[k], zero, sum); });
@@ -67,8 +68,8 @@ template <class V, std::size_t N>
     }
 }
 
-/// Calls body(V{}, i) for each lane that starts at element i of `size`, until a call returns false.
-/// Returns the i of that call, or `size`.
+/// Calls body(V{}, i) for the lanes of `size` elements, each beginning at element i, until a call
+/// returns false. Returns the i of that call, or `size`.
 template <class Arch, class Body>
 S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     std::size_t i = 0;
@@ -83,7 +84,7 @@ S3_INLINE std::size_t for_each_while(std::size_t size, Body&& body) {
     return size;
 }
 
-/// Calls body(V{}, i) for each lane that starts at element i of `size`.
+/// Calls body(V{}, i) for the lanes of `size` elements, each beginning at element i.
 template <class Arch, class Body>
 S3_INLINE void for_each(std::size_t size, Body&& body) {
     for_each_while<Arch>(size, [&]<class V>(const V& v, std::size_t i) S3_INLINE_LAMBDA {
