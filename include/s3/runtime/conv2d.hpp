@@ -4,7 +4,8 @@
 //   auto w = s3::runtime::prepare(filter, {.stride = 2, .padding = 1});
 //   w->run(images, y, s3::epilogue{.scale = scale}, scratch, executor);
 //
-// Results and errors are those of s3::conv2d (ops/conv2d.hpp), and those of runtime/linear.hpp.
+// Results are those of s3::conv2d (ops/conv2d.hpp). Errors are its errors and those of
+// runtime/linear.hpp.
 
 #include <s3/core/conv.hpp>
 #include <s3/runtime/linear.hpp>
@@ -13,7 +14,7 @@ namespace s3::runtime {
 
 namespace detail {
 
-/// What each instruction set's object implements.
+/// The interface that the object of each instruction set implements.
 class conv2d_kernel {
 public:
     virtual ~conv2d_kernel() = default;
@@ -29,28 +30,28 @@ public:
 
 class conv2d {
 public:
-    /// Made by `prepare`.
+    /// Only `prepare` calls this.
     conv2d(std::unique_ptr<const detail::conv2d_kernel> k, s3::isa set) noexcept
         : kernel_(std::move(k)), isa_(set) {}
 
     [[nodiscard]] s3::isa isa() const noexcept { return isa_; }
     [[nodiscard]] const char* kernel_name() const noexcept { return kernel_->name(); }
-    /// Height and width of the output for an image of this size.
+    /// Height and width of the output for an image of this size, or the error that there is none.
     result<extent> output_shape(std::size_t height, std::size_t width) const {
         return kernel_->output_shape(height, width);
     }
-    /// Bytes of scratch for images of this output size.
+    /// The bytes of scratch memory for `batch` images with this output size and `workers` threads.
     [[nodiscard]] std::size_t scratch_bytes(std::size_t batch, const extent& out,
                                             std::size_t workers = 1) const {
         return kernel_->scratch_bytes(batch, out, workers);
     }
 
-    /// Allocates nothing.
+    /// Computes y from x, without allocating. `scratch` must have scratch_bytes().
     status run(const input_image& x, const output_image& y, const any_epilogue& e,
                std::span<std::byte> scratch, executor_ref ex = {}) const {
         return kernel_->run(x, y, e, scratch, ex);
     }
-    /// The same with scratch memory allocated for this call.
+    /// The same, with scratch memory that is allocated for this call.
     status run(const input_image& x, const output_image& y, const any_epilogue& e = {},
                executor_ref ex = {}) const {
         const std::size_t bytes = std::visit(
@@ -73,7 +74,8 @@ namespace detail {
 result<conv2d> prepare(any_filter filter, const conv_options& shape, const options&);
 }
 
-/// Fixes instruction set, kernel and layout, for a format of the list of formats.
+/// Chooses the instruction set, kernel and layout for a filter, whose format must be in
+/// format/list.hpp.
 template <weight_format F>
 result<conv2d> prepare(const packed_filter<F>& filter, const conv_options& shape,
                        const options& o = {}) {

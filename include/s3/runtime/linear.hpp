@@ -2,13 +2,13 @@
 // A matrix of weights in any format, prepared for the instruction set of this machine:
 //
 //   auto w = s3::runtime::prepare(packed, {.prepare = {.batch = 1}});
-//   w->run(x, y, s3::epilogue{.scale = scale}, scratch, executor);      y[n][m] = Σ_k
+//   w->run(x, y, s3::epilogue{.scale = scale}, scratch, executor);  // y[n][m] = Σ_k
 //   w[m][k]·x[n][k]
 //
-// Results are those of s3::matmul (ops/matmul.hpp), the same bits on every instruction set, as are
-// errors; more of them: `unsupported` for a format, activation type or instruction set that the
-// library is not built for or the machine lacks, and for views of other types than the weights were
-// prepared for ("x", "y", "epilogue").
+// Results are those of s3::matmul (ops/matmul.hpp), with the same bits on every instruction set,
+// and so are errors. Besides, there is `unsupported`: for a format, activation type or instruction
+// set that the library is not built for or this machine lacks, and for views of other types than
+// the weights were prepared for ("x", "y", "epilogue").
 
 #include <s3/exec/executor_ref.hpp>
 #include <s3/runtime/arguments.hpp>
@@ -21,7 +21,7 @@ namespace s3::runtime {
 
 namespace detail {
 
-/// What each instruction set's object implements.
+/// The interface that the object of each instruction set implements.
 class linear_kernel {
 public:
     virtual ~linear_kernel() = default;
@@ -37,7 +37,7 @@ public:
 
 class linear {
 public:
-    /// Made by `prepare`.
+    /// Only `prepare` calls this.
     linear(std::unique_ptr<const detail::linear_kernel> k, s3::isa set) noexcept
         : kernel_(std::move(k)), isa_(set) {}
 
@@ -46,17 +46,17 @@ public:
     [[nodiscard]] s3::isa isa() const noexcept { return isa_; }
     [[nodiscard]] const char* kernel_name() const noexcept { return kernel_->name(); }
 
-    /// Bytes of scratch for `batch` activation vectors and `workers` threads.
+    /// The bytes of scratch memory for `batch` activation vectors and `workers` threads.
     [[nodiscard]] std::size_t scratch_bytes(std::size_t batch, std::size_t workers = 1) const {
         return kernel_->scratch_bytes(batch, workers);
     }
 
-    /// Allocates nothing.
+    /// Computes y from x, without allocating. `scratch` must have scratch_bytes().
     status run(const input_matrix& x, const output_matrix& y, const any_epilogue& e,
                std::span<std::byte> scratch, executor_ref ex = {}) const {
         return kernel_->run(x, y, e, scratch, ex);
     }
-    /// The same with scratch memory allocated for this call.
+    /// The same, with scratch memory that is allocated for this call.
     status run(const input_matrix& x, const output_matrix& y, const any_epilogue& e = {},
                executor_ref ex = {}) const {
         const auto batch = std::visit([](const auto& m) { return m.rows; }, x);
@@ -75,7 +75,8 @@ namespace detail {
 result<linear> prepare(any_matrix weights, const options&);
 }
 
-/// Fixes instruction set, kernel and layout, for a format of the list of formats.
+/// Chooses the instruction set, kernel and layout for a matrix, whose format must be in
+/// format/list.hpp.
 template <weight_format F>
 result<linear> prepare(const packed_matrix<F>& weights, const options& o = {}) {
     return detail::prepare(&weights, o);

@@ -6,9 +6,9 @@
 //   p->run(images, std::span(y), arena, executor);          arena of p->arena_bytes(batch, workers)
 //
 // Results and errors are those of net/program.hpp: the same bytes on every instruction set, for any
-// batch and number of workers (but for a layer in float). More errors: `unsupported` for an
-// instruction set that the library is not built for or the machine lacks, and for a weight format
-// that the library is not built for, with the layer as index.
+// batch and any number of workers (except for a layer in float). Besides, there is the error
+// `unsupported`, for an instruction set that the library is not built for or this machine lacks,
+// and for a weight format that the library is not built for, with the layer as index.
 
 #include <s3/core/buffer.hpp>
 #include <s3/exec/executor_ref.hpp>
@@ -21,25 +21,25 @@
 #include <variant>
 
 namespace s3::net {
-struct model; // net/model.hpp; its layers run, so that it includes kernels
+struct model; // in net/model.hpp, which includes kernels
 }
 
 namespace s3::runtime {
 
-/// The output's own type, or real numbers of any network.
+/// Outputs of the network's own type, or the real numbers of any network's outputs.
 using program_output =
     std::variant<std::span<std::uint8_t>, std::span<std::int32_t>, std::span<float>>;
 
 /// How a network is prepared.
 struct program_options {
-    std::optional<isa> set = {}; ///< empty: the best that this machine supports
-    std::size_t batch = 1;       ///< images per run that the kernels are chosen for; any batch runs
+    std::optional<isa> set = {}; ///< if empty, the best that this machine supports
+    std::size_t batch = 1;       ///< images per run that kernels are chosen for; any batch runs
     family kernels = family::automatic;
 };
 
 namespace detail {
 
-/// What each instruction set's object implements.
+/// The interface that the object of each instruction set implements.
 class program_kernels {
 public:
     virtual ~program_kernels() = default;
@@ -57,29 +57,29 @@ public:
 
 class program {
 public:
-    /// Made by `prepare`.
+    /// Only `prepare` calls this.
     program(std::unique_ptr<const detail::program_kernels> k, s3::isa set) noexcept
         : kernels_(std::move(k)), isa_(set) {}
 
     [[nodiscard]] const net::value_info& input() const noexcept { return kernels_->input(); }
     [[nodiscard]] const net::value_info& output() const noexcept { return kernels_->output(); }
-    /// Real numbers of an output of sums are output_scale()·y.
+    /// The factor that turns int32 outputs y into real numbers, output_scale()·y.
     [[nodiscard]] float output_scale() const noexcept { return kernels_->output_scale(); }
     [[nodiscard]] s3::isa isa() const noexcept { return isa_; }
     [[nodiscard]] std::size_t layers() const noexcept { return kernels_->layers(); }
-    /// Precondition: layer < layers().
+    /// The name of the kernel that computes a layer. Precondition: layer < layers().
     [[nodiscard]] const char* kernel_name(std::size_t layer) const { return kernels_->name(layer); }
 
-    /// Memory for a run.
+    /// The bytes of memory for a run.
     [[nodiscard]] std::size_t arena_bytes(std::size_t batch, std::size_t workers = 1) const {
         return kernels_->arena_bytes(batch, workers);
     }
-    /// Allocates nothing.
+    /// Computes y from images, without allocating. `arena` must have arena_bytes().
     status run(const image_view<const std::uint8_t>& images, const program_output& y,
                std::span<std::byte> arena, executor_ref ex = {}) const {
         return kernels_->run(images, y, arena, ex);
     }
-    /// The same with memory allocated for this call.
+    /// The same, with memory that is allocated for this call.
     status run(const image_view<const std::uint8_t>& images, const program_output& y,
                executor_ref ex = {}) const {
         auto arena = buffer<std::byte>::make(arena_bytes(images.batch, ex.concurrency()));
@@ -93,7 +93,7 @@ private:
     s3::isa isa_;
 };
 
-/// The model is no longer needed afterwards.
+/// Prepares a network. The model is no longer needed afterwards.
 result<program> prepare(const net::model& model, const program_options& o = {});
 
 } // namespace s3::runtime

@@ -1,6 +1,6 @@
 #pragma once
-// Packed weights whose format is known at run time: a pointer to a matrix or filter of any format
-// of the list of formats.
+// Packed weights whose format is known only at run time: a pointer to a matrix or filter of any
+// format in format/list.hpp.
 
 #include <s3/format/list.hpp>
 #include <s3/pack/pack.hpp>

@@ -1,7 +1,7 @@
 #pragma once
-// What the objects of the compiled library define for each other: one specialization per
-// instruction set (`isa`), and per weight format and activation type for which the library is
-// built.
+// What the objects of the compiled library define for each other: a specialization for each
+// instruction set (`isa`), and for each weight format and activation type that the library is built
+// for.
 
 #include <s3/runtime/conv2d.hpp>
 #include <s3/runtime/linear.hpp>

@@ -1,4 +1,4 @@
-// Networks: compiled once per instruction set.
+// Networks. This file is compiled once per instruction set.
 
 #include <s3/net/program.hpp>
 #include <s3/runtime/compiled/factories.hpp>

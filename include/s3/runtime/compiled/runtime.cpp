@@ -1,4 +1,5 @@
-// The choice of an instruction set and of an activation type: compiled once, for any machine.
+// The choice of an instruction set and an activation type. This file is compiled once, for any
+// machine.
 
 #include <s3/runtime/compiled/factories.hpp>
 
@@ -9,7 +10,8 @@ using built_formats = format_list<S3_RUNTIME_FORMATS>;
 
 template <class... X>
 struct activation_types {
-    /// f of the type that is asked for, as long as the library is built for it.
+    /// Calls f(X{}) for the type that is asked for, or returns `unsupported` if the library is not
+    /// built for it.
     template <class T, class Function>
     static result<T> with(activation_type type, Function&& f) {
         result<T> made = error(errc::unsupported, "options.activations");
@@ -25,12 +27,12 @@ std::span<const isa> list(isa_list<Sets...>) noexcept {
     return all;
 }
 
-/// The set that is asked for, or the best.
+/// The set that is asked for, or the best one.
 result<isa> choose(const std::optional<isa>& asked) {
     return asked ? find(to_string(*asked)) : result<isa>(dispatch::best());
 }
 
-/// T(f(set)) for the set that is asked for.
+/// T(f(set), set) for the set that is asked for.
 template <class T, class Function>
 result<T> with_set(const std::optional<isa>& asked, Function&& f) {
     const auto set = choose(asked);

@@ -1,21 +1,21 @@
 #pragma once
-// The interfaces of linear.hpp and conv2d.hpp over prepared weights of one format and activation
-// type, for the instruction set that the compiler's flags name.
+// Implements the interfaces of runtime/linear.hpp and runtime/conv2d.hpp with prepared weights of
+// one format and activation type, for the instruction set that the compiler's flags name.
 
 #include <s3/ops/conv2d.hpp>
 #include <s3/runtime/compiled/factories.hpp>
 
 namespace s3::runtime::detail {
 
-/// The epilogue of activations X: a default one where none is given, null for one of another kind.
+/// The epilogue for activations X: a default one if none is given, null if it is of another kind.
 template <activation X>
 [[nodiscard]] const epilogue_for<X>* epilogue_of(const any_epilogue& e) noexcept {
     static constexpr epilogue_for<X> none;
     return std::holds_alternative<std::monostate>(e) ? &none : std::get_if<epilogue_for<X>>(&e);
 }
 
-/// f(x, y, epilogue) with their types, or which of them has one that does not fit. `View` is
-/// matrix_view or image_view.
+/// Calls f(x, y, epilogue) with their real types, or returns an error that names the argument whose
+/// type does not fit. `View` is matrix_view or image_view.
 template <template <class> class View, activation X, class Input, class Output, class Function>
 status with_types(const Input& any_x, const Output& any_y, const any_epilogue& any_e,
                   Function&& f) {
@@ -85,7 +85,7 @@ private:
     prepared_filter<F, X, arch::native, family::any> w_;
 };
 
-/// Moves what was prepared behind its interface.
+/// Moves prepared weights into an object behind their interface.
 template <class Kernel, class Interface, class Prepared>
 made<Interface> behind(result<Prepared> prepared) {
     if (!prepared)
