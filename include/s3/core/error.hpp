@@ -1,8 +1,7 @@
 #pragma once
 // Errors as values. Whatever can be wrong at run time (weights outside a format, shapes, strides,
-// Whatever can be wrong at run time (weights outside a format, shapes, strides, files) comes back
-// as an `error` that names the argument, or as a `result<T>` that holds one. Nothing here throws
-// except `result::value()`, which exists only where exceptions are enabled.
+// files) comes back as an `error` that names the argument, or as a `result<T>` that holds one.
+// Nothing here throws except `result::value()`, which exists only where exceptions are enabled.
 
 #include <s3/config.hpp>
 

@@ -9,8 +9,7 @@
 //   block    weights of consecutive depth that are packed together
 //   group    weights of consecutive depth that one look-up in a table stands for
 //   segment  a part of the depth: blocks whose sums fit narrow lanes, or steps whose activations
-//   lie
-//            in memory without a gap
+//            lie in memory without a gap
 //   tile     rows × batch (or pixels × channels) whose sums registers hold at a time
 //   span     consecutive vectors or pixels that are treated alike
 //   step     what one multiply-and-add takes of the depth: 1 weight of a 32-bit lane, 4 of bytes

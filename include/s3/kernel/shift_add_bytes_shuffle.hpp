@@ -4,12 +4,11 @@
 // of 16 signed sums of activations, kept as a table of low bytes and one of high bytes. Tables are
 // built by doubling and adding; there is no multiplication anywhere.
 //
-// A byte of the layout has the fields of two groups; a vector is the same two groups of all its
-// rows:
+// A byte of the layout has the fields of two groups, the first one in its low four bits. A vector
+// has the same two groups of all its rows, those of its first half in even bytes:
 //
-//   byte      0        1          2        3          …    rows of the first half of a vector lie
-//   row       0        lanes/2    1        lanes/2+1  …    in its even bytes, the others in odd
-//   ones bits      0 … 3: first group, 4 … 7: second group
+//   byte   0        1          2        3            …
+//   row    0        lanes/2    1        lanes/2 + 1  …
 //
 // Looked-up bytes are summed as 16-bit lanes p, in two accumulators: Σp, and Σ(p >> 8), the sums of
 // the odd bytes; the sums of the even bytes follow from both. Within a segment the whole sums fit

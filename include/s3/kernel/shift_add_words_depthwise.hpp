@@ -117,8 +117,8 @@ struct depthwise_shift {
     }
 
 private:
-    /// Computes one vector of channels, from channel c on, for all pixels. `whole` makes a pointer
-    /// to a whole readable vector of one to fewer channels.
+    /// Computes one vector of channels, from channel c on, for all pixels. whole(p) points
+    /// to a whole readable vector even if fewer channels are left at p.
     template <class Whole>
     static S3_INLINE void accumulate(const filter& f, const X* const* at, std::size_t c,
                                      std::int32_t* sums, Whole&& whole) {

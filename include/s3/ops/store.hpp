@@ -156,9 +156,9 @@ private:
     }
 
     /// Finishes whole vectors of channels whose sums are shifted, as shift_round defines it. With
-    /// half = 2^(shift−1), the bits shifted out round up if they and half − 1 add up to 2^shift or
-    /// more, which they do exactly from a half on; where the rest is even, they must exceed a half,
-    /// so there one less is added.
+    /// half = 2^(shift−1), the bits shifted out plus half − 1 reach 2^shift, and so round up,
+    /// exactly if they exceed a half. If the number that is left is odd, one more is added, so that
+    /// a half itself rounds up, too.
     S3_NOINLINE void finish_shifted(const std::size_t* at, std::size_t columns, std::size_t row,
                                     std::size_t count, const std::int32_t* sums,
                                     std::size_t stride) const {

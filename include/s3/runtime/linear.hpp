@@ -2,8 +2,7 @@
 // A matrix of weights in any format, prepared for the instruction set of this machine:
 //
 //   auto w = s3::runtime::prepare(packed, {.prepare = {.batch = 1}});
-//   w->run(x, y, s3::epilogue{.scale = scale}, scratch, executor);  // y[n][m] = Σ_k
-//   w[m][k]·x[n][k]
+//   w->run(x, y, s3::epilogue{.scale = scale}, scratch, executor);    y[n][m] = Σ w[m][k]·x[n][k]
 //
 // Results are those of s3::matmul (ops/matmul.hpp), with the same bits on every instruction set,
 // and so are errors. Besides, there is `unsupported`: for a format, activation type or instruction

@@ -62,7 +62,7 @@ enum class cpuid_register : unsigned char { eax, ebx, ecx, edx };
 
 #if defined(__x86_64__) || defined(__i386__)
 /// Whether cpuid reports a feature. It does not tell whether the operating system saves the
-/// registers that the feature uses; the included sets are checked for that.
+/// registers that the feature uses.
 inline bool cpuid(unsigned leaf, unsigned subleaf, cpuid_register word, unsigned bit) noexcept {
     unsigned words[4] = {};
     return __get_cpuid_count(leaf, subleaf, words, words + 1, words + 2, words + 3) != 0 &&

@@ -9,8 +9,7 @@
 //   name       the name of the tag, of the enumerator and in CMake
 //   family     the family of processors: x86 or arm
 //   includes   the set whose instructions this one has as well: an earlier row, or `baseline`,
-//   which
-//              every processor of the family runs
+//              which every processor of the family runs
 //   flags      the compiler's flags beyond those of the included set; "" if it needs no more
 //   detection  a condition on the processor, beyond that of the included set: S3_CPU("feature") for
 //              features that the compiler has a name for, S3_CPUID(leaf, subleaf, register, bit)

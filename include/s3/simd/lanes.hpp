@@ -6,13 +6,11 @@
 //   load, store, broadcast       between memory and lanes (no alignment is needed)
 //   as<To>                       the same bits as lanes of another type
 //   to_float, nearbyint_as_int   int32 ↔ float lanes; the latter rounds to nearest, half to even,
-//   and
-//                                numbers outside int32 give what the machine's instruction gives
+//                                and gives any number for a float that is outside int32
 //   multiply_add                 a·b + c, fused where the machine can
 //   min, max, abs, sqrt, select  as their names say; select(condition, yes, no)
 //   select_bits                  takes a bit of one vector where a mask has it set, else of another
-//   zip_low, zip_high            alternate the lanes of two vectors: of their first halves, or
-//   second
+//   zip_low, zip_high            alternate the lanes of two vectors' first (or second) halves
 //
 // Only simd/ names xsimd. Without its batches (S3_HAS_SIMD is 0) only `arch::scalar` remains.
 

@@ -51,7 +51,7 @@ struct avx512 : avx2 {
         return _mm512_mask_sub_epi16(sum, lanes, sum, x);
     }
     /// One instruction. `in_register` keeps compilers from turning the complement of a constant
-    /// mask into a second constant, which would take two more.
+    /// mask into a second constant, which would take more.
     template <class V>
     static S3_INLINE V select_bits(const V& mask, const V& a, const V& b) noexcept {
         const V m = s3::simd::in_register(mask);

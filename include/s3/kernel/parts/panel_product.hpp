@@ -186,9 +186,8 @@ private:
         return std::max<std::size_t>((k + layout::depth_per_step - 1) / layout::depth_per_step, 1);
     }
 
-    /// Cuts a batch into spans and puts the longest one first: while weights are decoded, no
-    /// segment may be skipped, and long spans, inside the image, are the least likely to have
-    /// segments of padding.
+    /// Cuts a batch into spans and puts the longest one first. Its columns decode the weights on
+    /// their way, and it is the least likely to have segments of padding, which skip weights.
     template <class Source>
     static std::span<const column_span> cut(const Source& source, std::size_t n, std::size_t count,
                                             column_span* to) {

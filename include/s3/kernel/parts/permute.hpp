@@ -8,9 +8,10 @@
 //   group, block_weights            weights of a field, and of a block (at most 57 bits of codes)
 //   block_vectors, vector_bytes     vectors of a block of `lanes` rows, and the bytes of each
 //   segment_blocks, table_bytes     blocks between two widenings, and bytes of all their tables
-//   lane_of(row), encode(fields, to)   the lane of a row, and its `element` in each vector of a
-//   block build(x, blocks, table)         builds the tables of one column add_rows<R, C>(…) adds to
-//   the sums of R vectors × C columns what blocks select
+//   lane_of(row)                    the lane of a row
+//   encode(fields, to)              writes a row's `element` of each vector of a block
+//   build(x, blocks, table)         builds the tables of one column
+//   add_rows<R, C>(…)               adds what blocks select to the sums of R vectors × C columns
 //
 // Layout: first an int32 constant per row, which undoes the centring of activations at 128; then
 // the vectors of weights,
