@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     if constexpr (std::is_same_v<arch::native, arch::avx2>)
         dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
 #endif
+    permit_tiles(); // where this build has a matrix unit, as oneDNN takes it unasked
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv))
         return 1;

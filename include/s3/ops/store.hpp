@@ -140,6 +140,8 @@ private:
         std::size_t i = 0;
         for (; i + 4 * width <= count; i += 4 * width)
             finish_group<4, Residual>(at, columns, row + i, sums + i, stride);
+        for (; i + 2 * width <= count; i += 2 * width)
+            finish_group<2, Residual>(at, columns, row + i, sums + i, stride);
         for (; i < count; i += width)
             finish_group<1, Residual>(at, columns, row + i, sums + i, stride);
     }

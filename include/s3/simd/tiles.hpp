@@ -2,15 +2,14 @@
 // Matrix units: eight tiles of at most 16 rows of 64 bytes, of which one instruction multiplies
 // two.
 //
-//   tiles<Arch> unit(rows)   configures the unit of this thread, and releases it at its end; tile T
-//   has
-//                            rows[T] rows. What the thread's tiles held before is lost.
-//   zero<T>()                tile T becomes zero
-//   load<T>(from, stride)    row i is the 64 bytes at from + i·stride
-//   store<T>(to, stride)     the same the other way
-//   dot<C, A, B>()           C[i][j] += Σ over k < 64 of A[i][k] · B[k / 4][4·j + k mod 4]: int32
-//                            sums modulo 2^32 of unsigned bytes in A and signed ones in B, which
-//                            has 16 rows
+//   tiles<Arch> unit(rows)     configures the unit of this thread, and releases it at its end; tile
+//                              T has rows[T] rows. What the thread's tiles held before is lost.
+//   load<T>(from, stride)      row i becomes the 64 bytes at from + i·stride
+//   load_past<T>(…)            the same past the first-level cache, which keeps what it holds
+//   store<T>(to, stride)       row i goes to the 64 bytes at to + i·stride
+//   dot<C, A, B>()             C[i][j] += Σ over k < 64 of A[i][k] · B[k / 4][4·j + k mod 4]: int32
+//                              sums modulo 2^32 of unsigned bytes in A and signed ones in B, which
+//                              has 16 rows
 //
 // Where a machine has no such unit the same is done in plain C++, slowly, so that what is built on
 // tiles can be tested everywhere; `has_tiles<Arch>` tells whether it is worth while.
@@ -26,13 +25,13 @@ class emulated_tiles {
 public:
     explicit emulated_tiles(const std::uint8_t (&rows)[8]) noexcept { std::copy_n(rows, 8, rows_); }
     template <int T>
-    void zero() noexcept {
-        std::memset(tile_[T], 0, sizeof tile_[T]);
-    }
-    template <int T>
     void load(const void* from, std::size_t stride) noexcept {
         for (std::size_t i = 0; i < rows_[T]; ++i)
             std::memcpy(tile_[T][i], static_cast<const std::uint8_t*>(from) + i * stride, 64);
+    }
+    template <int T>
+    void load_past(const void* from, std::size_t stride) noexcept {
+        load<T>(from, stride);
     }
     template <int T>
     void store(void* to, std::size_t stride) const noexcept {
@@ -70,12 +69,12 @@ public:
     native_tiles(const native_tiles&) = delete;
     native_tiles& operator=(const native_tiles&) = delete;
     template <int T>
-    S3_INLINE void zero() noexcept {
-        registers::template zero<T>();
-    }
-    template <int T>
     S3_INLINE void load(const void* from, std::size_t stride) noexcept {
         registers::template load<T>(from, stride);
+    }
+    template <int T>
+    S3_INLINE void load_past(const void* from, std::size_t stride) noexcept {
+        registers::template load_past<T>(from, stride);
     }
     template <int T>
     S3_INLINE void store(void* to, std::size_t stride) const noexcept {

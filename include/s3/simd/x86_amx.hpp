@@ -47,12 +47,15 @@ struct amx : avx512_vbmi {
         }
         static S3_INLINE void release() noexcept { asm volatile("tilerelease"); }
         template <int T>
-        static S3_INLINE void zero() noexcept {
-            asm volatile("tilezero %%tmm%c0" : : "i"(T));
-        }
-        template <int T>
         static S3_INLINE void load(const void* from, std::size_t stride) noexcept {
             asm volatile("tileloadd (%0,%1,1), %%tmm%c2"
+                         :
+                         : "r"(from), "r"(stride), "i"(T)
+                         : "memory");
+        }
+        template <int T>
+        static S3_INLINE void load_past(const void* from, std::size_t stride) noexcept {
+            asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2"
                          :
                          : "r"(from), "r"(stride), "i"(T)
                          : "memory");
