@@ -68,30 +68,54 @@ public:
         }
     }
 
-    void convolution(test::random& r) {
-        const filter_shape f{1 + r.below(70), 1 + r.below(3), 1 + r.below(3), 1 + r.below(40)};
+    void convolution(test::random& r, const char* kernel) {
+        const filter_shape f{1 + r.below(70), 1 + r.below(4), 1 + r.below(5), 1 + r.below(40)};
         const conv_options o{.stride = 1 + r.below(2),
-                             .padding = {r.below(2), r.below(2)},
+                             .padding = {r.below(3), r.below(3)},
+                             .dilation = {1 + r.below(2), 1},
                              .padding_value = r.below(2) == 0 ? 0 : 7};
-        const std::size_t height = 3 + r.below(6), width = 3 + r.below(6);
+        // Lines of less than a tile, of several, and of more than are staged together.
+        const std::size_t batch = 1 + r.below(3), height = 7 + r.below(6);
+        const std::size_t width = r.below(4) == 0 ? 100 + r.below(140) : 5 + r.below(40);
+        convolution(r, kernel, f, o, batch, height, width);
+    }
+    void convolution(test::random& r, const char* kernel, const filter_shape& f,
+                     const conv_options& o, std::size_t batch, std::size_t height,
+                     std::size_t width) {
+        CAPTURE(std::string_view(kernel));
+        CAPTURE(f.out_channels);
+        CAPTURE(f.height);
+        CAPTURE(f.width);
+        CAPTURE(f.in_channels);
+        CAPTURE(batch);
+        CAPTURE(height);
+        CAPTURE(width);
         const auto weights = test::random_weights<F>(r, f.out_channels * f.columns());
-        const auto w = *prepare<X, "dot_bytes_tiles", Arch>(*pack_filter<F>(weights, f), o);
-        CHECK(std::string_view(w.kernel_name()) == "dot_bytes_tiles");
+        const auto w = *prepare<X, family::any, Arch>(*pack_filter<F>(weights, f), o,
+                                                      {.kernel = kernel_id(kernel)});
+        CHECK(std::string_view(w.kernel_name()) == kernel);
         const extent out = *w.output_shape(height, width);
-        const auto x = activations(r, height * width * f.in_channels, test::side::upper);
-        const image_view<const X> in{x, 1, height, width, f.in_channels};
-        std::vector<std::int32_t> exact(out.height * out.width * f.out_channels);
+        const auto where = r.below(2) == 0 ? test::side::lower : test::side::upper;
+        const auto x = activations(r, batch * height * width * f.in_channels, where);
+        const image_view<const X> in{x, batch, height, width, f.in_channels};
+        std::vector<std::int32_t> exact(batch * out.height * out.width * f.out_channels);
         reference::conv2d<int, X, std::int32_t>(
-            weights, f, in, {exact, 1, out.height, out.width, f.out_channels}, o);
-        std::vector<std::uint8_t> y(exact.size());
+            weights, f, in, {exact, batch, out.height, out.width, f.out_channels}, o);
         const std::vector<float> scale(f.out_channels, 0.01f);
         const epilogue e{.scale = scale, .zero_point = 3};
-        REQUIRE(conv2d(w, in, image_view<std::uint8_t>{y, 1, out.height, out.width, f.out_channels},
-                       e));
-        bool same = true;
-        for (std::size_t i = 0; i < y.size(); ++i)
-            same = same && y[i] == finish<std::uint8_t>(exact[i], i % f.out_channels, i, e);
-        CHECK(same);
+        for (const std::size_t workers : {1u, 3u}) {
+            const auto y = y_.take<std::uint8_t>(exact.size(), where);
+            const auto scratch =
+                scratch_.take<std::byte>(scratch_bytes(w, batch, out, workers), test::side::upper);
+            std::memset(scratch.data(), 0x77, scratch.size());
+            REQUIRE(conv2d(
+                w, in, image_view<std::uint8_t>{y, batch, out.height, out.width, f.out_channels}, e,
+                scratch, test::thread_executor{workers}));
+            bool same = true;
+            for (std::size_t i = 0; i < y.size(); ++i)
+                same = same && y[i] == finish<std::uint8_t>(exact[i], i % f.out_channels, i, e);
+            CHECK(same);
+        }
     }
 
 private:
@@ -102,7 +126,7 @@ private:
             v = extreme ? std::numeric_limits<X>::max() : static_cast<X>(r());
         return x;
     }
-    test::guarded_memory x_{1 << 18}, y_{1 << 18}, scratch_{1 << 21};
+    test::guarded_memory x_{1 << 21}, y_{1 << 21}, scratch_{1 << 22};
 };
 
 template <weight_format F, activation X, class Arch>
@@ -117,7 +141,13 @@ void check(std::uint64_t seed) {
         c.product(r, 40, k, 20);
     c.product(r, 35, 70, 530); // more than are staged together
     for (int i = 0; i < 20; ++i)
-        c.convolution(r);
+        c.convolution(r, "dot_bytes_tiles");
+    for (int i = 0; i < 40; ++i)
+        c.convolution(r, "dot_bytes_direct_tiles");
+    // All images as one row; rows of the filter that meet padding alone; one dimension.
+    c.convolution(r, "dot_bytes_direct_tiles", {48, 1, 1, 64}, {}, 3, 11, 13);
+    c.convolution(r, "dot_bytes_direct_tiles", {32, 5, 3, 9}, {.padding = {4, 1}}, 1, 2, 14);
+    c.convolution(r, "dot_bytes_direct_tiles", {16, 1, 9, 32}, {.padding = {0, 4}}, 1, 1, 300);
 }
 
 /// Kernels exist where bytes have dot products.

@@ -53,7 +53,7 @@ enum class errc : std::uint8_t {
     case errc::buffer_too_small:
         return "buffer is too small";
     case errc::reserved_code:
-        return "reserved code (minus zero)";
+        return "reserved code";
     case errc::truncated:
         return "data ends early";
     case errc::foreign:

@@ -4,6 +4,7 @@
 
 #include <s3/kernel/dot_bytes_depthwise.hpp>
 #include <s3/kernel/dot_bytes_direct.hpp>
+#include <s3/kernel/dot_bytes_direct_tiles.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/dot_bytes_tiles.hpp>
 #include <s3/kernel/dot_bytes_winograd.hpp>
@@ -44,6 +45,7 @@ using direct_convolutions = direct_list<   //
     dot_words_depthwise<F, X, Arch>,       //
     shift_add_words_depthwise<F, X, Arch>, //
     dot_bytes_winograd<F, X, Arch>,        //
+    dot_bytes_direct_tiles<F, X, Arch>,    //
     dot_bytes_direct_half<F, X, Arch>,     //
     dot_bytes_direct<F, X, Arch>>;
 

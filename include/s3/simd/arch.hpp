@@ -90,6 +90,8 @@ inline constexpr bool has_permute16 = Arch::has_permute16;
 template <class Arch>
 inline constexpr bool fast_permute16 = Arch::fast_permute16;
 template <class Arch>
+inline constexpr bool streams_to_second_level = Arch::streams_to_second_level;
+template <class Arch>
 inline constexpr bool has_tiles = Arch::has_tiles;
 
 } // namespace s3::simd

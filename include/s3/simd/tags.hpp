@@ -44,6 +44,9 @@ struct generic {
     static constexpr bool has_permute16 = false;
     /// Whether such a permutation is so cheap that looking sums up can beat byte dot products.
     static constexpr bool fast_permute16 = false;
+    /// Whether weights that are used once arrive fastest if they are prefetched into the
+    /// second-level cache alone, far ahead (else into the first level, less far).
+    static constexpr bool streams_to_second_level = false;
     /// Whether there is a unit that multiplies tiles of bytes (simd/tiles.hpp).
     static constexpr bool has_tiles = false;
 };

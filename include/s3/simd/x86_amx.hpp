@@ -28,6 +28,9 @@ namespace s3::arch {
 struct amx : avx512_vbmi {
     static constexpr const char* name = "amx";
     static constexpr bool has_tiles = true;
+    // Processors with this set have one unit for permutations, which dot products beat.
+    static constexpr bool fast_permute16 = false;
+    static constexpr bool streams_to_second_level = true;
 
     /// The instructions, as macros of compilers want literal numbers of tiles.
     struct tile_registers {

@@ -22,6 +22,9 @@ struct avx512_vnni : avx512 {
     using half = avx2_vnni;
     static constexpr const char* name = "avx512-vnni";
     static constexpr bool has_quad_dot = true;
+    // Processors with this set and no more have one unit for permutations, which dot products beat.
+    static constexpr bool fast_permute16 = false;
+    static constexpr bool streams_to_second_level = true;
 
     static S3_INLINE __m512i quad_dot(__m512i acc, __m512i x, __m512i w) noexcept {
         return _mm512_dpbusd_epi32(acc, x, w);

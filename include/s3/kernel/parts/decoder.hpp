@@ -72,10 +72,11 @@ struct packed {
     static constexpr std::size_t steps = layout::steps;
     static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
     // How many bytes ahead weights are fetched, and into which cache, as measured: into the first
-    // level where little is computed per byte; else memory has more time, and activations and sums
-    // need the first level for themselves.
-    static constexpr std::size_t prefetch = Busy ? 8192 : 5120;
-    static constexpr int locality = Busy ? 2 : 3;
+    // level where little is computed per byte, unless the machine prefers the second; else memory
+    // has more time, and activations and sums need the first level for themselves.
+    static constexpr bool far = Busy || simd::streams_to_second_level<arch>;
+    static constexpr std::size_t prefetch = far ? 8192 : 5120;
+    static constexpr int locality = far ? 2 : 3;
 
     const std::uint8_t* from;
 
