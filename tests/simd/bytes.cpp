@@ -53,6 +53,30 @@ TEST_CASE("quad_dot is exact for all bytes, and wraps as int32 does") {
     });
 }
 
+TEST_CASE("matrix_dot is exact for all bytes, and load_halves takes eight from each place") {
+    test::random r(4);
+    test::each_vector_arch([&]<class Arch>() {
+        if constexpr (Arch::vector_bytes == 16)
+            for (int round = 0; round < test::rounds; ++round) {
+                const auto acc = random_lanes<std::int32_t, Arch>(r);
+                const auto x = random_lanes<std::uint8_t, Arch>(r);
+                const auto w = random_lanes<std::int8_t, Arch>(r);
+                CHECK(array_from<std::int32_t, Arch>(simd::matrix_dot<Arch>(
+                          lanes_from<Arch>(acc), lanes_from<Arch>(x), lanes_from<Arch>(w))) ==
+                      expected<std::int32_t, Arch>([&](std::size_t i) {
+                          auto sum = static_cast<std::uint32_t>(acc[i]);
+                          for (std::size_t k = 0; k < 8; ++k)
+                              sum +=
+                                  static_cast<std::uint32_t>(x[i / 2 * 8 + k] * w[i % 2 * 8 + k]);
+                          return sum;
+                      }));
+                CHECK(array_from<std::uint8_t, Arch>(
+                          simd::load_halves<Arch>(x.data() + 8, x.data())) ==
+                      expected<std::uint8_t, Arch>([&](std::size_t i) { return x[(i + 8) % 16]; }));
+            }
+    });
+}
+
 TEST_CASE("look_up16 finds every byte's entry of its own 16 bytes of the table") {
     test::random r(3);
     test::each_vector_arch([&]<class Arch>() {

@@ -7,6 +7,7 @@
 // products is at most 2·255·max|w|, so `widen_every` pairs add up in 16 bits.
 
 #include <s3/kernel/parts/decode.hpp>
+#include <s3/kernel/parts/matrix_tile.hpp>
 #include <s3/kernel/parts/panel_product.hpp>
 #include <s3/kernel/parts/planes.hpp>
 #include <s3/kernel/seams.hpp>
@@ -56,6 +57,10 @@ struct byte_engine {
         else
             return simd::quad_dot<Arch>(p, x, w);
     }
+    /// What a tile of several vectors and columns is, where that is faster.
+    template <std::size_t R, std::size_t C>
+    requires(simd::has_matrix_dot<Arch>&& R >= 2 &&
+             C >= 2) using tile = matrix_tile<byte_engine, R, C>;
     static S3_INLINE sums widen(const partial& p) noexcept {
         if constexpr (narrow)
             return simd::pair_sum<Arch>(p);

@@ -84,6 +84,8 @@ inline constexpr bool has_bytes = Arch::has_bytes;
 template <class Arch>
 inline constexpr bool has_quad_dot = Arch::has_quad_dot;
 template <class Arch>
+inline constexpr bool has_matrix_dot = Arch::has_matrix_dot;
+template <class Arch>
 inline constexpr bool has_lane_shift = Arch::has_lane_shift;
 template <class Arch>
 inline constexpr bool has_permute16 = Arch::has_permute16;

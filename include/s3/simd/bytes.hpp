@@ -7,6 +7,9 @@
 //   pair_dot16     i16·i16 + i16·i16 of neighbours (int32)
 //   pair_sum       i16 + i16 of neighbours (int32)
 //   quad_dot       acc + four neighbouring products u8·i8 (int32), exact for all inputs
+//   matrix_dot     acc + x·wᵀ of vectors of 16 bytes: x has two rows of eight u8, w two of i8, and
+//                  acc two of two int32: exact for all inputs
+//   load_halves    eight bytes from each of two places, as one vector of 16 bytes
 //   look_up16      replaces each byte by its entry in a table of 16 bytes, which the table's
 //                  vector repeats in each of its 128-bit parts
 //   lookup<F, Pos> the format's value for the code in bits [Pos, Pos + F::bits) of every byte
@@ -89,6 +92,39 @@ S3_INLINE lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>& ac
         const auto high = pair_dot16<Arch>(as<i16>(detail::odd_lanes<u16, Arch>(x)),
                                            detail::odd_lanes<i16, Arch>(w));
         return acc + low + high;
+    }
+}
+
+template <class Arch>
+S3_INLINE lanes<std::int32_t, Arch> matrix_dot(const lanes<std::int32_t, Arch>& acc,
+                                               const lanes<std::uint8_t, Arch>& x,
+                                               const lanes<std::int8_t, Arch>& w) noexcept {
+    static_assert(Arch::vector_bytes == 16);
+    if constexpr (requires { Arch::matrix_dot(acc, x, w); }) {
+        return Arch::matrix_dot(acc, x, w);
+    } else {
+        const detail::lane_array<std::uint8_t, Arch> a(x);
+        const detail::lane_array<std::int8_t, Arch> b(w);
+        return acc + detail::each_lane<std::int32_t, Arch>([&](std::size_t i) {
+                   std::int32_t sum = 0;
+                   for (std::size_t k = 0; k < 8; ++k)
+                       sum += a[i / 2 * 8 + k] * b[i % 2 * 8 + k];
+                   return sum;
+               });
+    }
+}
+
+template <class Arch>
+S3_INLINE lanes<std::uint8_t, Arch> load_halves(const std::uint8_t* low,
+                                                const std::uint8_t* high) noexcept {
+    static_assert(Arch::vector_bytes == 16);
+    if constexpr (requires { Arch::load_halves(low, high); }) {
+        return Arch::load_halves(low, high);
+    } else {
+        alignas(16) std::uint8_t both[16];
+        std::memcpy(both, low, 8);
+        std::memcpy(both + 8, high, 8);
+        return load<std::uint8_t, Arch>(both);
     }
 }
 

@@ -35,6 +35,8 @@ struct generic {
     static constexpr bool has_bytes = false;
     /// Whether `quad_dot` is one instruction, so that sums kept in 16 bits would save nothing.
     static constexpr bool has_quad_dot = false;
+    /// Whether `matrix_dot` is one instruction, which does the work of two `quad_dot`.
+    static constexpr bool has_matrix_dot = false;
     /// Whether each 32-bit lane can be shifted by a count of its own in one instruction.
     static constexpr bool has_lane_shift = false;
     /// Entries of the largest table of floats, held in one register, that one instruction can

@@ -14,8 +14,9 @@
 //                is multiplied by `step` steps on from here; advance(steps) moves on. See
 //                parts/activations.hpp
 //   tile         keeps the sums. vector_tile keeps them in vector registers, for any engine. An
-//                engine that has a faster way (a matrix unit) brings its own as
-//                Engine::tile<R, C>, with the same five members
+//                engine that has a faster way (matrix_tile.hpp) brings its own as
+//                Engine::tile<R, C>, with the same five members and `reads`, whose `broadcast`
+//                makes activations of what a segment points at
 //   finish       finish(c, sums) receives the R vectors of finished sums of column c
 //
 // Everything is inlined: the caller decides which function it becomes a part of.
@@ -48,6 +49,7 @@ class vector_tile {
 
 public:
     using engine = Engine;
+    using reads = Engine;
     static constexpr std::size_t rows = R, columns = C;
     static constexpr std::size_t widen_every = widens ? Engine::widen_every * Chains : unbounded;
 

@@ -53,8 +53,9 @@ struct register_tile {
                                     const places& at) {
         // A copy, since compilers must assume that stores change what `at` refers to.
         const places to = at;
-        accumulate<tile_for<Engine, R, C>>(
-            w, typename table::template source<Engine, C>(x), steps,
+        using tile = tile_for<Engine, R, C>;
+        accumulate<tile>(
+            w, typename table::template source<typename tile::reads, C>(x), steps,
             [&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
                 return simd::load<element, arch>(to.begin + to.begin_at[c] + r * lanes);
             },

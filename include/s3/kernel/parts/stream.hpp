@@ -71,10 +71,12 @@ private:
         const std::size_t steps = layout::blocks(w.columns) * layout::steps;
         const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);
         const spaced_columns<staged> columns{&x, std::max<std::size_t>(steps, 1), stride};
-        accumulate<tile_for<engine, 1, C, chains>>(
+        using tile = tile_for<engine, 1, C, chains>;
+        accumulate<tile>(
             packed<Unit, 2 * C >= layout::bits>{
                 w.data + panel * layout::panel_bytes(w.columns, arch::vector_bytes)},
-            typename spaced_columns<staged>::template source<engine, C>(columns), steps,
+            typename spaced_columns<staged>::template source<typename tile::reads, C>(columns),
+            steps,
             [&](std::size_t, std::size_t)
                 S3_INLINE_LAMBDA { return simd::load<lane, arch>(initial); },
             [&](std::size_t c, const typename engine::sums(&total)[1]) S3_INLINE_LAMBDA {

@@ -87,9 +87,10 @@ private:
     static S3_NOINLINE void tile(const window_weights& w, std::size_t m,
                                  const std::int32_t* initial, const windows& x,
                                  const Finish& finish) {
-        accumulate<tile_for<Engine, R, C>>(
+        using sums = tile_for<Engine, R, C>;
+        accumulate<sums>(
             decoded<Engine, R>{w.data + m * w.depth + w.skipped * R * lanes},
-            windows::source<Engine, C>(x), w.steps,
+            windows::source<typename sums::reads, C>(x), w.steps,
             [&](std::size_t, std::size_t r)
                 S3_INLINE_LAMBDA { return simd::load<std::int32_t, arch>(initial + r * lanes); },
             finish);
