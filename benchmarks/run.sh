@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures the kernels beside the machine's limits and other libraries, from nothing but Debian 12.
 #
-#   benchmarks/run.sh [--quick] [--save]
+#   benchmarks/run.sh [--quick] [--save machine]
 #
-#   --quick    fewer rounds, less than 5 minutes
-#   --save     copies rows and plot to benchmarks/results, which the README shows
+#   --quick           fewer rounds, less than 5 minutes
+#   --save machine    copies rows and plot to benchmarks/results/<machine>, which the README shows
 #
-# Builds for this machine and, for the rows that say so, for AVX2 alone; weights as constants with
-# clang++-14, where it is installed. Writes
+# Builds for this machine and, for the rows that say so, for AVX2 and AVX-VNNI alone; weights as
+# constants with clang++-14, where it is installed. Writes
 #
 #   build/report/kernels.json    one row per kernel, shape and rival
 #   build/report/kernels.html    the same as a page, with a roofline plot
@@ -20,19 +20,23 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 save=
-for argument; do
-    case $argument in
+while [ $# -gt 0 ]; do
+    case $1 in
     -h | --help)
         sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
         exit 0
         ;;
     --quick) export S3_BENCHMARK_QUICK=1 ;;
-    --save) save=yes ;;
+    --save)
+        save=${2:?--save needs the name of a machine}
+        shift
+        ;;
     *)
-        echo "unknown argument: $argument (try --help)" >&2
+        echo "unknown argument: $1 (try --help)" >&2
         exit 2
         ;;
     esac
+    shift
 done
 
 packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
@@ -105,9 +109,12 @@ done
 avx2=(benchmarks/ops/matmul.cpp)
 [ -n "${S3_BENCHMARK_QUICK:-}" ] || avx2+=(benchmarks/ops/dispatch.cpp)
 has avx2 && has fma || avx2=()
+vnni=(benchmarks/ops/matmul.cpp)
+has avx_vnni || vnni=()
 
 build native native "${native[@]}"
 [ ${#avx2[@]} -eq 0 ] || build avx2 haswell "${avx2[@]}"
+[ ${#vnni[@]} -eq 0 ] || build vnni avx_vnni "${vnni[@]}"
 [ ${#constant[@]} -eq 0 ] || CXX=clang++-14 build clang native "${constant[@]}"
 
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -117,9 +124,10 @@ measure native "${native[@]}"
 [ ${#constant[@]} -eq 0 ] || measure clang "${constant[@]}"
 export OPENBLAS_CORETYPE=Haswell
 [ ${#avx2[@]} -eq 0 ] || measure avx2 "${avx2[@]}"
+[ ${#vnni[@]} -eq 0 ] || measure vnni "${vnni[@]}"
 
 python3 benchmarks/report.py "$report"
 if [ -n "$save" ]; then
-    mkdir -p benchmarks/results
-    cp "$report/kernels.json" "$report/roofline.svg" benchmarks/results
+    mkdir -p "benchmarks/results/$save"
+    cp "$report/kernels.json" "$report/roofline.svg" "benchmarks/results/$save"
 fi

@@ -82,6 +82,14 @@ template <class Arch = arch::native>
                         [ones](__m512i v) { return _mm512_maddubs_epi16(v, ones); });
                 }};
 #endif
+#if defined(__AVXVNNI__)
+    if constexpr (bytes == 32)
+        return {"vpdpbusd peak", detail::macs(32), [] {
+                    const __m256i ones = _mm256_set1_epi8(1);
+                    detail::spin<__m256i>(
+                        [ones](__m256i v) { return _mm256_dpbusd_avx_epi32(v, ones, ones); });
+                }};
+#endif
 #if defined(__AVX2__)
     if constexpr (bytes == 32)
         return {"vpmaddubsw peak", detail::macs(32), [] {

@@ -13,8 +13,10 @@ inline constexpr const char* activation_name = std::is_same_v<X, float>         
                                                : std::is_same_v<X, std::int8_t> ? "int8"
                                                                                 : "uint8";
 
-/// The build in which the targets for AVX2 are measured.
-inline constexpr bool avx2_build = std::is_same_v<arch::native, arch::avx2>;
+/// The builds in which the targets for vectors of 32 bytes are measured, and their name.
+inline constexpr bool avx2_build = arch::native::vector_bytes == 32;
+inline constexpr bool vnni_build = avx2_build && simd::has_quad_dot<arch::native>;
+inline constexpr const char* avx2_name = vnni_build ? "AVX-VNNI" : "AVX2";
 
 /// The same for a number of columns.
 [[nodiscard]] constexpr prepare_options for_columns(std::size_t columns, prepare_options g = {}) {

@@ -105,27 +105,34 @@ void many_columns(const Row& row) {
 
 template <class Row>
 void many_columns_avx2(const Row& row) {
-    const auto gemm = [&](auto types, const char* regime, std::size_t m, const prepare_options& g,
-                          double onednn) {
-        row(types, product_row{regime, m, m, 512, g, cache::warm, targets{.onednn = onednn}});
+    const auto gemm = [&](auto types, const char* kind, std::size_t m, std::size_t n,
+                          const prepare_options& g, const targets& t) {
+        row(types, product_row{text("%s GEMM, %s", avx2_name, kind), m, m, n, g, cache::warm, t});
     };
+    if constexpr (vnni_build) {
+        for (const std::size_t n : {64u, 512u})
+            for (const std::size_t m : {512u, 1024u, 2048u, 4096u})
+                gemm(shift3_int8, "3-bit", m, n, automatic, {.peak = 0.85});
+        return;
+    }
     for (const std::size_t m : {512u, 1024u, 2048u, 4096u})
-        gemm(shift3_int8, "AVX2 GEMM, 3-bit", m, automatic, 1.4);
-    gemm(shift3_int8, "AVX2 GEMM, 3-bit shift_add", 4096, shift_add, 1.2);
+        gemm(shift3_int8, "3-bit", m, 512, automatic, {.onednn = 1.4});
+    gemm(shift3_int8, "3-bit shift_add", 4096, 512, shift_add, {.onednn = 1.2});
     for (const std::size_t m : {512u, 1024u, 4096u})
-        gemm(ternary_int8, "AVX2 GEMM, ternary shift_add", m, shift_add, 2.1);
+        gemm(ternary_int8, "ternary shift_add", m, 512, shift_add, {.onednn = 2.1});
     for (const std::size_t m : {1024u, 4096u})
-        gemm(ternary_uint8, "AVX2 GEMM, ternary shift_add, activations of 4 bits", m,
-             narrow_shift_add, 4);
+        gemm(ternary_uint8, "ternary shift_add, activations of 4 bits", m, 512, narrow_shift_add,
+             {.onednn = 4});
 }
 
 template <class Row>
 void many_columns_float(const Row& row) {
     const double two = avx2_build ? 2.2 : 1.5, three = avx2_build ? 1.1 : 0.93;
     const auto gemm = [&](auto types, const char* weights, std::size_t m, double target) {
-        row(types,
-            product_row{text("%sGEMM, fp32, %s", avx2_build ? "AVX2 " : "", weights), m, m, 512,
-                        automatic, cache::warm, targets{.onednn = target, .openblas = target}});
+        row(types, product_row{text("%s%sGEMM, fp32, %s", avx2_build ? avx2_name : "",
+                                    avx2_build ? " " : "", weights),
+                               m, m, 512, automatic, cache::warm,
+                               targets{.onednn = target, .openblas = target}});
     };
     for (const std::size_t m : {1024u, 4096u}) {
         gemm(ternary_fp32, "ternary", m, two);
@@ -142,7 +149,8 @@ void products(const Row& row) {
         few_columns(row);
         many_columns(row);
     }
-    many_columns_float(row);
+    if constexpr (!vnni_build) // the same as for AVX2
+        many_columns_float(row);
 }
 
 /// The distinct layers of ResNet-18 and ResNet-50 at 224×224.

@@ -13,7 +13,7 @@ namespace {
 template <class Real, class Bits>
 constexpr bool told(Bits infinity) {
     const Bits sign = ~(~Bits{0} >> 1);
-    const auto finite = [](Bits bits) { return s3::is_finite(std::bit_cast<Real>(bits)); };
+    const auto finite = [](Bits bits) { return s3::is_finite(s3::bit_cast<Real>(bits)); };
     return !finite(infinity) && !finite(sign | infinity) && !finite(infinity + 1) &&
            !finite(~Bits{0}) && finite(infinity - 1) && finite(sign | (infinity - 1)) &&
            finite(0) && finite(1) && finite(sign);
@@ -27,9 +27,9 @@ TEST_CASE("a number is finite unless all bits of its exponent are set") {
         for (const std::uint32_t low : {0u, 1u, 0x8000u, 0xffffu}) {
             const volatile std::uint32_t bits = high << 16 | low; // unknown to the compiler
             const bool finite = (bits >> 23 & 255u) != 255u;
-            REQUIRE(s3::is_finite(std::bit_cast<float>(std::uint32_t{bits})) == finite);
+            REQUIRE(s3::is_finite(s3::bit_cast<float>(std::uint32_t{bits})) == finite);
             // A float's bits above a double's lower half: its exponent takes 3 bits more.
             const std::uint64_t wide = std::uint64_t{bits} << 32 | low;
-            REQUIRE(s3::is_finite(std::bit_cast<double>(wide)) == ((wide >> 52 & 2047u) != 2047u));
+            REQUIRE(s3::is_finite(s3::bit_cast<double>(wide)) == ((wide >> 52 & 2047u) != 2047u));
         }
 }

@@ -37,8 +37,8 @@ TEST_CASE("exported numbers are exact") {
         const std::string text = exporting::cpp_writer::real(v);
         CHECK(text.back() == 'f');
         CHECK(text.find(',') == std::string::npos);
-        CHECK(std::bit_cast<std::uint32_t>(std::strtof(text.c_str(), nullptr)) ==
-              std::bit_cast<std::uint32_t>(v));
+        CHECK(s3::bit_cast<std::uint32_t>(std::strtof(text.c_str(), nullptr)) ==
+              s3::bit_cast<std::uint32_t>(v));
     }
     CHECK(exporting::cpp_writer::real(0.75f) == "0xc00000p-24f");
 }

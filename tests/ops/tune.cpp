@@ -77,6 +77,26 @@ TEST_CASE("the caller's clock decides, and ends the measurement") {
     CHECK(expected == *first);
 }
 
+TEST_CASE("activations, outputs and scratch can lie in the caller's memory") {
+    const auto w = some_matrix();
+    const prepare_options o{.batch = 40};
+    std::vector<std::byte> memory(100);
+    tune_options t = brief;
+    t.memory = memory;
+    const auto refused = tune<std::uint8_t, family::any>(w, o, t);
+    REQUIRE(!refused);
+    CHECK(refused.error().code == errc::buffer_too_small);
+    CHECK(std::string_view(refused.error().argument) == "options.memory");
+    memory.resize(std::size_t{1} << 22);
+    t.memory = memory;
+    CHECK(tune<std::uint8_t, family::any>(w, o, t));
+    CHECK(tune<std::uint8_t, family::any>(some_filter(), {.padding = 1}, 1, extent(6), {}, t));
+    t.memory = t.memory.first(1000);
+    CHECK(tune<std::uint8_t, family::any>(some_filter(), {.padding = 1}, 1, extent(6), {}, t)
+              .error()
+              .code == errc::buffer_too_small);
+}
+
 TEST_CASE("direct convolutions and products take part alike") {
     const auto f = some_filter();
     const conv_options options{.padding = 1};

@@ -17,7 +17,7 @@ TEST_CASE("pack and quantize find NaN and infinity by their bits") {
     // From bits: a literal NaN has no meaning here.
     for (const std::uint32_t bits : {0x7fc00000u, 0xffc00001u, 0x7f800000u, 0xff800000u}) {
         std::vector<float> w(12, 1.0f);
-        w[7] = std::bit_cast<float>(bits);
+        w[7] = s3::bit_cast<float>(bits);
         for (const scale_per per : {scale_per::tensor, scale_per::row})
             for (const scale_kind kind : {scale_kind::power_of_two, scale_kind::real}) {
                 const auto q = quantize<shift3>(w, 3, 4, {nearest::value, per, kind});

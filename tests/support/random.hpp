@@ -2,7 +2,8 @@
 // Seeded numbers that are the same on every machine and compiler, as those of <random>'s
 // distributions are not (splitmix64: Steele, Lea, Flood, OOPSLA 2014).
 
-#include <bit>
+#include <s3/core/bit_cast.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -42,7 +43,7 @@ public:
     template <class T>
     constexpr void add(T value) noexcept {
         if constexpr (sizeof(T) == 4)
-            add_bytes(std::bit_cast<std::uint32_t>(value), 4);
+            add_bytes(s3::bit_cast<std::uint32_t>(value), 4);
         else
             add_bytes(static_cast<std::uint64_t>(value), sizeof(T));
     }

@@ -3,18 +3,19 @@
 // where the host compiles with -ffast-math, compilers assume that every number is finite and drop
 // the call.
 
-#include <bit>
+#include <s3/core/bit_cast.hpp>
+
 #include <cstdint>
 
 namespace s3 {
 
 [[nodiscard]] constexpr bool is_finite(float v) noexcept {
     constexpr std::uint32_t exponent = 0x7f800000u;
-    return (std::bit_cast<std::uint32_t>(v) & exponent) != exponent;
+    return (bit_cast<std::uint32_t>(v) & exponent) != exponent;
 }
 [[nodiscard]] constexpr bool is_finite(double v) noexcept {
     constexpr std::uint64_t exponent = std::uint64_t{0x7ff} << 52;
-    return (std::bit_cast<std::uint64_t>(v) & exponent) != exponent;
+    return (bit_cast<std::uint64_t>(v) & exponent) != exponent;
 }
 
 } // namespace s3

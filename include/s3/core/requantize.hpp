@@ -3,7 +3,8 @@
 // are exact and give the same result on every machine. This header needs no more than a
 // freestanding compiler.
 
-#include <bit>
+#include <s3/core/bit_cast.hpp>
+
 #include <cfloat>
 #include <cstdint>
 
@@ -33,7 +34,7 @@ inline constexpr float epilogue_limit = 8388608.0f;
 /// `scale` is finite. The bits of the product are rounded with integer operations, which no
 /// compiler can contract with the multiplication into a fused operation.
 [[nodiscard]] constexpr std::int32_t scale_round(std::int32_t v, float scale) noexcept {
-    const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(v) * scale);
+    const auto bits = bit_cast<std::uint32_t>(static_cast<float>(v) * scale);
     const auto mantissa = static_cast<std::int32_t>((bits & 0x7fffffu) | 0x800000u);
     const int fraction = 150 - static_cast<int>(bits >> 23 & 255u); // bits behind the binary point
     const std::int32_t magnitude = fraction <= 0    ? static_cast<std::int32_t>(epilogue_limit)

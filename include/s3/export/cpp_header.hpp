@@ -8,6 +8,7 @@
 //
 // Each layer writes its own call (`emit` in net/layers/) by the functions of `cpp_writer`.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
 
@@ -117,7 +118,7 @@ public:
     }
     /// A hexadecimal literal of exactly this number, which no locale changes.
     [[nodiscard]] static std::string real(float v) {
-        const auto bits = std::bit_cast<std::uint32_t>(v);
+        const auto bits = bit_cast<std::uint32_t>(v);
         const int exponent = static_cast<int>(bits >> 23 & 255u);
         const std::uint32_t fraction = bits & 0x7fffffu;
         std::string digits;

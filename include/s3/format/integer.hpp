@@ -2,9 +2,9 @@
 // Integer formats: two's complement integers of 2 … 8 bits, −2^(Bits−1) … 2^(Bits−1) − 1. Only the
 // `dot` kernels serve them. First and last layers usually have `int8_weights`.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/format/weight_format.hpp>
 
-#include <bit>
 #include <cstdint>
 
 namespace s3 {
@@ -47,8 +47,8 @@ public:
         // away.
         constexpr double large = 0x1.8p52;
         const double inside = real < min_value ? min_value : real > max_value ? max_value : real;
-        return static_cast<int>(std::bit_cast<std::int64_t>(inside + large) -
-                                std::bit_cast<std::int64_t>(large));
+        return static_cast<int>(bit_cast<std::int64_t>(inside + large) -
+                                bit_cast<std::int64_t>(large));
     }
 };
 

@@ -9,11 +9,11 @@
 // zero, the code "sign set, magnitude 0" (minus zero) is reserved: it is never written and is an
 // error when read.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/format/triple.hpp>
 #include <s3/format/weight_format.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 
 namespace s3 {
@@ -73,14 +73,14 @@ public:
     /// 1.5·2^k, or √2·2^k for nearest::log2; between 0 and 1 it is ½, or 1/√2. In a format without
     /// zero, numbers below 1 in size become ±1. Numbers beyond the largest value become that value.
     [[nodiscard]] static constexpr int round(double real, nearest rule = {}) noexcept {
-        const auto pattern = std::bit_cast<std::uint64_t>(real);
+        const auto pattern = bit_cast<std::uint64_t>(real);
         const int size = (1 << magnitude_of(pattern, rule)) >> zero;
         const int sign = -static_cast<int>(pattern >> 63);
         return (size ^ sign) - sign;
     }
     /// The same as code_of(round(real, rule)), but faster.
     [[nodiscard]] static constexpr int rounded_code(double real, nearest rule = {}) noexcept {
-        const auto pattern = std::bit_cast<std::uint64_t>(real);
+        const auto pattern = bit_cast<std::uint64_t>(real);
         const int magnitude = magnitude_of(pattern, rule);
         const int sign = static_cast<int>(pattern >> 63) << (Bits - 1);
         return magnitude + (Zero && magnitude == 0 ? 0 : sign);
@@ -95,7 +95,7 @@ private:
     static constexpr int magnitude_of(std::uint64_t pattern, nearest rule) noexcept {
         constexpr int mantissa_bits = 52, bias = 1023;
         constexpr std::uint64_t octave = std::uint64_t{1} << mantissa_bits;
-        constexpr auto root_of_two = std::bit_cast<std::uint64_t>(2 * 0.70710678118654752);
+        constexpr auto root_of_two = bit_cast<std::uint64_t>(2 * 0.70710678118654752);
         const std::uint64_t size = pattern & ~(std::uint64_t{1} << 63);
         int exponent;
         if (rule == nearest::log2) {

@@ -13,6 +13,7 @@
 // file are little-endian; `to_bytes` and `from_bytes` convert them. Records of packed weights
 // (pack/record.hpp) are stored as tensors of type U8.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/error.hpp>
 #include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
@@ -340,8 +341,8 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
     [[nodiscard]] std::vector<std::byte> to_bytes(std::span<const T> values) {
     std::vector<std::byte> bytes(values.size_bytes());
     for (std::size_t i = 0; i < values.size(); ++i)
-        little_endian::store(bytes.data() + i * sizeof(T),
-                             std::bit_cast<detail::bits_of<T>>(values[i]), sizeof(T));
+        little_endian::store(bytes.data() + i * sizeof(T), bit_cast<detail::bits_of<T>>(values[i]),
+                             sizeof(T));
     return bytes;
 }
 
@@ -364,7 +365,7 @@ requires(std::is_arithmetic_v<T> &&
         return error(errc::foreign, "safetensors.dtype");
     std::vector<T> values(t.data.size() / sizeof(T));
     for (std::size_t i = 0; i < values.size(); ++i)
-        values[i] = std::bit_cast<T>(static_cast<detail::bits_of<T>>(
+        values[i] = bit_cast<T>(static_cast<detail::bits_of<T>>(
             little_endian::load(t.data.data() + i * sizeof(T), sizeof(T))));
     return values;
 }

@@ -166,9 +166,10 @@ struct shift_add_table {
     }();
     static constexpr rank_range ranks{10, wins_from != 0 ? 120 : 70};
     static constexpr int rank(const product_request& r) noexcept {
-        const std::size_t half_full =
-            std::max<std::size_t>(Arch::vector_bytes / 2, floats ? 0 : 16);
-        if (wins_from != 0 && r.rows >= wins_from && r.batch >= half_full)
+        // A vector of ternary sums must be full, of wider ones two, of 16-bit ones half of one.
+        const std::size_t enough = std::max<std::size_t>(
+            Arch::vector_bytes / (floats && F::bits == 2 ? 4 : 2), floats ? 0 : 16);
+        if (wins_from != 0 && r.rows >= wins_from && r.batch >= enough)
             return 120;
         return r.batch >= 16 ? 70 : 10;
     }

@@ -7,9 +7,10 @@
 //   const auto w = s3::prepare<std::uint8_t>(weights, o);
 //
 // All kernels that are compiled for the choice and serve the request are measured, on activations
-// of zeros, which take as long as any others. Memory is allocated for a layout of the weights for
-// each of them. Errors: those of `prepare` and of running a kernel; unsupported if no kernel
-// serves.
+// of zeros, which take as long as any others. A layout of the weights is allocated for each of
+// them; activations, outputs and scratch are too, unless the caller brings memory for them. Errors:
+// those of `prepare` and of running a kernel; unsupported if no kernel serves; buffer_too_small,
+// with what is needed, for the caller's memory.
 
 #include <s3/ops/conv2d.hpp>
 
@@ -22,6 +23,8 @@ namespace s3 {
 
 struct tune_options {
     double seconds = 0.05; ///< for all kernels together; each runs three times in any case
+    /// For activations, outputs and scratch; allocated if empty.
+    std::span<std::byte> memory = {};
 };
 
 /// A clock: the seconds since some fixed moment.
@@ -44,16 +47,53 @@ constexpr std::array<entrant, sizeof...(Kernels)> entrants(kernel::kernel_list<K
     return {entrant{Kernels::name, Kernels::family}...};
 }
 
-/// Makes the memory at least `needed` bytes large. Its contents are lost.
-inline status enlarge(buffer<std::byte>& memory, std::size_t needed) {
-    if (needed <= memory.size())
+/// Activations X and outputs Y, and behind them the scratch of a kernel: in the caller's memory, or
+/// allocated.
+template <class X, class Y>
+class tune_memory {
+public:
+    tune_memory(std::span<std::byte> callers, std::size_t x_count, std::size_t y_count) noexcept
+        : callers_(callers), x_count_(x_count), y_count_(y_count) {
+        lay_out(nullptr);
+    }
+    /// Makes room for this much scratch. Activations are zeros afterwards.
+    status make_room(std::size_t scratch_bytes) {
+        const std::size_t needed = saturating_add(saturating_add(fixed_, scratch_bytes), 63);
+        std::span<std::byte> all = callers_;
+        if (all.empty()) {
+            if (own_.size() < needed) {
+                auto larger = buffer<std::byte>::make(needed);
+                if (!larger)
+                    return larger.error();
+                own_ = *std::move(larger);
+            }
+            all = own_.span();
+        }
+        if (all.size() < needed)
+            return error(errc::buffer_too_small, "options.memory").got(all.size()).needs(needed);
+        std::byte* const base = align_up(all.data());
+        lay_out(base);
+        std::fill(x.begin(), x.end(), X{});
+        scratch = all.subspan(static_cast<std::size_t>(base - all.data()) + fixed_);
         return {};
-    auto larger = buffer<std::byte>::make(needed);
-    if (!larger)
-        return larger.error();
-    memory = *std::move(larger);
-    return {};
-}
+    }
+
+    std::span<X> x;
+    std::span<Y> y;
+    std::span<std::byte> scratch;
+
+private:
+    void lay_out(std::byte* base) noexcept {
+        arena parts{base};
+        x = parts.take<X>(x_count_);
+        y = parts.take<Y>(y_count_);
+        fixed_ = parts.used;
+    }
+
+    std::span<std::byte> callers_;
+    std::size_t x_count_, y_count_, fixed_ = 0; ///< bytes of x and y
+    buffer<std::byte> own_;
+};
 
 /// The name of the fastest kernel of `all`. prepare(kernel) returns what run(prepared) runs.
 /// Kernels take turns, so that disturbances hit all of them, and those that are far behind leave.
@@ -116,13 +156,8 @@ result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& 
                          const tune_options& t = {}, Now now = {}) {
     using prepared = prepared_matrix<F, X, Arch, Choice>;
     using Y = typename prepared::sum;
-    const auto x = buffer<X>::make(saturating_mul(o.batch, packed.columns()));
-    auto y = buffer<Y>::make(saturating_mul(o.batch, packed.rows()));
-    if (!x)
-        return x.error();
-    if (!y)
-        return y.error();
-    buffer<std::byte> scratch;
+    detail::tune_memory<X, Y> memory(t.memory, saturating_mul(o.batch, packed.columns()),
+                                     saturating_mul(o.batch, packed.rows()));
     return detail::fastest(
         detail::entrants(detail::product_candidates<F, X, Arch, Choice>{}), o.kernels, t, now,
         [&](kernel_id kernel) -> result<prepared> {
@@ -130,13 +165,13 @@ result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& 
             one.kernel = kernel;
             auto w = prepared::make(packed, one);
             if (w)
-                if (auto s = detail::enlarge(scratch, scratch_bytes(*w, o.batch)); !s)
+                if (auto s = memory.make_room(scratch_bytes(*w, o.batch)); !s)
                     return s.error();
             return w;
         },
         [&](const prepared& w) {
-            return matmul(w, matrix_view<const X>(x->span(), o.batch, packed.columns()),
-                          matrix_view<Y>(y->span(), o.batch, packed.rows()), {}, scratch.span());
+            return matmul(w, matrix_view<const X>(memory.x, o.batch, packed.columns()),
+                          matrix_view<Y>(memory.y, o.batch, packed.rows()), {}, memory.scratch);
         });
 }
 
@@ -157,20 +192,13 @@ result<const char*> tune(const packed_filter<F>& packed, const conv_options& opt
     const auto elements = [images](const extent& size, std::size_t c) {
         return saturating_mul(saturating_mul(images, size.height), saturating_mul(size.width, c));
     };
-    const auto x = buffer<X>::make(elements(image, channels));
-    auto y = buffer<X>::make(elements(*out, packed.shape.out_channels));
-    if (!x)
-        return x.error();
-    if (!y)
-        return y.error();
-    const image_view<const X> in{x->span(), images, image.height, image.width, channels};
-    const image_view<X> to{y->span(), images, out->height, out->width, packed.shape.out_channels};
+    detail::tune_memory<X, X> memory(t.memory, elements(image, channels),
+                                     elements(*out, packed.shape.out_channels));
     const float scale = 1;
     epilogue_for<X> e;
     e.scale = {&scale, 1};
     using direct = kernel::candidates<Choice, kernel::direct_convolutions<F, X, Arch>>;
     using all = decltype(direct{} + detail::product_candidates<F, X, Arch, Choice>{});
-    buffer<std::byte> scratch;
     return detail::fastest(
         detail::entrants(all{}), o.kernels, t, now,
         [&](kernel_id kernel) -> result<prepared> {
@@ -178,11 +206,16 @@ result<const char*> tune(const packed_filter<F>& packed, const conv_options& opt
             one.kernel = kernel;
             auto w = prepared::make(packed, options, one);
             if (w)
-                if (auto s = detail::enlarge(scratch, scratch_bytes(*w, images, *out)); !s)
+                if (auto s = memory.make_room(scratch_bytes(*w, images, *out)); !s)
                     return s.error();
             return w;
         },
-        [&](const prepared& w) { return conv2d(w, in, to, e, scratch.span()); });
+        [&](const prepared& w) {
+            return conv2d(
+                w, image_view<const X>{memory.x, images, image.height, image.width, channels},
+                image_view<X>{memory.y, images, out->height, out->width, packed.shape.out_channels},
+                e, memory.scratch);
+        });
 }
 
 } // namespace s3

@@ -9,6 +9,7 @@
 // Errors: a weight outside the format (index and value), NaN or infinity, sizes that do not fit.
 // A `scale` that is given is recorded beside the weights but not applied to them.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/buffer.hpp>
 #include <s3/core/conv.hpp>
 #include <s3/core/is_finite.hpp>
@@ -18,7 +19,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -275,7 +275,7 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
             const bool inside = is_finite(real) && value >= F::min_value && value <= F::max_value;
             const int whole = inside ? static_cast<int>(value) : 0;
             const bool exact = inside && static_cast<double>(whole) == value &&
-                               (whole != 0 || std::bit_cast<std::uint64_t>(real) << 1 == 0);
+                               (whole != 0 || bit_cast<std::uint64_t>(real) << 1 == 0);
             return exact ? F::code_of(whole) : -1;
         };
     });

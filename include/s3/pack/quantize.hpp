@@ -12,6 +12,7 @@
 // value. Errors: NaN or infinity (found even under -ffast-math); a number of weights that is not
 // rows · columns.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/pack/scale_search.hpp>
 
@@ -50,8 +51,8 @@ template <std::floating_point T>
     constexpr pattern magnitude = std::numeric_limits<pattern>::max() >> 1;
     pattern largest = 0;
     for (const T w : weights)
-        largest = std::max(largest, std::bit_cast<pattern>(static_cast<number>(w)) & magnitude);
-    return static_cast<double>(std::bit_cast<number>(largest));
+        largest = std::max(largest, bit_cast<pattern>(static_cast<number>(w)) & magnitude);
+    return static_cast<double>(bit_cast<number>(largest));
 }
 
 } // namespace detail

@@ -2,9 +2,9 @@
 // Packed tensors to and from the records of pack/layout.hpp. Reading is safe on hostile bytes:
 // every length is checked against the bytes that are there before anything is allocated.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/pack/pack.hpp>
 
-#include <bit>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -24,7 +24,7 @@ template <weight_format F>
                   record.data());
     std::byte* p = record.data() + layout::header_bytes;
     for (const float s : m.scale()) {
-        little_endian::store(p, std::bit_cast<std::uint32_t>(s), 4);
+        little_endian::store(p, bit_cast<std::uint32_t>(s), 4);
         p += 4;
     }
     std::copy_n(std::as_bytes(stream).data(), stream.size(), p);
@@ -53,7 +53,7 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
     const std::byte* p = record.data() + header;
     for (std::size_t i = 0; i < scale_count; ++i)
         (*scale)[i] =
-            std::bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));
+            bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));
     const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
                            rest - 4 * scale_count);
     // The stream of a matrix without columns is empty and does not bound its number of rows, so

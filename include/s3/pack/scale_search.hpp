@@ -12,12 +12,12 @@
 // Weights must be finite. Inside the search they are normalised by a power of two to a largest
 // magnitude in [1, 2); its scales and errors are those of the normalised weights.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/format/weight_format.hpp>
 #include <s3/pack/weight_bins.hpp>
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -28,11 +28,11 @@ namespace s3::detail {
 
 /// 2^exponent, where that is a normal number: exponents of −1022 … 1023.
 [[nodiscard]] constexpr double power_of_two(int exponent) noexcept {
-    return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
+    return bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 /// ⌊log2 x⌋ of a positive normal number; less than −1022 for zero and subnormal numbers.
 [[nodiscard]] constexpr int exponent_of(double x) noexcept {
-    return static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ff) - 1023;
+    return static_cast<int>(bit_cast<std::uint64_t>(x) >> 52 & 0x7ff) - 1023;
 }
 
 /// What rounding weights w to s·q at one scale s gives.

@@ -7,7 +7,8 @@
 // Weights come normalised: the largest is below 2. All weights below 2^−32 share the first bin: it
 // would take 2^60 of them to matter beside the largest one.
 
-#include <bit>
+#include <s3/core/bit_cast.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -31,17 +32,17 @@ public:
         : offset_(at_root_of_two ? octave - root_of_two_mantissa : 0) {}
 
     void add(double weight) noexcept {
-        const auto pattern = std::bit_cast<std::uint64_t>(weight) & ~sign;
+        const auto pattern = bit_cast<std::uint64_t>(weight) & ~sign;
         const auto at = static_cast<std::int64_t>((pattern + offset_) >> shift) - lowest;
         bin& b = bins_[at > 0 ? at : 0];
         b.count += 1;
-        b.sum += std::bit_cast<double>(pattern);
+        b.sum += bit_cast<double>(pattern);
         b.squares += weight * weight;
     }
     [[nodiscard]] const bin& operator[](std::size_t i) const noexcept { return bins_[i]; }
     /// The magnitude at which a bin begins.
     [[nodiscard]] double low(std::size_t i) const noexcept {
-        return std::bit_cast<double>(((i + std::uint64_t{lowest}) << shift) - offset_);
+        return bit_cast<double>(((i + std::uint64_t{lowest}) << shift) - offset_);
     }
 
 private:
@@ -49,7 +50,7 @@ private:
     static constexpr std::uint64_t sign = std::uint64_t{1} << 63;
     static constexpr std::uint64_t octave = std::uint64_t{1} << 52;
     static constexpr std::uint64_t root_of_two_mantissa =
-        std::bit_cast<std::uint64_t>(2 * 0.70710678118654752) & (octave - 1);
+        bit_cast<std::uint64_t>(2 * 0.70710678118654752) & (octave - 1);
     static constexpr std::int64_t lowest = std::int64_t{1023 - 32} << MantissaBits;
 
     std::uint64_t offset_ = 0;

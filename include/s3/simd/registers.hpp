@@ -20,7 +20,7 @@ inline constexpr std::size_t addressable_registers = 16;
 /// several times from memory each time.
 template <class V>
 S3_INLINE V in_register(const V& v) noexcept {
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(__wasm__)
     if constexpr (!std::is_arithmetic_v<V>) {
         typename V::register_type r = v;
         asm("" : "+v"(r));
@@ -35,7 +35,7 @@ S3_INLINE V in_register(const V& v) noexcept {
 /// again.
 template <class... V>
 S3_INLINE void pin([[maybe_unused]] V&... v) noexcept {
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(__wasm__)
     const auto one = []<class W>(W& w) S3_INLINE_LAMBDA {
         typename W::register_type r = w;
         asm volatile("" : "+v"(r));

@@ -3,11 +3,11 @@
 // a SIMD vector for the bulk of a span, and float for its tail, or for all of it where there is no
 // SIMD. Loads and stores are unaligned, and nothing outside the spans is touched.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/is_finite.hpp>
 #include <s3/simd/lanes.hpp>
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -35,7 +35,7 @@ using simd::abs, simd::select, simd::sqrt;
 
 /// The bits of |v|. They compare as magnitudes do; those of a NaN are above those of infinity.
 [[nodiscard]] S3_INLINE std::uint32_t magnitude_bits(float v) noexcept {
-    return std::bit_cast<std::uint32_t>(v) & 0x7fffffffu;
+    return bit_cast<std::uint32_t>(v) & 0x7fffffffu;
 }
 inline constexpr std::uint32_t infinity_bits = 0x7f800000u;
 

@@ -119,7 +119,7 @@ struct panel_product {
                 stream<Unit>::run(w, range, n, count, x, stride, m.sums, sink);
                 continue;
             }
-            batch b{count, {staged_at, count, total_steps(w.columns)}, at, {spans, 0}};
+            batch b{count, {staged_at, count, total_steps(w.columns)}, at, {}};
             if (const std::size_t segments = source.template segments<staged>(); segments != 0) {
                 // The host's own memory is read in place: the staging area holds pointers into it
                 // instead.
@@ -138,8 +138,11 @@ struct panel_product {
             b.spans = cut(source, n, count, spans);
             std::size_t p = range.panel_begin;
             // Two panels allow a tile that is twice as long, which pays where short tiles would cut
-            // the depth.
-            if (simd::register_count<arch> >= 32 || b.x.steps <= most_blocks(4) * layout::steps)
+            // the depth, and may leave registers for more sums.
+            constexpr bool as_many_sums =
+                register_tile<engine, 4>::sums == register_tile<engine, 2>::sums;
+            if (simd::register_count<arch> >= 32 ||
+                (as_many_sums && b.x.steps <= most_blocks(4) * layout::steps))
                 for (; range.panel_end - p >= 4; p += 4)
                     multiply<4>(w, p, b, m, sink);
             for (; range.panel_end - p >= 2; p += 2)

@@ -29,8 +29,13 @@ struct register_tile {
     using table = column_table<typename Engine::staged>;
     using places = tile_sums<element>;
     static constexpr std::size_t lanes = simd::width32<arch>;
-    /// The columns of a tile: as many as leave registers for the weights and an activation.
-    static constexpr std::size_t columns = (simd::register_count<arch> >= 32 ? 24 : 8) / R;
+    /// The sums of a tile: as many vectors as leave registers for the weights and an activation,
+    /// and for a product where it is not added by the instruction that makes it.
+    static constexpr bool adds_products = Engine::depth_per_step == 4 && simd::has_quad_dot<arch>;
+    static constexpr std::size_t sums = simd::register_count<arch> >= 32 ? 24
+                                        : adds_products && R <= 2        ? 12
+                                                                         : 8;
+    static constexpr std::size_t columns = sums / R;
     /// Whether there is code for each number of columns, so that work can be cut evenly.
     static constexpr bool any_count = columns <= 6;
 
