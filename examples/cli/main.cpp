@@ -10,12 +10,15 @@
 
 #include "commands.hpp"
 
+#include <s3/simd/tile_permission.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
 
 int main(int argc, char** argv) {
     using namespace s3_program;
+    s3::permit_tiles();
     options o;
     CLI::App app("Takes trained networks to small exact integer networks.");
     app.require_subcommand(1);

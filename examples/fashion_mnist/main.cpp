@@ -10,6 +10,7 @@
 #include "report.hpp"
 
 #include <s3/io/model_file.hpp>
+#include <s3/simd/tile_permission.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -128,6 +129,7 @@ int train_and_run(const options& o) {
 } // namespace
 
 int main(int argc, char** argv) {
+    s3::permit_tiles();
     options o;
     CLI::App app(
         "Trains a CNN on Fashion-MNIST in fp32 and with 3-bit S3 weights, packs the latter, "

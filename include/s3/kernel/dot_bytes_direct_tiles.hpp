@@ -141,24 +141,26 @@ private:
         unfinished_sums<Sink> finished{&sink};
         work both[2];
         both[0].height = both[1].height = height;
-        std::size_t n = begin;
-        for (std::size_t i = 0; n < end; i ^= 1) {
-            work& w = both[i];
+        std::size_t turn = 0;
+        for (std::size_t n = begin; n < end; n += both[turn].count) {
+            turn ^= 1; // the sums of the other are not finished yet
+            work& w = both[turn];
             w.count = 0;
             w.row_begin = f.shape.height;
             w.row_end = 0;
             const auto add_line = [&](std::size_t l) {
-                const std::size_t count = std::min({out.width - n % out.width, end - n, most});
-                const auto window = s3::detail::pixel_window::of(n, out, o);
+                const std::size_t first = n + w.count;
+                const std::size_t count =
+                    std::min({out.width - first % out.width, end - first, most});
+                const auto window = s3::detail::pixel_window::of(first, out, o);
                 use_rows(f, x, o, window, w);
                 w.lines[l] = {staged[l].rows(window, count), count};
-                sink.place(n, count, w.at + w.count);
+                sink.place(first, count, w.at + w.count);
                 w.count += count;
-                n += count;
             };
             add_line(0);
             w.lines[1].count = 0;
-            if (w.lines[0].count == most && most == height && n < end)
+            if (w.count == most && most == height && w.count < end - n)
                 add_line(1);
             multiply(t, f, w, sums, finished);
         }

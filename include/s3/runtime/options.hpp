@@ -8,11 +8,13 @@
 //
 // Headers of this folder include neither xsimd nor kernels, so that a host compiles in about a
 // second. Which weight formats and activation types are in the library is decided when it is built
-// (packaging/cmake/s3Runtime.cmake); asking for others is the error `unsupported`.
+// (packaging/cmake/s3Runtime.cmake); asking for others is the error `unsupported`. For matrix units
+// call s3::permit_tiles() first.
 
 #include <s3/core/error.hpp>
 #include <s3/ops/prepare_options.hpp>
 #include <s3/simd/isa.hpp>
+#include <s3/simd/tile_permission.hpp>
 
 #include <optional>
 #include <span>

@@ -15,6 +15,7 @@
 // tiles can be tested everywhere; `has_tiles<Arch>` tells whether it is worth while.
 
 #include <s3/simd/arch.hpp>
+#include <s3/simd/tile_permission.hpp>
 
 #include <cstring>
 
@@ -103,28 +104,11 @@ struct tiles_of<Arch> {
 template <class Arch>
 using tiles = typename detail::tiles_of<Arch>::type;
 
-/// Whether this process may use the tiles of Arch.
+/// Whether this process may use the tiles of Arch; emulated ones need no permission.
 template <class Arch>
 [[nodiscard]] bool tiles_permitted() noexcept {
-    if constexpr (requires { Arch::tiles_permitted(); })
-        return Arch::tiles_permitted();
-    else
-        return has_tiles<Arch>;
+    return has_tiles<Arch> &&
+           (std::is_same_v<tiles<Arch>, emulated_tiles> || tiles_are_permitted());
 }
 
 } // namespace s3::simd
-
-namespace s3 {
-
-/// Asks the operating system for tile registers, for all threads of the process and for as long as
-/// it lives; kernels on tiles are chosen only after that. Whether it was granted; false where the
-/// machine or the build has no matrix unit.
-template <class Arch = arch::native>
-bool permit_tiles() noexcept {
-    if constexpr (requires { Arch::permit_tiles(); })
-        return Arch::permit_tiles();
-    else
-        return false;
-}
-
-} // namespace s3

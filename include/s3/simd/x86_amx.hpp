@@ -1,11 +1,6 @@
 #pragma once
 // AMX for bytes (amx-tile, amx-int8): a unit of its own multiplies tiles of 16 rows of 64 bytes,
-// beside all that AVX-512 does.
-//
-// Its registers are 8 KiB that operating systems save for those who asked for them: a process
-// without permission is killed at its first tile instruction. Nothing here asks unless
-// permit_tiles() is called (simd/tiles.hpp). Signal handlers on a small alternative stack may find
-// no room for the registers: see the kernel's documentation of AT_MINSIGSTKSZ.
+// beside all that AVX-512 does. A process needs permission to use it (simd/tile_permission.hpp).
 
 #include <s3/simd/x86_avx512_vbmi.hpp>
 
@@ -19,9 +14,6 @@
 #if S3_SEES_TILES && defined(__AMX_INT8__) && defined(__AMX_TILE__) && defined(__AVX512VBMI__) &&  \
     defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) &&                   \
     defined(__AVX512DQ__) && defined(__x86_64__) && defined(__linux__)
-
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace s3::arch {
 
@@ -75,19 +67,6 @@ struct amx : avx512_vbmi {
             asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
         }
     };
-
-    /// Whether this process may use tiles.
-    static bool tiles_permitted() noexcept {
-        unsigned long long features = 0;
-        constexpr long get_permission = 0x1022, tile_data = 18;
-        return syscall(SYS_arch_prctl, get_permission, &features) == 0 &&
-               (features >> tile_data & 1) != 0;
-    }
-    /// Asks for that, for all threads of the process, and tells whether it was granted.
-    static bool permit_tiles() noexcept {
-        constexpr long request_permission = 0x1023, tile_data = 18;
-        return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-    }
 };
 
 } // namespace s3::arch
