@@ -281,7 +281,8 @@ struct dot_bytes_direct_tiles {
                             f.columns() <= (std::size_t{1} << 20) / f.out_channels &&
                             saturating_mul(o.stride.width, f.height * f.in_channels) <= 2048;
         const bool whole = f.out_channels % tile_rows == 0 || f.out_channels >= 4 * tile_rows;
-        return !serves ? 0 : whole && r.batch >= 64 ? ranks.most : 50;
+        const bool one_row = f.height * f.width * o.stride.height * o.stride.width == 1;
+        return !serves ? 0 : whole && (one_row || r.batch >= 64) ? ranks.most : 50;
     }
     static bool permitted() noexcept { return simd::tiles_permitted<Arch>(); }
     static auto loop() { return std::type_identity<direct_tiles<byte_engine_for<F, Arch>, X>>{}; }

@@ -147,20 +147,22 @@ using table = tabulated<table_unit<F, Arch, Lane, Group>>;
 
 /// It beats the multiplier if the batch fills at least half a vector: for ternary weights from 256
 /// rows on where the machine has no dot product of four bytes; for ternary weights and floats from
-/// 128 rows on; for 3-bit weights and floats from 1024 rows on. Building a table costs as much as
-/// the additions of some hundred rows, and small batches leave lanes empty.
+/// 128 rows on, or 512 where permutations are slow; for 3-bit weights and floats from 1024 rows on.
+/// Building a table costs as much as the additions of some hundred rows, and small batches leave
+/// lanes empty.
 template <weight_format F, activation X, architecture Arch>
 struct shift_add_table {
     static constexpr const char* name = "shift_add_table";
     static constexpr s3::family family = s3::family::shift_add;
     static constexpr bool exists = F::is_shift;
     static constexpr bool floats = std::is_same_v<X, float>;
+    static constexpr bool slow_permute = simd::has_permute16<Arch> && !simd::fast_permute16<Arch>;
     /// The number of rows from which on it beats the multiplier; 0 for never.
     static constexpr std::size_t wins_from = [] {
         if constexpr (!simd::has_bytes<Arch>)
             return 0;
         else if constexpr (std::is_same_v<F, ternary>)
-            return floats ? 128 : simd::has_quad_dot<Arch> ? 0 : 256;
+            return !floats ? (simd::has_quad_dot<Arch> ? 0 : 256) : slow_permute ? 512 : 128;
         else
             return floats && std::is_same_v<F, shift3> ? 1024 : 0;
     }();
