@@ -3,8 +3,9 @@
 #
 #   tests/matrix.sh [pattern]                        e.g. tests/matrix.sh 'clang-*'
 #
-# Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, and under the sanitizers, and
-# aarch64 under QEMU. Where this machine lacks an instruction set, its tests are built, not run.
+# Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, and under the
+# sanitizers; where this machine lacks an instruction set, its tests are built, not run. Under QEMU
+# aarch64 for each of its sets, riscv64, and s390x, which is big-endian; WebAssembly under node.
 # Logs: build/matrix/<name>.log. The exit status is the number of builds that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +18,8 @@ esac
 pattern=${1:-*}
 
 packaging/setup.sh clang-14 libbenchmark-dev libdnnl-dev libopenblas-dev \
-    g++-aarch64-linux-gnu qemu-user-static || exit 1
+    g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu qemu-user-static \
+    emscripten nodejs || exit 1
 
 # Rows of the table of instruction sets, as "name family runs-here".
 sets=$(
@@ -45,13 +47,21 @@ x86_builds() {
     echo "$compiler-noexcept||--preset noexcept $cxx"
     echo "$compiler-sanitize||--preset sanitize $cxx $without_torch"
 }
+libraries_alone="-DS3_BUILD_BENCHMARKS=OFF -DS3_BUILD_EXAMPLES=OFF"
+emulated() { # name, processor, further arguments for cmake
+    echo "$1||--preset portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$2 \
+-DCMAKE_CXX_COMPILER=$2-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static \
+-DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/qemu-$2-static $without_torch $libraries_alone ${3:-}"
+}
 builds=$(
     x86_builds gcc g++-12
     x86_builds clang clang++-14
-    echo "gcc-aarch64||--preset portable -DCMAKE_SYSTEM_NAME=Linux \
--DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
--DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/qemu-aarch64-static \
-$without_torch"
+    for set in neon neon_dot neon_i8mm; do
+        emulated "gcc-aarch64-$set" aarch64 "-DS3_ARCH=$set"
+    done
+    emulated gcc-riscv64 riscv64
+    emulated gcc-s390x s390x
+    echo "wasm||--preset portable -DCMAKE_TOOLCHAIN_FILE=$PWD/tests/wasm.cmake $libraries_alone"
 )
 
 run_build() { # name, needed instruction set, arguments for cmake…

@@ -13,8 +13,10 @@ namespace {
 constexpr std::size_t huge = std::numeric_limits<std::size_t>::max();
 static_assert(saturating_mul(huge, 0) == 0 && saturating_mul(0, huge) == 0);
 static_assert(saturating_mul(huge, 1) == huge && saturating_mul(huge, 2) == huge);
-static_assert(saturating_mul(std::size_t{1} << 32, std::size_t{1} << 32) == huge);
-static_assert(saturating_mul(std::size_t{1} << 31, std::size_t{1} << 32) == std::size_t{1} << 63);
+constexpr int half_bits = std::numeric_limits<std::size_t>::digits / 2;
+constexpr std::size_t half = std::size_t{1} << half_bits;
+static_assert(saturating_mul(half, half) == huge);
+static_assert(saturating_mul(half / 2, half) == half << (half_bits - 1));
 static_assert(saturating_add(huge, 0) == huge && saturating_add(0, huge) == huge);
 static_assert(saturating_add(huge, 1) == huge && saturating_add(huge, huge) == huge);
 static_assert(saturating_add(huge - 1, 1) == huge && saturating_add(huge - 2, 1) == huge - 1);
