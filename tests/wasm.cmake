@@ -4,7 +4,7 @@
 #   cmake -S . -B build/wasm --preset portable -DCMAKE_TOOLCHAIN_FILE=tests/wasm.cmake
 
 include(/usr/share/emscripten/cmake/Modules/Platform/Emscripten.cmake)
-set(CMAKE_CXX_FLAGS_INIT "-msimd128 -msse4.1")
+set(CMAKE_CXX_FLAGS_INIT "-msimd128 -msse4.1 -fexceptions")
 # Beyond -O1 the linker's optimizer wants a node module that it does not find.
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-O1 -sALLOW_MEMORY_GROWTH -sNODERAWFS")
 # Debian's version predates node's own `fetch`, and would use it on files.

@@ -17,6 +17,10 @@ struct thread_executor {
     template <class Function>
     void run(std::size_t tasks, Function&& f) const {
         std::atomic<std::size_t> next{0};
+#if defined(__wasm__) // has no threads: the workers take turns
+        for (std::size_t t = next++; t < tasks; t = next++)
+            f(t, t % workers);
+#else
         std::vector<std::thread> threads;
         for (std::size_t worker = 0; worker < workers; ++worker)
             threads.emplace_back([&, worker] {
@@ -25,6 +29,7 @@ struct thread_executor {
             });
         for (auto& t : threads)
             t.join();
+#endif
     }
 };
 static_assert(executor<thread_executor>);

@@ -58,6 +58,8 @@ inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::
         return error(errc::bad_option, argument).got(in).limit(limit);
     const std::size_t reach = saturating_mul(dilation, kernel - 1);
     const std::size_t padded = saturating_add(in, saturating_mul(2, padding));
+    if (padded == std::numeric_limits<std::size_t>::max())
+        return error(errc::bad_option, "padding").got(padding).limit((padded - in) / 2 - 1);
     if (reach >= padded)
         return error(errc::shape_mismatch, argument).got(padded).needs(saturating_add(reach, 1));
     return (padded - reach - 1) / stride + 1;

@@ -45,7 +45,10 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
     if (h.scales > rest / 4)
         return error(errc::truncated, "record.scale").got(rest);
     const auto scale_count = static_cast<std::size_t>(h.scales);
-    if (h.columns != 0 && h.rows > std::numeric_limits<std::size_t>::max() / h.columns)
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+    if (h.columns > most)
+        return error(errc::truncated, "record.columns").got(h.columns);
+    if (h.rows > most || (h.columns != 0 && h.rows > most / h.columns))
         return error(errc::truncated, "record.rows").got(h.rows);
     auto scale = buffer<float>::make(scale_count);
     if (!scale)

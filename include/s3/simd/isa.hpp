@@ -71,6 +71,10 @@ inline bool cpuid(unsigned leaf, unsigned subleaf, cpuid_register word, unsigned
 #define S3_CPU(feature) (__builtin_cpu_supports(feature) != 0)
 #define S3_CPUID(leaf, subleaf, word, bit)                                                         \
     detail::cpuid(leaf, subleaf, detail::cpuid_register::word, bit)
+#elif defined(__wasm_simd128__)
+// A module holds the instructions that it was compiled for, or is refused as a whole.
+#define S3_CPU(feature) (std::string_view(feature) == "sse4.1")
+#define S3_CPUID(leaf, subleaf, word, bit) false
 #else
 #define S3_CPU(feature) false
 #define S3_CPUID(leaf, subleaf, word, bit) false
