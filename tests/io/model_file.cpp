@@ -201,7 +201,8 @@ TEST_CASE("model files: what does not fit is named, with its layer") {
     CHECK(field(changed("\"zero_point\":7", "\"kind\":\"tree\",\"zero_point\":7")) == "kind");
     CHECK(field(changed("\"stride\":[1,1]", "\"stride\":[1]")) == "stride");
     CHECK(field(changed("\"height\":6", "\"height\":7")) == "value.height");
-    CHECK(field(changed("\"height\":6", "\"height\":18446744073709551615")) == "value.size");
+    CHECK(field(changed("\"height\":6", "\"height\":18446744073709551615")) ==
+          (sizeof(std::size_t) == 8 ? "value.size" : "height"));
     CHECK(field(changed("\"step\":", "\"step\":1e99,\"x\":")) == "step");
     CHECK(field(changed("\"a\":1", "\"a\":9")) == "a");
     CHECK(field(changed("\"input\":0", "\"input\":77")) == "input");

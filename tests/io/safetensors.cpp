@@ -23,7 +23,7 @@ std::vector<std::byte> bytes_of(const std::string& text) {
 std::vector<std::byte> file_of(const std::string& header, std::size_t data = 0) {
     std::vector<std::byte> bytes(8);
     for (std::size_t i = 0; i < 8; ++i)
-        bytes[i] = static_cast<std::byte>(header.size() >> (8 * i) & 255);
+        bytes[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i) & 255);
     const auto text = bytes_of(header);
     bytes.insert(bytes.end(), text.begin(), text.end());
     bytes.resize(bytes.size() + data, std::byte{7});

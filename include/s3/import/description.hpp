@@ -298,8 +298,8 @@ private:
             values.push_back(real(text.substr(0, comma)));
             text.erase(0, comma + 1);
         }
-        if (values.size() == 1)
-            values.assign(std::min<std::size_t>(d_.channels, 4096), values[0]);
+        if (values.size() == 1) // of which a copy is assigned: it must not be an element
+            values.assign(std::min<std::size_t>(d_.channels, 4096), double{values[0]});
         if (!values.empty() && values.size() != d_.channels)
             fail("'" + key + "' needs one number per channel");
         return values;
