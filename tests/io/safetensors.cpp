@@ -30,6 +30,9 @@ std::vector<std::byte> file_of(const std::string& header, std::size_t data = 0) 
     return bytes;
 }
 
+/// Numbers in a header that a size of 32 bits cannot hold are refused earlier.
+constexpr bool sizes_are_wide = sizeof(std::size_t) == 8;
+
 std::string entry(const std::string& name, const std::string& type, const std::string& shape,
                   const std::string& offsets) {
     return "\"" + name + R"(":{"dtype":")" + type + R"(","shape":)" + shape +
@@ -217,12 +220,15 @@ TEST_CASE("safetensors: each kind of bad header is named") {
         refused("{" + entry("a", "U8", "[5]", "[0,4]") + "}", 4, errc::shape_mismatch, "shape");
         refused("{" + entry("a", "F32", "[4]", "[0,4]") + "}", 4, errc::shape_mismatch, "shape");
         // 2^32 · 2^32 and 2^62 · 4 are zero in 64 bits.
-        refused("{" + entry("a", "U8", "[4294967296,4294967296]", "[0,0]") + "}", 0,
-                errc::shape_mismatch, "shape");
-        refused("{" + entry("a", "F32", "[4611686018427387904]", "[0,0]") + "}", 0,
-                errc::shape_mismatch, "shape");
-        CHECK(
-            st::read(file_of("{" + entry("a", "U8", "[4294967296,4294967296,0]", "[0,0]") + "}")));
+        if (sizes_are_wide)
+            refused("{" + entry("a", "U8", "[4294967296,4294967296]", "[0,0]") + "}", 0,
+                    errc::shape_mismatch, "shape");
+        if (sizes_are_wide)
+            refused("{" + entry("a", "F32", "[4611686018427387904]", "[0,0]") + "}", 0,
+                    errc::shape_mismatch, "shape");
+        if (sizes_are_wide)
+            CHECK(st::read(
+                file_of("{" + entry("a", "U8", "[4294967296,4294967296,0]", "[0,0]") + "}")));
         refused("{" + entry("a", "U8", "[18446744073709551616]", "[0,0]") + "}", 0, errc::foreign,
                 "shape");
     }
@@ -232,8 +238,10 @@ TEST_CASE("safetensors: each kind of bad header is named") {
         refused("{" + entry("a", "U8", "[4]", "[0,4,4]") + "}", 4, errc::foreign, "data_offsets");
         refused("{" + entry("a", "U8", "[4]", "[-4,0]") + "}", 4, errc::foreign, "data_offsets");
         refused("{" + entry("a", "U8", "[4]", "[1,5]") + "}", 4, errc::truncated, "data_offsets");
-        refused("{" + entry("a", "U8", "[1]", "[18446744073709551614,18446744073709551615]") + "}",
-                4, errc::truncated, "data_offsets");
+        if (sizes_are_wide)
+            refused("{" + entry("a", "U8", "[1]", "[18446744073709551614,18446744073709551615]") +
+                        "}",
+                    4, errc::truncated, "data_offsets");
     }
     SUBCASE("gaps and overlaps") {
         refused("{" + entry("a", "U8", "[3]", "[1,4]") + "}", 4, errc::foreign, "data_offsets");
