@@ -1,23 +1,16 @@
 #pragma once
-// Convolution with few channels, NHWC, one group, dilation 1 in width: under each row of the filter
-// lies a run of kw·C contiguous bytes of the image (kw: the filter's width, C: input channels).
-// Image rows are staged once where padding or signs require it (parts/row_cache.hpp). An output
-// pixel's window is then one run per filter row, at known places, so taps need neither pointers nor
-// copies of their own (parts/window_product.hpp). A 1 × 1 filter without stride and padding sees
-// all images as a single row.
-//
-// Weights are few and therefore decoded beforehand, to int8: [block of R panels][row of the
-// filter][step of 4 bytes][R] vectors. Runs are padded with zeros to whole steps, for kw·C = 9:
-//
-//   | w0 w1 w2 w3 | w4 w5 w6 w7 | w8  0  0  0 |   one lane in the three steps of a filter row
+// Convolution with few channels, of what parts/row_filter.hpp describes. Image rows are staged once
+// where padding or signs require it (parts/row_cache.hpp). An output pixel's window is then one run
+// of bytes per filter row, at known places, so taps need neither pointers nor copies of their own
+// (parts/window_product.hpp).
 
 #include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/pixels.hpp>
 #include <s3/kernel/parts/row_cache.hpp>
+#include <s3/kernel/parts/row_filter.hpp>
 #include <s3/kernel/parts/window_product.hpp>
 #include <s3/kernel/seams.hpp>
-#include <s3/pack/pack.hpp>
 #include <s3/simd/arch.hpp>
 
 namespace s3::kernel {
@@ -35,60 +28,30 @@ struct direct_convolution {
     /// The largest number of output pixels whose image rows are staged together.
     static constexpr std::size_t line = 112;
 
-    struct filter {
-        filter_shape shape;
-        std::size_t distance = 0; ///< bytes from one output pixel's window to the next one's
-        buffer<std::int32_t> weights;
-        buffer<std::int32_t> initial;
-
-        std::size_t run_bytes() const noexcept { return shape.width * shape.in_channels; }
-        std::size_t steps() const noexcept { return (run_bytes() + 3) / 4; }
-        std::size_t rows() const noexcept {
-            return (shape.out_channels + lanes - 1) / lanes * lanes;
-        }
+    struct filter : row_filter<lanes, panels * lanes, engine::depth_per_step> {
         /// Output pixels whose sums are finished together: whole tiles with about 4 KiB of sums.
         std::size_t pixels_together() const noexcept {
-            return std::clamp<std::size_t>(1024 / shape.out_channels / tiles::wide, 1,
+            return std::clamp<std::size_t>(1024 / this->shape.out_channels / tiles::wide, 1,
                                            (line + tiles::wide - 1) / tiles::wide) *
                    tiles::wide;
         }
         /// Bytes of a staged row: they include the padding of runs to whole steps, and the pixels
         /// that the last tile computes in excess.
         std::size_t row_bytes() const noexcept {
-            return ((line + tiles::wide) * distance + run_bytes() + 67) / 64 * 64;
+            return ((line + tiles::wide) * this->distance + this->run_bytes() + 67) / 64 * 64;
         }
         /// The bytes of a staged row that whole tiles read for `count` pixels.
         std::size_t read_bytes(std::size_t count) const noexcept {
             const std::size_t computed = (count + tiles::wide - 1) / tiles::wide * tiles::wide;
-            return (computed - 1) * distance + steps() * engine::depth_per_step;
+            return (computed - 1) * this->distance + this->steps() * engine::depth_per_step;
         }
     };
 
     template <weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
-        filter f{from.shape, o.stride.width * from.shape.in_channels, {}, {}};
-        const std::size_t steps = f.steps(), depth = f.shape.height * steps;
-        auto weights = buffer<std::int32_t>::make(saturating_mul(f.rows(), depth));
-        auto initial = buffer<std::int32_t>::make(f.rows());
-        if (!weights)
-            return weights.error();
-        if (!initial)
-            return initial.error();
-        auto* bytes = reinterpret_cast<std::int8_t*>(weights->data());
-        for (std::size_t m = 0; m < f.shape.out_channels; ++m) {
-            const std::size_t first = m / (panels * lanes) * (panels * lanes);
-            const std::size_t together = std::min(panels * lanes, f.rows() - first);
-            for (std::size_t r = 0, k = 0; r < f.shape.height; ++r)
-                for (std::size_t i = 0; i < f.run_bytes(); ++i, ++k) {
-                    const std::size_t step = r * steps + i / 4;
-                    bytes[4 * (first * depth + step * together + m - first) + i % 4] =
-                        static_cast<std::int8_t>(from.matrix.value(m, k));
-                }
-            if constexpr (std::is_signed_v<X>)
-                (*initial)[m] = static_cast<std::int32_t>(-128 * from.matrix.sums()[m]);
-        }
-        f.weights = *std::move(weights);
-        f.initial = *std::move(initial);
+        filter f;
+        if (auto done = f.template fill<X>(from, o); !done)
+            return done.error();
         return f;
     }
 
@@ -106,13 +69,9 @@ struct direct_convolution {
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
                     std::byte* scratch) {
-        if (f.shape.height * f.shape.width * o.stride.height * o.stride.width == 1 &&
-            o.padding.height + o.padding.width == 0) {
-            const std::size_t pixels = units(x.batch, out);
-            lines(f, {x.data, 1, 1, pixels, x.channels}, {1, pixels}, o, begin, end, sink, scratch);
-        } else {
-            lines(f, x, out, o, begin, end, sink, scratch);
-        }
+        as_lines(f.shape, x, out, o, [&](const image_view<const X>& images, const extent& size) {
+            lines(f, images, size, o, begin, end, sink, scratch);
+        });
     }
 
 private:
@@ -137,9 +96,9 @@ private:
         for (std::size_t n = begin; n < end;) {
             const std::size_t count = std::min({out.width - n % out.width, end - n, line});
             const auto window = s3::detail::pixel_window::of(n, out, o);
-            const filter_rows used = rows_inside(f, x, o, window);
+            const filter_rows used = rows_inside(f.shape, x, o, window);
             const window_weights w{f.weights.data(),       f.initial.data(),
-                                   f.shape.out_channels,   f.shape.height * f.steps(),
+                                   f.shape.out_channels,   f.depth(),
                                    used.begin * f.steps(), (used.end - used.begin) * f.steps()};
             const spaced_columns<std::uint8_t> at{staged.rows(window, count) + used.begin,
                                                   f.steps(), f.distance};
@@ -147,23 +106,6 @@ private:
             through_memory(f, w, at, n, done, count, sums, store);
             n += count;
         }
-    }
-
-    /// The rows of the filter that are used: those at either end that meet only zeros are left out.
-    struct filter_rows {
-        std::size_t begin, end;
-    };
-    static filter_rows rows_inside(const filter& f, const image_view<const X>& x,
-                                   const conv_options& o,
-                                   const s3::detail::pixel_window& window) noexcept {
-        filter_rows used{0, f.shape.height};
-        if (!std::is_signed_v<X> && o.padding_value == 0) {
-            while (used.begin < used.end && window.row(used.begin, o) >= x.height)
-                ++used.begin;
-            while (used.begin < used.end && window.row(used.end - 1, o) >= x.height)
-                --used.end;
-        }
-        return used;
     }
 
     /// Computes whole tiles of the `count` pixels from n on, if the sink takes sums directly from

@@ -1,8 +1,7 @@
 #pragma once
-// Convolution on a matrix unit (kernel/parts/tile_sums.hpp), NHWC, one group, dilation of width 1:
-// under every row of the filter lie kw·C contiguous bytes of the image, and those of adjacent
-// output pixels are a constant distance apart. So a tile of activations is loaded from the image
-// rows (row_cache.hpp) as they are; nothing is gathered.
+// Convolution on a matrix unit (kernel/parts/tile_sums.hpp) of what kernel/parts/row_filter.hpp
+// describes: the runs of adjacent output pixels are a constant distance apart, so a tile of
+// activations is loaded from the image rows as they are, and nothing is gathered.
 //
 //   image row    | pixel 0 | pixel 1 | pixel 2 | …          activations of one tile, stride 1,
 //   column 0     |<-------- kw·C bytes ------->|            filter of width 3: 64 bytes of each
@@ -10,15 +9,11 @@
 //
 // Output pixels of a line share the fewest tiles, all of the same height; two tiles are multiplied
 // together, of one line or, where a line is one tile, of two.
-//
-// Weights: int8, decoded beforehand, [block of 32 rows, or of 16 at the end][row of the filter]
-// [64 bytes][step of 4 bytes][16-row tile][row], zero where a run is rounded up to 64 bytes.
 
-#include <s3/format/activation.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/row_cache.hpp>
+#include <s3/kernel/parts/row_filter.hpp>
 #include <s3/kernel/parts/tile_sums.hpp>
-#include <s3/pack/pack.hpp>
 
 namespace s3::kernel {
 
@@ -33,53 +28,22 @@ struct direct_tiles {
     /// The most output pixels whose image rows are staged together.
     static constexpr std::size_t line = 112;
 
-    struct filter {
-        filter_shape shape;
-        std::size_t distance = 0; ///< bytes from one output pixel's window to the next one's
-        buffer<std::int32_t> weights;
-        buffer<std::int32_t> initial; ///< of whole blocks
-
-        std::size_t run_bytes() const noexcept { return shape.width * shape.in_channels; }
+    struct filter : row_filter<tile_rows, block_rows, tile_depth> {
         /// Tiles of the depth under a row of the filter.
-        std::size_t deep() const noexcept { return (run_bytes() + tile_depth - 1) / tile_depth; }
-        /// Bytes of the weights of one row.
-        std::size_t depth() const noexcept { return shape.height * deep() * tile_depth; }
-        std::size_t rows() const noexcept {
-            return (shape.out_channels + tile_rows - 1) / tile_rows * tile_rows;
-        }
+        std::size_t deep() const noexcept { return this->steps() / (tile_depth / 4); }
         /// Bytes of a staged row: whole tiles.
         std::size_t row_bytes() const noexcept { return whole_lines(read_bytes(line)); }
         /// Bytes that whole tiles of any height read of a row for `count` pixels.
         std::size_t read_bytes(std::size_t count) const noexcept {
-            return (count + tile_rows - 2) * distance + deep() * tile_depth;
+            return (count + tile_rows - 2) * this->distance + deep() * tile_depth;
         }
     };
 
     template <weight_format F>
     static result<filter> prepare(const packed_filter<F>& from, const conv_options& o) {
-        filter f{from.shape, o.stride.width * from.shape.in_channels, {}, {}};
-        const std::size_t rows = f.rows();
-        auto weights = buffer<std::int32_t>::make(saturating_mul(rows, f.depth()) / 4);
-        auto initial = buffer<std::int32_t>::make(rows);
-        if (!weights)
-            return weights.error();
-        if (!initial)
-            return initial.error();
-        auto* bytes = reinterpret_cast<std::int8_t*>(weights->data());
-        for (std::size_t m = 0; m < f.shape.out_channels; ++m) {
-            const std::size_t first = m / block_rows * block_rows;
-            const std::size_t together = std::min(block_rows, rows - first);
-            for (std::size_t r = 0, k = 0; r < f.shape.height; ++r)
-                for (std::size_t i = 0; i < f.run_bytes(); ++i, ++k) {
-                    const std::size_t step = (r * f.deep() * tile_depth + i) / 4;
-                    bytes[first * f.depth() + (step * together + m - first) * 4 + i % 4] =
-                        static_cast<std::int8_t>(from.matrix.value(m, k));
-                }
-            if constexpr (std::is_signed_v<X>)
-                (*initial)[m] = static_cast<std::int32_t>(-128 * from.matrix.sums()[m]);
-        }
-        f.weights = *std::move(weights);
-        f.initial = *std::move(initial);
+        filter f;
+        if (auto done = f.template fill<X>(from, o); !done)
+            return done.error();
         return f;
     }
 
@@ -97,14 +61,9 @@ struct direct_tiles {
     static void run(const filter& f, const image_view<const X>& x, const extent& out,
                     const conv_options& o, std::size_t begin, std::size_t end, const Sink& sink,
                     std::byte* scratch) {
-        if (f.shape.height * f.shape.width * o.stride.height * o.stride.width == 1 &&
-            o.padding.height + o.padding.width == 0) {
-            // All images are one row.
-            const std::size_t pixels = units(x.batch, out);
-            lines(f, {x.data, 1, 1, pixels, x.channels}, {1, pixels}, o, begin, end, sink, scratch);
-        } else {
-            lines(f, x, out, o, begin, end, sink, scratch);
-        }
+        as_lines(f.shape, x, out, o, [&](const image_view<const X>& images, const extent& size) {
+            lines(f, images, size, o, begin, end, sink, scratch);
+        });
     }
 
 private:
@@ -119,8 +78,8 @@ private:
     };
     /// One or two lines that are multiplied together.
     struct work {
-        std::size_t height;                     ///< columns of a tile
-        std::size_t row_begin = 0, row_end = 0; ///< of the filter, those that are not all padding
+        std::size_t height; ///< columns of a tile
+        filter_rows rows = {0, 0};
         span_of_line lines[2] = {};
         std::size_t count = 0; ///< output pixels of all lines
         std::size_t at[2 * line] = {};
@@ -146,14 +105,14 @@ private:
             turn ^= 1; // the sums of the other are not finished yet
             work& w = both[turn];
             w.count = 0;
-            w.row_begin = f.shape.height;
-            w.row_end = 0;
+            w.rows = {f.shape.height, 0};
             const auto add_line = [&](std::size_t l) {
                 const std::size_t first = n + w.count;
                 const std::size_t count =
                     std::min({out.width - first % out.width, end - first, most});
                 const auto window = s3::detail::pixel_window::of(first, out, o);
-                use_rows(f, x, o, window, w);
+                const filter_rows used = rows_inside(f.shape, x, o, window);
+                w.rows = {std::min(w.rows.begin, used.begin), std::max(w.rows.end, used.end)};
                 w.lines[l] = {staged[l].rows(window, count), count};
                 sink.place(first, count, w.at + w.count);
                 w.count += count;
@@ -165,20 +124,6 @@ private:
             multiply(t, f, w, sums, finished);
         }
         finished.finish(finished.columns);
-    }
-
-    /// Rows of the filter at either end that meet only zeros need no products.
-    static void use_rows(const filter& f, const image_view<const X>& x, const conv_options& o,
-                         const s3::detail::pixel_window& window, work& w) noexcept {
-        std::size_t begin = 0, end = f.shape.height;
-        if (!std::is_signed_v<X> && o.padding_value == 0) {
-            while (begin < end && window.row(begin, o) >= x.height)
-                ++begin;
-            while (begin < end && window.row(end - 1, o) >= x.height)
-                --end;
-        }
-        w.row_begin = std::min(w.row_begin, begin);
-        w.row_end = std::max(w.row_end, end);
     }
 
     /// All output channels of the pixels at hand.
@@ -212,16 +157,16 @@ private:
     template <std::size_t R, std::size_t C, class Unfinished>
     static S3_INLINE void add_up(unit& t, const filter& f, const work& w, std::size_t row,
                                  std::size_t c, sum* sums, Unfinished& finished) {
-        const std::size_t rows = w.row_end > w.row_begin ? w.row_end - w.row_begin : 0;
+        const std::size_t rows = w.rows.end - std::min(w.rows.begin, w.rows.end);
         const bool one_line = w.lines[1].count == 0;
         row_steps<R, C> steps;
-        steps.weights = reinterpret_cast<const std::uint8_t*>(f.weights.data()) + row * f.depth() +
-                        w.row_begin * f.deep() * R * tile_bytes;
+        steps.weights = reinterpret_cast<const std::uint8_t*>(f.weights.data()) +
+                        row * f.depth() * 4 + w.rows.begin * f.deep() * R * tile_bytes;
         steps.deep = f.deep();
         steps.distance = f.distance;
         simd::unrolled<C>([&](auto i) S3_INLINE_LAMBDA {
             const span_of_line& l = w.lines[one_line ? 0 : i];
-            steps.rows[i] = l.rows + w.row_begin;
+            steps.rows[i] = l.rows + w.rows.begin;
             steps.offset[i] = (one_line ? c + i * w.height : 0) * f.distance;
         });
         add_up_tiles<R, C>(t, steps, rows * f.deep(),
