@@ -4,6 +4,8 @@
 
 #include <s3/core/view.hpp>
 
+#include <limits>
+
 namespace s3 {
 
 /// A height and a width in pixels; a single number sets both.

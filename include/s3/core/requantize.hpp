@@ -19,6 +19,7 @@ namespace s3 {
 /// The bound 2^23 that rounded values are clamped to, in either direction, before an epilogue adds
 /// them up, so that the sum fits int32.
 inline constexpr float epilogue_limit = 8388608.0f;
+inline constexpr auto integer_epilogue_limit = static_cast<std::int32_t>(epilogue_limit);
 
 /// v / 2^shift, rounded half to even.
 [[nodiscard]] constexpr std::int32_t shift_round(std::int32_t v, int shift) noexcept {

@@ -13,6 +13,7 @@
 #include <s3/format/integer.hpp>
 #include <s3/format/shift.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>

@@ -16,6 +16,8 @@
 #include <s3/kernel/seams.hpp>
 #include <s3/pack/pack.hpp>
 
+#include <limits>
+
 namespace s3::kernel {
 
 /// Whether the format's transformed weights fit int8 and the machine has byte products.

@@ -12,11 +12,11 @@
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
+#include <s3/core/is_finite.hpp>
 #include <s3/core/view.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <s3/core/is_finite.hpp>
 
 namespace s3::net {
 

@@ -201,7 +201,7 @@ template <class Y>
             q = scale_round(v, factor());
         if (!e.shift.empty())
             q = shift_round(v, detail::channel(e.shift, m));
-        q = std::clamp(q, -8388608, 8388608) + e.zero_point;
+        q = std::clamp(q, -integer_epilogue_limit, integer_epilogue_limit) + e.zero_point;
         if (e.residual.data != nullptr)
             q += scale_round(e.residual[output_index] - e.residual_zero_point, e.residual_scale);
         q = std::clamp(bounded(q, e.zero_point), e.clamp_low, e.clamp_high);

@@ -168,15 +168,15 @@ private:
         constexpr std::size_t width = simd::width32<Arch>;
         for (std::size_t i = 0; i < count; i += width) {
             const std::size_t m = map.first + row + i;
-            alignas(64) std::uint32_t by[width], below_half[width], odd[width];
+            alignas(64) std::uint32_t by[width], below_half[width], lowest[width];
             for (std::size_t l = 0; l < width; ++l) {
                 by[l] = channel(e.shift, m + l);
-                odd[l] = by[l] != 0;
+                lowest[l] = by[l] != 0;
                 below_half[l] = by[l] != 0 ? (1u << (by[l] - 1)) - 1 : 0;
             }
             const words shift = simd::load<std::uint32_t, Arch>(by);
-            const words half = simd::load<std::uint32_t, Arch>(below_half);
-            const words one = simd::load<std::uint32_t, Arch>(odd);
+            const words almost_half = simd::load<std::uint32_t, Arch>(below_half);
+            const words one = simd::load<std::uint32_t, Arch>(lowest);
             const ints bias = e.bias.empty() ? integer(0) : values(e.bias, m);
             const residual_sum residual(*this);
             for (std::size_t c = 0; c < columns; ++c) {
@@ -184,9 +184,10 @@ private:
                 const ints whole = v >> simd::as<std::int32_t>(shift);
                 const words kept = simd::as<std::uint32_t>(whole);
                 const words rest = simd::as<std::uint32_t>(v) - (kept << shift);
-                const words more = (rest + half + (kept & one)) >> shift;
+                const words more = (rest + almost_half + (kept & one)) >> shift;
                 ints q = simd::as<std::int32_t>(words(kept + more));
-                q = simd::min(simd::max(q, integer(-8388608)), integer(8388608)) +
+                q = simd::min(simd::max(q, integer(-integer_epilogue_limit)),
+                              integer(integer_epilogue_limit)) +
                     integer(e.zero_point);
                 const std::size_t index = at[c] + row + i;
                 if (e.residual.data != nullptr)

@@ -55,7 +55,7 @@ inline constexpr std::size_t header_bytes = 64;
 [[nodiscard]] constexpr std::size_t stream_bytes(std::size_t count, int bits) noexcept {
     const std::size_t whole = saturating_mul(count / 8, static_cast<std::size_t>(bits));
     const std::size_t rest = (count % 8 * static_cast<std::size_t>(bits) + 7) / 8;
-    return whole > std::numeric_limits<std::size_t>::max() - rest ? whole : whole + rest;
+    return saturating_add(whole, rest);
 }
 
 struct header {

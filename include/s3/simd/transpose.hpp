@@ -17,7 +17,7 @@ namespace detail {
 using tile_arch = arch::smallest;
 template <class T>
 using tile_vector = lanes<T, tile_arch>;
-inline constexpr bool has_tiles = tile_arch::vector_bytes == 16;
+inline constexpr bool has_blocks = tile_arch::vector_bytes == 16;
 
 /// One round of a transposition: vectors 2·i and 2·i + 1 become rows i and i + Rows/2, their
 /// elements alternating.
@@ -76,7 +76,7 @@ requires(sizeof(T) == 1 || sizeof(T) == 4) void transpose(const T* from, std::si
                                                           std::size_t rows,
                                                           std::size_t columns) noexcept {
     std::size_t whole = 0;
-    if constexpr (detail::has_tiles) {
+    if constexpr (detail::has_blocks) {
         const auto tiles = [&]<std::size_t Rows>(std::integral_constant<std::size_t, Rows>) {
             return detail::transpose_tiles<Rows>(from, from_stride, to, to_stride, rows, columns);
         };

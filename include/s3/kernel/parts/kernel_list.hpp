@@ -94,15 +94,15 @@ inline constexpr bool admitted = Kernel::exists &&
 
 /// Whether two kernels can serve the same request, so that their ranks may be compared.
 template <class A, class B>
-inline constexpr bool compare = true;
+inline constexpr bool comparable = true;
 template <direct_kernel A, direct_kernel B>
-inline constexpr bool compare<A, B> = A::kind == B::kind;
+inline constexpr bool comparable<A, B> = A::kind == B::kind;
 
 /// Whether kernel B is admitted and outranks kernel A for every request.
 template <class A, class B, kernel_choice Choice>
 inline constexpr bool outranked = [] {
     if constexpr (admitted<B, Choice>)
-        return compare<A, B> && B::ranks.least > A::ranks.most &&
+        return comparable<A, B> && B::ranks.least > A::ranks.most &&
                (Choice.among != family::any || A::family == B::family);
     else
         return false;
