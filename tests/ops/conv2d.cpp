@@ -69,6 +69,31 @@ TEST_CASE("a convolution by hand") {
     CHECK(y == ints{-5 + 4, -2 + 8, -4 + 12});
 }
 
+TEST_CASE("packed weights are prepared on the fly, with all memory in the caller's scratch") {
+    fixture f;
+    ints expected(f.y.size());
+    REQUIRE(conv2d(f.filter, f.in, image_view<std::int32_t>{expected, 2, 5, 6, 4}, f.options));
+    for (const std::size_t workers : {1u, 3u}) {
+        const std::size_t needed =
+            *packed_scratch_bytes<std::uint8_t>(f.filter.matrix, 2 * 5 * 6, {}, workers);
+        test::guarded_memory memory(needed);
+        const auto scratch = memory.take<std::byte>(needed, test::side::upper);
+        std::fill(f.y.begin(), f.y.end(), 77);
+        const auto short_of_one = conv2d(f.filter, f.in, f.out, f.options, {}, scratch.subspan(1),
+                                         {}, test::thread_executor{workers});
+        CHECK(f.named(short_of_one) == "scratch");
+        CHECK(f.named(conv2d(f.filter, f.in, f.out, f.options, {}, std::span<std::byte>{})) ==
+              "scratch");
+        CHECK(f.named(conv2d(f.filter, f.in, f.out, {.padding = 1, .groups = 2}, {}, scratch)) ==
+              "groups");
+        CHECK(f.named(conv2d(f.filter, f.in, f.out, {.stride = 0}, {}, scratch)) == "stride");
+        CHECK(f.named(conv2d(f.filter, f.in, f.out, {}, {}, scratch)) == "y.height");
+        REQUIRE(conv2d(f.filter, f.in, f.out, f.options, {}, scratch, {},
+                       test::thread_executor{workers}));
+        CHECK(f.y == expected);
+    }
+}
+
 TEST_CASE("a prepared filter tells its shape, options, output and kernel") {
     const fixture f;
     CHECK(f.w.shape() == f.shape);

@@ -29,62 +29,100 @@ template <weight_format F, activation X, architecture Arch, kernel_choice Choice
     return bytes;
 }
 
+namespace detail {
+
+/// What all convolutions of a filter share, whichever way its weights were prepared.
+template <activation X, output<X> Y>
+struct convolution {
+    const filter_shape& f;
+    const conv_options& o;
+    const image_view<const X>& x;
+    const image_view<Y>& y;
+    const epilogue_for<X>& e;
+    std::span<const std::int64_t> abs_sums;
+    std::span<const float> real_scale;
+    const prepare_options& prepared_for;
+
+    /// The size of the output, if everything fits.
+    result<extent> check() const {
+        if (auto s = x.check("image"); !s)
+            return s.error();
+        if (auto s = y.check("y"); !s)
+            return s.error();
+        if (x.channels != f.in_channels * o.groups)
+            return error(errc::shape_mismatch, "image.channels")
+                .got(x.channels)
+                .needs(f.in_channels * o.groups);
+        const auto out = output_extent(x.height, x.width, f, o);
+        if (!out)
+            return out.error();
+        if (y.batch != x.batch)
+            return error(errc::shape_mismatch, "y.batch").got(y.batch).needs(x.batch);
+        if (y.height != out->height)
+            return error(errc::shape_mismatch, "y.height").got(y.height).needs(out->height);
+        if (y.width != out->width)
+            return error(errc::shape_mismatch, "y.width").got(y.width).needs(out->width);
+        if (y.channels != f.out_channels)
+            return error(errc::shape_mismatch, "y.channels").got(y.channels).needs(f.out_channels);
+        if constexpr (std::integral<X>) {
+            if (auto s = s3::check<Y>(e, f.out_channels, y.size()); !s)
+                return s.error();
+            if (auto s = check_bias<X>(abs_sums, e.bias, prepared_for.activation_bits); !s)
+                return s.error();
+            if (auto s = check_real_scale<Y>(e, real_scale); !s)
+                return s.error();
+        } else {
+            if (auto s = s3::check(e, f.out_channels); !s)
+                return s.error();
+        }
+        return *out;
+    }
+    /// Where the sums of output channels from number `first` on go.
+    template <class Arch>
+    auto sink(const extent& out, std::size_t first, const pixel_order* order) const {
+        const std::size_t plane = out.height * out.width;
+        const bool nhwc = y.order == image_order::nhwc;
+        const output_map map{
+            plane, plane * f.out_channels, nhwc ? f.out_channels : 1, nhwc ? 1 : plane, first,
+            order};
+        if constexpr (std::integral<X>)
+            return integer_store<Arch, Y>{y.data.data(), map, e, real_scale};
+        else
+            return float_store<Arch>{y.data.data(), map, e, real_scale};
+    }
+    /// Computes group number g by its matrix, behind a gather.
+    template <weight_format F, architecture Arch, kernel_choice Choice>
+    void multiply(const prepared_matrix<F, X, Arch, Choice>& group, std::size_t g,
+                  const extent& out, std::span<std::byte> scratch, executor_ref ex) const {
+        const auto order = pixel_order::by_edges(x.height, x.width, f, o, out);
+        group.visit([&](auto k) {
+            using loop = typename decltype(k)::type;
+            const gather<loop::zero_point, X> source{x, f, o, out, g * f.in_channels, order};
+            run<loop>(group.panels(), x.batch * out.height * out.width, source,
+                      sink<Arch>(out, g * (f.out_channels / o.groups), &order), scratch, ex);
+        });
+    }
+};
+
+} // namespace detail
+
 template <weight_format F, activation X, architecture Arch, kernel_choice Choice, output<X> Y>
 status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
               const std::type_identity_t<image_view<const X>>& x, const image_view<Y>& y,
               const epilogue_for<X>& e, std::span<std::byte> scratch, executor_ref ex = {}) {
-    const filter_shape& f = w.shape();
     const conv_options& o = w.options();
-    if (auto s = x.check("image"); !s)
-        return s;
-    if (auto s = y.check("y"); !s)
-        return s;
-    if (x.channels != f.in_channels * o.groups)
-        return error(errc::shape_mismatch, "image.channels")
-            .got(x.channels)
-            .needs(f.in_channels * o.groups);
-    const auto out = w.output_shape(x.height, x.width);
+    const detail::convolution<X, Y> c{w.shape(),       o, x, y, e, w.abs_sums(), w.real_scale(),
+                                      w.prepared_for()};
+    const auto out = c.check();
     if (!out)
         return out.error();
-    if (y.batch != x.batch)
-        return error(errc::shape_mismatch, "y.batch").got(y.batch).needs(x.batch);
-    if (y.height != out->height)
-        return error(errc::shape_mismatch, "y.height").got(y.height).needs(out->height);
-    if (y.width != out->width)
-        return error(errc::shape_mismatch, "y.width").got(y.width).needs(out->width);
-    if (y.channels != f.out_channels)
-        return error(errc::shape_mismatch, "y.channels").got(y.channels).needs(f.out_channels);
     if (x.order != image_order::nhwc && !w.prepared_for().any_order)
         return error(errc::unsupported, "image.order");
-    if constexpr (std::integral<X>) {
-        if (auto s = check<Y>(e, f.out_channels, y.size()); !s)
-            return s;
-        if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
-            !s)
-            return s;
-        if (auto s = detail::check_real_scale<Y>(e, w.real_scale()); !s)
-            return s;
-    } else {
-        if (auto s = check(e, f.out_channels); !s)
-            return s;
-    }
     if (y.size() == 0)
         return {};
     const std::size_t needed = scratch_bytes(w, x.batch, *out, ex.concurrency());
     if (scratch.size() < needed)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
-
-    const std::size_t plane = out->height * out->width, pixels = x.batch * plane;
-    const bool nhwc = y.order == image_order::nhwc;
-    const auto sink = [&](std::size_t first, const detail::pixel_order* order) {
-        const detail::output_map map{
-            plane, plane * f.out_channels, nhwc ? f.out_channels : 1, nhwc ? 1 : plane, first,
-            order};
-        if constexpr (std::integral<X>)
-            return detail::integer_store<Arch, Y>{y.data.data(), map, e, w.real_scale()};
-        else
-            return detail::float_store<Arch>{y.data.data(), map, e, w.real_scale()};
-    };
     const bool done =
         x.order == image_order::nhwc && w.visit_direct([&](auto k, const auto& filter) {
             using loop = typename decltype(k)::type;
@@ -95,20 +133,11 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
             std::byte* base = detail::align_up(scratch.data());
             ex.run(tasks, [&](std::size_t t, std::size_t worker) {
                 loop::run(filter, x, *out, o, units * t / tasks, units * (t + 1) / tasks,
-                          sink(0, nullptr), base + worker * each);
+                          c.template sink<Arch>(*out, 0, nullptr), base + worker * each);
             });
         });
-    const auto order = detail::pixel_order::by_edges(x.height, x.width, f, o, *out);
-    const std::size_t rows = f.out_channels / o.groups;
-    for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g) {
-        const auto& group = w.groups()[g];
-        group.visit([&](auto k) {
-            using loop = typename decltype(k)::type;
-            const detail::gather<loop::zero_point, X> source{x,    f, o, *out, g * f.in_channels,
-                                                             order};
-            detail::run<loop>(group.panels(), pixels, source, sink(g * rows, &order), scratch, ex);
-        });
-    }
+    for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g)
+        c.multiply(w.groups()[g], g, *out, scratch, ex);
     return {};
 }
 
@@ -124,6 +153,45 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
     if (!scratch)
         return scratch.error();
     return conv2d(w, x, y, e, scratch->span(), ex);
+}
+
+/// From packed weights of one group, with all memory in `scratch`: packed_scratch_bytes() of the
+/// matrix and of as many activation vectors as there are output pixels. Prepares on the fly, for
+/// the product behind a gather.
+template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
+          weight_format F, class X, class Y>
+requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
+    status conv2d(const packed_filter<F>& filter, const image_view<X>& x, const image_view<Y>& y,
+                  const conv_options& options, const epilogue_for<std::remove_const_t<X>>& e,
+                  std::span<std::byte> scratch, const prepare_options& o = {},
+                  executor_ref ex = {}) {
+    using element = std::remove_const_t<X>;
+    if (options.groups != 1)
+        return error(errc::unsupported, "groups").got(options.groups).limit(1);
+    if (auto s = detail::check_filter<F, element, Choice>(filter, options, o); !s)
+        return s;
+    const auto layout = prepared_bytes<element, Choice, Arch>(filter.matrix, o);
+    if (!layout)
+        return layout.error();
+    if (scratch.size() < *layout)
+        return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(*layout);
+    const auto w = prepare_into<element, Choice, Arch>(filter.matrix, o, scratch.first(*layout));
+    if (!w)
+        return w.error();
+    const image_view<const element> in = x;
+    const detail::convolution<element, Y> c{filter.shape,  options,         in, y, e,
+                                            w->abs_sums(), w->real_scale(), o};
+    const auto out = c.check();
+    if (!out)
+        return out.error();
+    if (y.size() == 0)
+        return {};
+    const std::size_t needed = saturating_add(
+        *layout, scratch_bytes(*w, x.batch * out->height * out->width, ex.concurrency()));
+    if (scratch.size() < needed)
+        return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
+    c.multiply(*w, 0, *out, scratch.subspan(*layout), ex);
+    return {};
 }
 
 /// From packed weights: prepares and allocates for this call.

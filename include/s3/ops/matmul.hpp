@@ -132,7 +132,7 @@ requires detail::contiguous<const XRange&> && detail::contiguous<YRange&>
 template <activation X, kernel_choice Choice = family::automatic, architecture Arch = arch::native,
           weight_format F>
 result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t batch,
-                                         const prepare_options& o = {}) {
+                                         const prepare_options& o = {}, std::size_t workers = 1) {
     using prepared = prepared_matrix<F, X, Arch, Choice>;
     const auto layout = prepared::bytes(w, o);
     if (!layout)
@@ -141,7 +141,7 @@ result<std::size_t> packed_scratch_bytes(const packed_matrix<F>& w, std::size_t 
     const std::size_t each = prepared::visit_loop(*kernel, [&](auto k) {
         return detail::worker_scratch<typename decltype(k)::type>(w.columns(), batch);
     });
-    return saturating_add(*layout, saturating_add(each, 63));
+    return saturating_add(*layout, saturating_add(saturating_mul(workers, each), 63));
 }
 template <kernel_choice Choice = family::automatic, architecture Arch = arch::native,
           weight_format F, class X, class Y>

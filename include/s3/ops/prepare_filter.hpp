@@ -26,6 +26,30 @@ inline status check_window(const filter_shape& f, const conv_options& o) noexcep
     return {};
 }
 
+/// Everything that can be wrong with a convolution before any image is known.
+template <weight_format F, activation X, kernel_choice Choice>
+status check_filter(const packed_filter<F>& filter, const conv_options& options,
+                    const prepare_options& o) {
+    const filter_shape& shape = filter.shape;
+    if (auto s = check_window(shape, options); !s)
+        return s;
+    if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
+        shape.out_channels % options.groups != 0)
+        return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
+    if (auto s = check<F, Choice>(o); !s)
+        return s;
+    if constexpr (std::integral<X>) {
+        // Padding is an activation too, and kept to what was promised of them.
+        const int least = std::numeric_limits<X>::min() / (1 << (8 - o.activation_bits));
+        const int most = std::numeric_limits<X>::max() >> (8 - o.activation_bits);
+        if (options.padding_value < least || options.padding_value > most)
+            return error(errc::bad_option, "padding_value")
+                .got(options.padding_value)
+                .limit(options.padding_value < least ? least : most);
+    }
+    return check_depth<X>(filter.matrix, o);
+}
+
 } // namespace detail
 
 template <weight_format F, activation X, architecture Arch = arch::native,
@@ -40,23 +64,7 @@ public:
     static result<prepared_filter> make(const packed_filter<F>& filter, const conv_options& options,
                                         const prepare_options& o) {
         const filter_shape& shape = filter.shape;
-        if (auto s = detail::check_window(shape, options); !s)
-            return s.error();
-        if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
-            shape.out_channels % options.groups != 0)
-            return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
-        if (auto s = detail::check<F, Choice>(o); !s)
-            return s.error();
-        if constexpr (std::integral<X>) {
-            // Padding is an activation too, and kept to what was promised of them.
-            const int least = std::numeric_limits<X>::min() / (1 << (8 - o.activation_bits));
-            const int most = std::numeric_limits<X>::max() >> (8 - o.activation_bits);
-            if (options.padding_value < least || options.padding_value > most)
-                return error(errc::bad_option, "padding_value")
-                    .got(options.padding_value)
-                    .limit(options.padding_value < least ? least : most);
-        }
-        if (auto s = detail::check_depth<X>(filter.matrix, o); !s)
+        if (auto s = detail::check_filter<F, X, Choice>(filter, options, o); !s)
             return s.error();
         prepared_filter p;
         p.shape_ = shape;
