@@ -47,11 +47,13 @@ x86_builds() {
     echo "$compiler-noexcept||--preset noexcept $cxx"
     echo "$compiler-sanitize||--preset sanitize $cxx $without_torch"
 }
+without_threads="-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON -DCMAKE_DISABLE_FIND_PACKAGE_TBB=ON"
 libraries_alone="-DS3_BUILD_BENCHMARKS=OFF -DS3_BUILD_EXAMPLES=OFF"
 emulated() { # name, processor, further arguments for cmake
     echo "$1||--preset portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$2 \
 -DCMAKE_CXX_COMPILER=$2-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static \
--DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/qemu-$2-static $without_torch $libraries_alone ${3:-}"
+-DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/qemu-$2-static $without_torch $without_threads \
+$libraries_alone ${3:-}"
 }
 builds=$(
     x86_builds gcc g++-12

@@ -101,6 +101,15 @@ template <scalar_lane T>
 S3_INLINE T select(bool condition, T yes, T no) noexcept {
     return condition ? yes : no;
 }
+// Of one lane each, a alternates with b: the first half is a, the second b.
+template <scalar_lane T>
+S3_INLINE T zip_low(T a, T) noexcept {
+    return a;
+}
+template <scalar_lane T>
+S3_INLINE T zip_high(T, T b) noexcept {
+    return b;
+}
 
 #if S3_HAS_SIMD
 #if !defined(__clang__)
