@@ -41,7 +41,7 @@ bool write_network(const std::string& path, const net::model& m, std::size_t bat
     const image_view<const std::uint8_t> images{x, batch, in.height, in.width, in.channels};
     return net::run(*program, images, std::span(y)) && write_file(path + ".safetensors", *file) &&
            write_file(path + ".images", x) &&
-           write_file(path + ".outputs", std::as_bytes(std::span(y)));
+           write_file(path + ".outputs", safetensors::to_bytes(std::span<const std::int32_t>(y)));
 }
 
 } // namespace
