@@ -158,7 +158,8 @@ def page(rows, machines, plots):
             f"<h2>{html.escape(isa)}</h2><p>{html.escape(build(machine))}. "
             f"{html.escape(machine['integer_peak_name'])} {machine['integer_peak']:.0f} GMAC/s, "
             f"{html.escape(machine['float_peak_name'])} {machine['float_peak']:.0f} GMAC/s, "
-            f"streaming read {machine['stream']:.1f} GB/s.</p>"
+            + (f"{machine['tile_peak_name']} {machine['tile_peak']:.0f} GMAC/s, " if machine.get("tile_peak") else "")
+            + f"streaming read {machine['stream']:.1f} GB/s.</p>"
         )
         parts.append(plots.get(isa, ""))
         parts += ["<h3>Wins and losses</h3>", summary(mine), "<h3>All rows</h3>", table(mine)]

@@ -77,9 +77,10 @@ class Plot:
 
     def __init__(self, machine, rows, title, subtitle):
         self.machine, self.title, self.subtitle = machine, title, subtitle
+        self.peaks = [kind for kind in ("tile", "integer", "float") if machine.get(f"{kind}_peak")]
         self.points = list(points(rows))
         loads = [p[0] for p in self.points]
-        rates = [p[1] for p in self.points] + [machine["integer_peak"]]
+        rates = [p[1] for p in self.points] + [machine[f"{kind}_peak"] for kind in self.peaks]
         self.x = (math.log10(min(loads) / 1.6), math.log10(max(loads) * 1.4))
         self.y = (math.log10(min(rates) / 1.4), math.log10(max(rates) * 1.5))
 
@@ -121,7 +122,7 @@ class Plot:
         low, high = (10**v for v in self.x)
         stream = self.machine["stream"]
         start = max(low, 10 ** self.y[0] / stream)
-        for kind in ("integer", "float"):
+        for kind in self.peaks:
             peak = self.machine[f"{kind}_peak"]
             ridge = min(max(peak / stream, low), high)
             corners = [(start, start * stream), (ridge, peak), (high, peak)]
@@ -148,7 +149,7 @@ class Plot:
                 yield self.text(x + 9, y + 4, name, style="small")
             else:
                 margin.append([y, x + 5, y, name])
-        for kind in ("integer", "float"):
+        for kind in self.peaks:
             peak = self.machine[f"{kind}_peak"]
             x, y = self.at(10 ** self.x[1], peak)
             margin.append([y, x, y, f"{self.machine[kind + '_peak_name']}, {peak:.0f} GMAC/s"])

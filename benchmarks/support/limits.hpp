@@ -3,7 +3,7 @@
 // limit is a short loop that is timed in the same rounds as the kernels. The same loop tells
 // whether the core is shared: whatever runs on a sibling takes half of its ports.
 
-#include <s3/simd/arch.hpp>
+#include <s3/simd/tiles.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -114,6 +114,25 @@ template <class Arch = arch::native>
 [[nodiscard]] peak float_peak() {
     constexpr int bytes = Arch::vector_bytes;
     return {"fp32 FMA peak", detail::macs(bytes / 4), detail::spin_plain<float, bytes>};
+}
+
+/// Products of tiles on a matrix unit; without a name where this build or process has none.
+template <class Arch = arch::native>
+[[nodiscard]] peak tile_peak() {
+    if constexpr (simd::has_tiles<Arch>)
+        if (simd::tiles_permitted<Arch>()) {
+            constexpr int times = 512;
+            return {"tdpbusd peak", 4.0 * times * 16 * 16 * 64, [] {
+                        simd::tiles<Arch> unit({16, 16, 16, 16, 16, 16, 16, 16});
+                        for (int i = 0; i < times; ++i) {
+                            unit.template dot<0, 4, 6>();
+                            unit.template dot<1, 4, 7>();
+                            unit.template dot<2, 5, 6>();
+                            unit.template dot<3, 5, 7>();
+                        }
+                    }};
+        }
+    return {"", 0, nullptr};
 }
 
 /// Reads `bytes` (a multiple of 512) once, in order.

@@ -111,6 +111,8 @@ inline void write_machine() {
                     "\"integer_peak_name\": \"%s\", \"integer_peak\": %.1f, ",
                     arch::native::name, compiler().c_str(), S3_BENCHMARK_ARCH, integer_peak().name,
                     probe::of_bytes().peak_rate() * 1e-9) +
+               text("\"tile_peak_name\": \"%s\", \"tile_peak\": %.1f, ", tile_peak().name,
+                    tile_peak().run == nullptr ? 0 : probe(tile_peak()).peak_rate() * 1e-9) +
                text("\"float_peak_name\": \"%s\", \"float_peak\": %.1f, \"stream\": %.2f}",
                     float_peak().name, probe::of_floats().peak_rate() * 1e-9,
                     static_cast<double>(all.span().size()) / best * 1e-9));
