@@ -68,7 +68,6 @@ struct direct_tiles {
 
 private:
     using rows = row_cache<X, filter>;
-    static constexpr std::size_t unit_sums = 4 * tile_rows * tile_rows; ///< that the unit holds
     static constexpr std::size_t sum_bytes = unit_sums * sizeof(sum);
 
     /// Output pixels of one line, and where the image rows under them begin.

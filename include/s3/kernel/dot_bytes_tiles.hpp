@@ -125,7 +125,6 @@ private:
     static constexpr std::size_t deep_together = 16; ///< tiles of weights in the first-level cache
 
     static constexpr std::size_t decoded_bytes = deep_together * panel_rows * tile_depth;
-    static constexpr std::size_t unit_sums = 4 * tile_rows * tile_rows; ///< that the unit holds
     /// Two times what the unit holds, and one panel's sums of all activation vectors.
     static constexpr std::size_t sum_bytes(std::size_t vectors) {
         return (2 * unit_sums + vectors * panel_rows) * sizeof(sum);

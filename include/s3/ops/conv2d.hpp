@@ -77,6 +77,10 @@ struct convolution {
         }
         return *out;
     }
+    /// The order in which a gather takes the output pixels, the same for all groups.
+    pixel_order order(const extent& out) const {
+        return pixel_order::by_edges(x.height, x.width, f, o, out);
+    }
     /// Where the sums of output channels from number `first` on go.
     template <class Arch>
     auto sink(const extent& out, std::size_t first, const pixel_order* order) const {
@@ -90,11 +94,12 @@ struct convolution {
         else
             return float_store<Arch>{y.data.data(), map, e, real_scale};
     }
-    /// Computes group number g by its matrix, behind a gather.
+    /// Computes group number g by its matrix, behind a gather that takes the output pixels in this
+    /// order.
     template <weight_format F, architecture Arch, kernel_choice Choice>
     void multiply(const prepared_matrix<F, X, Arch, Choice>& group, std::size_t g,
-                  const extent& out, std::span<std::byte> scratch, executor_ref ex) const {
-        const auto order = pixel_order::by_edges(x.height, x.width, f, o, out);
+                  const extent& out, const pixel_order& order, std::span<std::byte> scratch,
+                  executor_ref ex) const {
         group.visit([&](auto k) {
             using loop = typename decltype(k)::type;
             const gather<loop::zero_point, X> source{x, f, o, out, g * f.in_channels, order};
@@ -136,8 +141,11 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
                           c.template sink<Arch>(*out, 0, nullptr), base + worker * each);
             });
         });
-    for (std::size_t g = 0; g < (done ? 0 : o.groups); ++g)
-        c.multiply(w.groups()[g], g, *out, scratch, ex);
+    if (done)
+        return {};
+    const auto order = c.order(*out);
+    for (std::size_t g = 0; g < o.groups; ++g)
+        c.multiply(w.groups()[g], g, *out, order, scratch, ex);
     return {};
 }
 
@@ -190,7 +198,7 @@ requires activation<std::remove_const_t<X>> && output<Y, std::remove_const_t<X>>
         *layout, scratch_bytes(*w, x.batch * out->height * out->width, ex.concurrency()));
     if (scratch.size() < needed)
         return error(errc::buffer_too_small, "scratch").got(scratch.size()).needs(needed);
-    c.multiply(*w, 0, *out, scratch.subspan(*layout), ex);
+    c.multiply(*w, 0, *out, c.order(*out), scratch.subspan(*layout), ex);
     return {};
 }
 

@@ -20,6 +20,8 @@ namespace s3::kernel {
 
 inline constexpr std::size_t tile_rows = 16;  ///< rows, and at most so many columns
 inline constexpr std::size_t tile_depth = 64; ///< activations of a column in a tile
+/// The sums that the unit holds: four tiles of them.
+inline constexpr std::size_t unit_sums = 4 * tile_rows * tile_rows;
 
 /// The number of columns in each of the fewest tiles that hold `columns`.
 constexpr std::size_t tile_height(std::size_t columns) noexcept {
