@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace s3::kernel {
 
@@ -53,21 +54,26 @@ public:
     static constexpr std::size_t rows = R, columns = C;
     static constexpr std::size_t widen_every = widens ? Engine::widen_every * Chains : unbounded;
 
+    // Loops are written out here, without a function for each element: every tile has functions of
+    // its own, and compilers take long for many small ones.
     template <class Start>
-    S3_INLINE void begin(const Start& start) noexcept {
-        each([&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
-            if constexpr (widens)
-                total[c][r] = start(c, r);
-            if constexpr (starts_early)
-                part[0][c][r] = start(c, r);
-        });
+    S3_INLINE void begin([[maybe_unused]] const Start& start) noexcept {
+        if constexpr (widens || starts_early)
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
+                    if constexpr (widens)
+                        total[c][r] = start(c, r);
+                    else
+                        part[0][c][r] = start(c, r);
+                }
     }
     /// Called before each run of `widen_every` steps.
     S3_INLINE void clear() noexcept {
         if constexpr (!starts_early)
             S3_UNROLL_FOR(std::size_t i = 0; i < Chains; ++i)
-                each([&](std::size_t c, std::size_t r)
-                         S3_INLINE_LAMBDA { part[i][c][r] = partial(0); });
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                        part[i][c][r] = partial(0);
     }
     /// Adds the next `steps` steps of the weights and the segment x: a multiple of Weights::steps.
     template <class Weights, class Segment>
@@ -75,50 +81,55 @@ public:
         std::size_t s = 0;
         if constexpr (widens && Weights::steps == 1)
             if (steps == widen_every) { // all partial sums are zero: one addition less
-                add_step<0, true>(w, x);
+                typename Engine::weights v[R];
+                w.template load<0>(v);
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                        part[0][c][r] = Engine::step(partial(0), x.activation(c, r, 0), v[r]);
                 w.advance();
                 x.advance(1);
                 s = 1;
             }
         for (; s < steps; s += Weights::steps, w.advance(), x.advance(Weights::steps))
-            simd::unrolled<Weights::steps>([&](auto step)
-                                               S3_INLINE_LAMBDA { add_step<step, false>(w, x); });
+            add_steps(w, x, std::make_index_sequence<Weights::steps>{});
     }
     /// Called after each run of `widen_every` steps, and after the last steps.
     S3_INLINE void widen() noexcept {
         if constexpr (widens)
             S3_UNROLL_FOR(std::size_t i = 0; i < Chains; ++i)
-                each([&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
-                    total[c][r] = total[c][r] + Engine::widen(part[i][c][r]);
-                });
+                S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                    S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
+                        total[c][r] = total[c][r] + Engine::widen(part[i][c][r]);
     }
     template <class Start, class Finish>
-    S3_INLINE void finish(const Start& start, const Finish& f) noexcept {
+    S3_INLINE void finish([[maybe_unused]] const Start& start, const Finish& f) noexcept {
         if constexpr (!widens)
-            each([&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
-                total[c][r] = starts_early ? part[0][c][r] : start(c, r) + part[0][c][r];
-                S3_UNROLL_FOR(std::size_t i = 1; i < Chains; ++i)
-                    total[c][r] = total[c][r] + part[i][c][r];
-            });
+            S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
+                S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
+                    if constexpr (starts_early)
+                        total[c][r] = part[0][c][r];
+                    else
+                        total[c][r] = start(c, r) + part[0][c][r];
+                    S3_UNROLL_FOR(std::size_t i = 1; i < Chains; ++i)
+                        total[c][r] = total[c][r] + part[i][c][r];
+                }
         S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
             f(c, total[c]);
     }
 
 private:
-    template <class Function>
-    static S3_INLINE void each(const Function& f) noexcept {
+    template <class Weights, class Segment, std::size_t... Step>
+    S3_INLINE void add_steps(Weights& w, const Segment& x, std::index_sequence<Step...>) noexcept {
+        typename Engine::weights v[R];
+        ((w.template load<static_cast<int>(Step)>(v), add_step(part[Step % Chains], x, Step, v)),
+         ...);
+    }
+    template <class Segment>
+    static S3_INLINE void add_step(partial (&to)[C][R], const Segment& x, std::size_t step,
+                                   const typename Engine::weights (&v)[R]) noexcept {
         S3_UNROLL_FOR(std::size_t c = 0; c < C; ++c)
             S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r)
-                f(c, r);
-    }
-    template <int Step, bool First, class Weights, class Segment>
-    S3_INLINE void add_step(Weights& w, const Segment& x) noexcept {
-        typename Engine::weights v[R];
-        w.template load<Step>(v);
-        auto& p = part[Step % Chains];
-        each([&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
-            p[c][r] = Engine::step(First ? partial(0) : p[c][r], x.activation(c, r, Step), v[r]);
-        });
+                to[c][r] = Engine::step(to[c][r], x.activation(c, r, step), v[r]);
     }
 };
 

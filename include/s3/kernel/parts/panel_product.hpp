@@ -116,6 +116,7 @@ struct panel_product {
             const std::size_t count = std::min(nb, range.n_end - n);
             if (n_count <= stream_columns) {
                 source(n, count, x, stride);
+                std::fill(x + count * stride, x + stream<Unit>::computed(count) * stride, staged{});
                 stream<Unit>::run(w, range, n, count, x, stride, m.sums, sink);
                 continue;
             }

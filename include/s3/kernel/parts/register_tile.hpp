@@ -6,6 +6,8 @@
 #include <s3/kernel/parts/activations.hpp>
 #include <s3/kernel/seams.hpp>
 
+#include <algorithm>
+
 namespace s3::kernel {
 
 /// What the sums of a tile start from and where they are stored when finished: for column c, R
@@ -35,9 +37,12 @@ struct register_tile {
     static constexpr std::size_t sums = simd::register_count<arch> >= 32 ? 24
                                         : adds_products && R <= 2        ? 12
                                                                          : 8;
-    static constexpr std::size_t columns = sums / R;
-    /// Whether there is code for each number of columns, so that work can be cut evenly.
-    static constexpr bool any_count = columns <= 6;
+    /// The largest number of columns of a tile. With few vectors of weights, more columns would gain
+    /// nothing, since each takes a load for its activation.
+    static constexpr std::size_t columns = (R < 4 ? std::min<std::size_t>(sums, 12) : sums) / R;
+    /// Whether there is code for each number of columns, so that work can be cut evenly. Not for
+    /// the few panels that are left over where most are multiplied in fours.
+    static constexpr bool any_count = columns <= 6 && (R == 4 || sums <= 12);
 
     /// Multiplies `steps` steps of decoded weights by `count` columns, up to C of them at a time.
     template <std::size_t C = columns>

@@ -36,12 +36,19 @@ struct stream {
     using lane = typename engine::element;
     static constexpr std::size_t lanes = simd::width32<arch>;
 
+    /// The number of columns that are computed for `count`: odd numbers above four have no code of
+    /// their own, because a column more costs little and every number takes long to compile.
+    static constexpr std::size_t computed(std::size_t count) {
+        return count <= 4 ? count : count + count % 2;
+    }
     /// Multiplies the range's panels by the `count` staged columns at x, which are columns n, n +
-    /// 1, … of the sink. `sums` has room for a panel of each.
+    /// 1, … of the sink. At x there are computed(count) columns, and `sums` has room for a panel of
+    /// each.
     template <class Sink>
     static void run(const panel_view<sum>& w, const work_range& range, std::size_t n,
                     std::size_t count, const staged* x, std::size_t stride, sum* sums,
                     const Sink& sink) {
+        static_assert(computed(Unit::stream_columns) == Unit::stream_columns);
         for (std::size_t p = range.panel_begin; p < range.panel_end; ++p) {
             any<Unit::stream_columns>(w, p, x, stride, count, sums);
             const std::size_t row = p * lanes, valid = std::min(lanes, w.rows - row);
@@ -54,11 +61,11 @@ private:
     template <std::size_t C>
     static S3_INLINE void any(const panel_view<sum>& w, std::size_t panel, const staged* x,
                               std::size_t stride, std::size_t c, sum* sums) {
-        if constexpr (C > 0) {
-            if (c == C)
-                return exactly<C>(w, panel, x, stride, sums);
-            any<C - 1>(w, panel, x, stride, c, sums);
-        }
+        constexpr std::size_t fewer = computed(C - 1) < C ? C - 1 : C - 2;
+        if (c > fewer)
+            exactly<C>(w, panel, x, stride, sums);
+        else if constexpr (fewer > 0)
+            any<fewer>(w, panel, x, stride, c, sums);
     }
 
     /// Multiplies one panel by C columns.
