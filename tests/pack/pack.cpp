@@ -372,3 +372,37 @@ TEST_CASE("what vanishes or overflows when the offset is taken out is no zero an
     CHECK(pack<shift3>(std::vector<double>{-0.0}, 1, 1, {.exponent_offset = 126})->value(0, 0) ==
           0);
 }
+
+TEST_CASE("a scale that overflows or vanishes with the exponent offset is refused") {
+    const auto packed = [](float scale, int offset) {
+        const std::vector<float> scales{1.0f, scale};
+        return pack<shift3>(std::vector<double>{std::ldexp(1.0, offset), std::ldexp(-4.0, offset)},
+                            2, 1, {.exponent_offset = offset, .scale = scales});
+    };
+    for (const auto& [scale, offset] :
+         {std::pair(4.0f, 126), std::pair(-4.0f, 126), std::pair(1e-30f, -126)}) {
+        const auto p = packed(scale, offset);
+        REQUIRE_FALSE(p);
+        CHECK(p.error().code == errc::not_finite);
+        CHECK(std::string(p.error().argument) == "scale");
+        CHECK(p.error().index == 1);
+    }
+    CHECK(packed(2.0f, 126)->real_scale(1) == 0x1p127f);
+    CHECK(packed(0x1p-23f, -126)->real_scale(1) == 0x1p-149f);
+    CHECK(packed(0.0f, -126)->real_scale(1) == 0.0f);
+}
+
+TEST_CASE("unpack refuses weights that a float cannot hold") {
+    const double unit = std::ldexp(1.0, 126);
+    const auto p =
+        pack<shift3>(std::vector<double>{unit, 4 * unit}, 1, 2, {.exponent_offset = 126});
+    std::vector<float> small(2, 77.0f);
+    const status s = unpack<shift3>(*p, std::span(small));
+    REQUIRE_FALSE(s);
+    CHECK(s.error().code == errc::not_in_format);
+    CHECK(s.error().index == 1);
+    CHECK(small == std::vector<float>(2, 77.0f));
+    std::vector<double> large(2);
+    REQUIRE(unpack<shift3>(*p, std::span(large)));
+    CHECK(large == std::vector<double>{unit, 4 * unit});
+}

@@ -21,15 +21,18 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 namespace s3 {
 
 struct pack_options {
     /// The real weight that a packed value stands for is value · 2^exponent_offset · scale.
     int exponent_offset = 0;
-    /// No scale (empty), one for the whole tensor, or one per row. All must be finite.
+    /// No scale (empty), one for the whole tensor, or one per row. Each must be finite, and so must
+    /// its product with 2^exponent_offset, which may not vanish either.
     std::span<const float> scale = {};
 };
 
@@ -169,13 +172,16 @@ private:
         const std::size_t scales = options.scale.size();
         if (scales > 1 && scales != rows)
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
-        for (std::size_t i = 0; i < scales; ++i)
-            if (!is_finite(options.scale[i]))
-                return error(errc::not_finite, "scale").at(i);
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
                 .got(options.exponent_offset)
                 .limit(126);
+        for (std::size_t i = 0; i < scales; ++i) {
+            const float s = options.scale[i];
+            const float real = std::ldexp(s, options.exponent_offset);
+            if (!is_finite(s) || !is_finite(real) || (real == 0 && s != 0))
+                return error(errc::not_finite, "scale").at(i).got(s);
+        }
         packed_matrix m;
         m.rows_ = rows;
         m.columns_ = columns;
@@ -300,33 +306,35 @@ requires requires(const Range& r) {
 }
 
 /// Writes value · 2^exponent_offset of every weight, row-major: the exact inverse of `pack`. A
-/// target of integers requires exponent_offset = 0, and must be able to hold every weight.
+/// target of integers requires exponent_offset = 0. The target's type must be able to hold every
+/// weight; else nothing is written.
 template <weight_format F, class T>
 requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
                                                std::span<T> weights) {
     if (weights.size() != packed.size())
         return error(errc::shape_mismatch, "weights").got(weights.size()).needs(packed.size());
-    if constexpr (std::is_integral_v<T>) {
-        if (packed.exponent_offset() != 0)
-            return error(errc::bad_option, "exponent_offset")
-                .got(packed.exponent_offset())
-                .needs(0);
-        // All weights are checked before the first one is written, so an error leaves the target
-        // unchanged.
-        for (std::size_t i = 0; i < weights.size(); ++i) {
-            const int v = F::value(layout::get<F::bits>(packed.stream().data(), i));
-            if (static_cast<int>(static_cast<T>(v)) != v || (std::is_unsigned_v<T> && v < 0))
-                return error(errc::not_in_format, "weights").at(i).got(v);
-        }
-    }
+    if (std::is_integral_v<T> && packed.exponent_offset() != 0)
+        return error(errc::bad_option, "exponent_offset").got(packed.exponent_offset()).needs(0);
+    const auto value = [&](std::size_t i) {
+        return F::value(layout::get<F::bits>(packed.stream().data(), i));
+    };
+    const auto real = [&](std::size_t i) {
+        return std::ldexp(static_cast<double>(value(i)), packed.exponent_offset());
+    };
     for (std::size_t i = 0; i < weights.size(); ++i) {
-        const int v = F::value(layout::get<F::bits>(packed.stream().data(), i));
+        bool fits = true;
         if constexpr (std::is_integral_v<T>)
-            weights[i] = static_cast<T>(v);
+            fits = std::in_range<T>(value(i));
         else
-            weights[i] =
-                static_cast<T>(std::ldexp(static_cast<double>(v), packed.exponent_offset()));
+            fits = std::abs(real(i)) <= std::numeric_limits<T>::max();
+        if (!fits)
+            return error(errc::not_in_format, "weights").at(i).got(real(i));
     }
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        if constexpr (std::is_integral_v<T>)
+            weights[i] = static_cast<T>(value(i));
+        else
+            weights[i] = static_cast<T>(real(i));
     return {};
 }
 

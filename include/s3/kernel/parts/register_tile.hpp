@@ -37,8 +37,8 @@ struct register_tile {
     static constexpr std::size_t sums = simd::register_count<arch> >= 32 ? 24
                                         : adds_products && R <= 2        ? 12
                                                                          : 8;
-    /// The largest number of columns of a tile. With few vectors of weights, more columns would gain
-    /// nothing, since each takes a load for its activation.
+    /// The largest number of columns of a tile. With few vectors of weights, more columns would
+    /// gain nothing, since each takes a load for its activation.
     static constexpr std::size_t columns = (R < 4 ? std::min<std::size_t>(sums, 12) : sums) / R;
     /// Whether there is code for each number of columns, so that work can be cut evenly. Not for
     /// the few panels that are left over where most are multiplied in fours.
