@@ -5,7 +5,7 @@
 #
 # The preset (see CMakePresets.json) may also come in S3_PRESET. --full adds what takes long: all
 # formats on all architectures of the build, each header alone, the paper's claims, the Python module,
-# and the exercises of house.sh.
+# the exercises of house.sh, and the planted mistakes of planted/plant.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -35,3 +35,14 @@ TEST_CASE("saturating arithmetic is exact where it fits, and the largest size el
                     REQUIRE(saturating_add(a, b) == clamp(wide{a} + b));
                 }
 }
+
+TEST_CASE("whole cache lines hold all bytes, and no line more") {
+    for (std::size_t bytes = 0; bytes < 1000; ++bytes) {
+        const std::size_t lines = whole_lines(bytes);
+        CHECK(lines % 64 == 0);
+        CHECK(lines >= bytes);
+        CHECK(lines < bytes + 64);
+    }
+    CHECK(whole_lines(huge - 63) == huge - 63);
+    CHECK(whole_lines(huge - 62) == huge);
+}

@@ -304,6 +304,32 @@ TEST_CASE("weights of the format, times any power of two, stay what they are") {
     });
 }
 
+TEST_CASE("a real scale is, nearly, the best one for the values that its weights got") {
+    constexpr std::size_t rows = 200, columns = 300;
+    const auto w = weights(rows * columns, 1.0f, 9);
+    all_formats::each([&]<class F>() {
+        if constexpr (F::is_shift) {
+            CAPTURE(std::string(F::name));
+            const auto q =
+                quantize<F>(w, rows, columns, {nearest::value, scale_per::row, scale_kind::real});
+            REQUIRE(q);
+            double error = 0, avoidable = 0; // (s − s*)²·Σq², where s* is Σwq / Σq²
+            for (std::size_t m = 0; m < rows; ++m) {
+                const double s = q->scale()[m];
+                double wq = 0, qq = 0;
+                for (std::size_t k = 0; k < columns; ++k) {
+                    const double v = q->value(m, k), x = w[m * columns + k];
+                    wq += x * v;
+                    qq += v * v;
+                    error += (x - s * v) * (x - s * v);
+                }
+                avoidable += (s - wq / qq) * (s - wq / qq) * qq;
+            }
+            CHECK(avoidable < 5e-4 * error);
+        }
+    });
+}
+
 TEST_CASE("all zero, and nothing at all") {
     all_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));

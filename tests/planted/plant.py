@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Plants mistakes in copies of the library and runs the tests that should notice them.
+
+    tests/planted/plant.py [--jobs N] [--list] [part of a name…]
+
+The mistakes are in bugs.toml, each with its test. A test must pass without the mistake and fail with
+it; a mistake that does not compile proves nothing and counts as not found. Writes the figure
+"planted" into build/report/trust.json. The exit status is the number of mistakes that were not found.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMPILER = os.environ.get("CXX", "g++")
+SECONDS = 300  # for a test: one that hangs has noticed
+PROOFS = ["static assertion failed", "static_assert", "constraint"]  # found by the compiler
+
+
+def compile_test(tree, bug, main):
+    """The program of the bug's test, built from the headers in `tree`, or None and the messages."""
+    program = tree / "test"
+    command = [COMPILER, "-std=c++20", "-O1", "-w", f"-I{tree}/include"]
+    command += bug.get("flags", "-march=native").split()
+    command += [f"-D{macro}" for macro in bug.get("define", [])]
+    command += [str(ROOT / "tests" / (bug["test"] + ".cpp")), str(main), "-o", str(program), "-pthread"]
+    built = subprocess.run(command, capture_output=True, text=True)
+    return (program, "") if built.returncode == 0 else (None, built.stderr)
+
+
+def passes(program):
+    try:
+        return subprocess.run([program, "--abort-after=1"], capture_output=True, timeout=SECONDS,
+                              cwd=program.parent).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def plant(bug, main):
+    """What became of a bug: "found", or why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder)
+        shutil.copytree(ROOT / "include", tree / "include")
+        header = tree / "include/s3" / bug["file"]
+        text = header.read_text()
+        if text.count(bug["find"]) != 1:
+            return f"its text occurs {text.count(bug['find'])} times in {bug['file']}"
+        header.write_text(text.replace(bug["find"], bug["put"]))
+        program, messages = compile_test(tree, bug, main)
+        if program is None:
+            errors = [line for line in messages.splitlines() if "error" in line]
+            if errors and any(proof in errors[0] for proof in PROOFS):
+                return "found"
+            return "it does not compile: " + (errors[0] if errors else messages[:200])
+        return "the test passes" if passes(program) else "found"
+
+
+def check_unchanged(bug, main):
+    """Whether the bug's test passes without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder)
+        (tree / "include").symlink_to(ROOT / "include")
+        program, messages = compile_test(tree, bug, main)
+        return program is not None and passes(program)
+
+
+def build_of(bug):
+    return (bug["test"], bug.get("flags", ""), tuple(bug.get("define", [])))
+
+
+def write_report(found, total):
+    path = ROOT / "build/report/trust.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    figures["planted"] = {"value": found, "target": total, "met": found == total and total >= 60}
+    path.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"written: {path.relative_to(ROOT)}")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("names", nargs="*", help="parts of names; all by default")
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count())
+    arguments.add_argument("--list", action="store_true", help="names and tests, and nothing else")
+    options = arguments.parse_args()
+
+    bugs = tomllib.loads((ROOT / "tests/planted/bugs.toml").read_text())["bug"]
+    chosen = [b for b in bugs if not options.names or any(n in b["name"] for n in options.names)]
+    if options.list:
+        for bug in chosen:
+            print(f"{bug['test']:24} {bug['name']}")
+        return 0
+
+    start, missed, done = time.monotonic(), [], 0
+    with tempfile.TemporaryDirectory() as folder, \
+            concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        main_object = pathlib.Path(folder) / "main.o"
+        subprocess.run([COMPILER, "-std=c++20", "-O1", "-c", str(ROOT / "tests/main.cpp"), "-o",
+                        str(main_object)], check=True)
+        builds = {build_of(b): b for b in chosen}
+        work = {pool.submit(check_unchanged, b, main_object): ("unchanged", b)
+                for b in builds.values()}
+        work |= {pool.submit(plant, b, main_object): ("bug", b) for b in chosen}
+        for future in concurrent.futures.as_completed(work):
+            kind, bug = work[future]
+            done += 1
+            left = (time.monotonic() - start) / done * (len(work) - done)
+            outcome = future.result()
+            if kind == "unchanged":
+                if outcome:
+                    continue
+                outcome, name = "FAILS without any mistake", f"the test {bug['test']}"
+            else:
+                name = bug["name"]
+            if outcome != "found":
+                missed.append(name)
+                outcome = f"NOT FOUND by {bug['test']}: {outcome}"
+            print(f"{done:3}/{len(work)}  {left / 60:3.0f} min left  {name}: {outcome}", flush=True)
+    found = len(chosen) - len(missed)
+    print(f"{found} of {len(chosen)} mistakes were found")
+    if len(chosen) == len(bugs):
+        write_report(found, len(bugs))
+    return len(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
