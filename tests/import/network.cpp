@@ -96,16 +96,17 @@ importing::imported_network import_it(const checkpoint& c, const std::string& te
 
 /// A convolution of 1 × 1 with a batch norm, of single pixels, and what it gives.
 struct folded {
-    static constexpr std::size_t in = 5, out = 12, count = 64;
-    const std::string text = "input 1 1 5 mean=0.5,0.4,0.3,0.2,0.1 std=0.25\n"
-                             "conv c 5 12 kernel=1\n"
-                             "bn n\n";
+    static constexpr std::size_t in = 6, out = 12, count = 64;
+    std::size_t groups, each = in / groups; ///< input channels of a group
+    const std::string text = "input 1 1 6 mean=0.5,0.4,0.3,0.2,0.1,0.6 std=0.25\n"
+                             "conv c 6 12 kernel=1 groups=" +
+                             std::to_string(groups) + "\nbn n\n";
     test::random random{3};
     checkpoint c;
     std::vector<std::uint8_t> samples = bytes_at_random(count * in, random);
 
-    folded() {
-        c.put("c.weight", {out, in, 1, 1}, shifts_at_random(out * in, 0.125f, random));
+    explicit folded(std::size_t some_groups = 1) : groups(some_groups) {
+        c.put("c.weight", {out, each, 1, 1}, shifts_at_random(out * each, 0.125f, random));
         c.put("c.bias", {out}, reals_at_random(out, random));
         c.put_norm("n", out, random);
     }
@@ -113,11 +114,13 @@ struct folded {
         return c["n.weight"][channel] / std::sqrt(double{c["n.running_var"][channel]} + 1e-5);
     }
     [[nodiscard]] double wanted(std::size_t sample, std::size_t channel) const {
-        constexpr double mean[] = {0.5, 0.4, 0.3, 0.2, 0.1};
+        constexpr double mean[] = {0.5, 0.4, 0.3, 0.2, 0.1, 0.6};
         double x = c["c.bias"][channel];
-        for (std::size_t k = 0; k < in; ++k)
-            x += double{c["c.weight"][channel * in + k]} *
-                 (samples[sample * in + k] / 255.0 - mean[k]) / 0.25;
+        for (std::size_t k = 0; k < each; ++k) {
+            const std::size_t from = channel / (out / groups) * each + k;
+            x += double{c["c.weight"][channel * each + k]} *
+                 (samples[sample * in + from] / 255.0 - mean[from]) / 0.25;
+        }
         return (x - c["n.running_mean"][channel]) * factor(channel) + c["n.bias"][channel];
     }
     /// Every output is the nearest byte of what is wanted, but for a bias that is rounded to a
@@ -186,10 +189,10 @@ using few = format_list<shift3, shift5, int8_weights>;
 
 } // namespace
 
-TEST_CASE("import: batch norms fold into the epilogue, for gammas of both signs") {
-    const folded f;
-    for (const int bits : {8, 6, 4})
-        f.check(bits);
+TEST_CASE("import: batch norms fold into the epilogue, for gammas of both signs and any groups") {
+    for (const std::size_t groups : {1u, 2u, 3u})
+        for (const int bits : {8, 6, 4})
+            folded(groups).check(bits);
 }
 
 TEST_CASE("import: channels that their norm switches off give its beta") {

@@ -194,6 +194,13 @@ TEST_CASE("safetensors: each kind of bad header is named") {
         for (std::size_t i = 0; i < 8; ++i)
             bytes[i] = std::byte{255};
         CHECK(st::read(bytes).error().code == errc::foreign);
+        // A header that no reader should be asked to hold is refused whether or not it is there.
+        for (const std::size_t length : {st::max_header_bytes, st::max_header_bytes + 1}) {
+            bytes = file_of("{}");
+            s3::little_endian::store(bytes.data(), length, 8);
+            CHECK(st::read(bytes).error().code ==
+                  (length == st::max_header_bytes ? errc::truncated : errc::foreign));
+        }
         bytes = file_of("{}");
         bytes[0] = std::byte{3};
         CHECK(st::read(bytes).error().code == errc::truncated);

@@ -116,6 +116,16 @@ TEST_CASE("windows of pooling are limited, and a float layer has finite weights"
               m.layers[1].operation =
                   net::pooling{.input = 1, .window = huge, .stride = huge, .padding = huge - 1};
           }) == "1 window");
+    const auto window = [](extent size) {
+        return refused([&](model& m) {
+            m.layers[1].operation = net::pooling{.input = 1,
+                                                 .kind = net::pooling_kind::mean,
+                                                 .window = size,
+                                                 .padding = {size.height - 1, size.width - 1}};
+        });
+    };
+    CHECK(window({1 << 12, 1 << 11}) == "1 value.height"); // 2^23 taps
+    CHECK(window({1 << 12, (1 << 11) + 1}) == "1 window");
     const auto with_float = [](float weight, float bias) {
         return refused([&](model& m) {
             m.layers[4].operation =
@@ -178,6 +188,16 @@ TEST_CASE("depth is proved from the rows' real sums and the input's bits") {
     CHECK(net::check(m).error().index == 0);
     m.values[0].bits = 6;
     CHECK(net::check(m));
+}
+
+TEST_CASE("a residual gives its place to the output unless the convolution reads it, too") {
+    model m = good();
+    REQUIRE(conv(m, 2).residual->value == conv(m, 2).input);
+    CHECK(net::detail::replaceable(m.layers[2]).empty());
+    conv(m, 2).residual->value = 1;
+    CHECK(net::detail::replaceable(m.layers[2]) == std::vector<net::value_id>{1});
+    conv(m, 2).residual.reset();
+    CHECK(net::detail::replaceable(m.layers[2]).empty());
 }
 
 TEST_CASE("values that live at the same time do not meet in memory") {

@@ -311,6 +311,41 @@ TEST_CASE("what no image can mend is refused when a filter is prepared") {
         CHECK(argument(prepare(*flat, conv_options{})) == "filter.shape");
 }
 
+TEST_CASE("a group meets the bias and the scale of its own channels, whole vectors of them too") {
+    test::random r(6);
+    for (const std::size_t each : {std::size_t{1}, std::size_t{5}, std::size_t{37}}) { // channels
+        constexpr std::size_t groups = 3, pixels = 4;
+        const std::size_t channels = groups * each;
+        const filter_shape shape{channels, 1, 1, 2};
+        const auto weights = test::random_weights<shift3>(r, channels * 2);
+        const auto filter = *pack_filter<shift3>(weights, shape);
+        std::vector<std::uint8_t> x(pixels * groups * 2);
+        for (auto& v : x)
+            v = static_cast<std::uint8_t>(r.between(0, 255));
+        std::vector<std::int32_t> bias(channels);
+        std::vector<float> scale(channels);
+        for (std::size_t m = 0; m < channels; ++m) {
+            bias[m] = static_cast<std::int32_t>(10 * m);
+            scale[m] = 1.0f / static_cast<float>(1 + m);
+        }
+        const auto w = *prepare(filter, {.groups = groups});
+        std::vector<std::int32_t> sums(pixels * channels);
+        std::vector<std::uint8_t> narrow(sums.size());
+        const image_view<const std::uint8_t> in{x, 1, 2, 2, groups * 2};
+        const epilogue e{.scale = scale, .bias = bias};
+        REQUIRE(conv2d(w, in, image_view<std::int32_t>{sums, 1, 2, 2, channels}, {.bias = bias}));
+        REQUIRE(conv2d(w, in, image_view<std::uint8_t>{narrow, 1, 2, 2, channels}, e));
+        for (std::size_t i = 0; i < sums.size(); ++i) {
+            const std::size_t m = i % channels;
+            std::int32_t sum = 0;
+            for (std::size_t c = 0; c < 2; ++c)
+                sum += weights[m * 2 + c] * x[i / channels * groups * 2 + m / each * 2 + c];
+            REQUIRE(sums[i] == sum + bias[m]);
+            REQUIRE(narrow[i] == finish<std::uint8_t>(sum, m, i, e));
+        }
+    }
+}
+
 TEST_CASE("a convolution applies the scales that its weights record") {
     const std::vector<float> scale{2, 3};
     for (const std::size_t channels : {1u, 40u}) {

@@ -456,6 +456,35 @@ TEST_CASE("an empty product is done at once, however many columns it claims") {
     CHECK(y == ints{5, 6, 5, 6});
 }
 
+TEST_CASE("recorded scales are applied to whole vectors of rows, too") {
+    constexpr std::size_t m = 83, k = 9, n = 3;
+    test::random r(11);
+    const auto weights = test::random_weights<shift3>(r, m * k);
+    const auto x = random_activations<std::int8_t>(r, n * k);
+    std::vector<float> recorded(m);
+    for (float& s : recorded)
+        s = std::ldexp(1.0f, r.between(-4, 0));
+    const std::vector<float> given{0.5f};
+    ints sums(n * m);
+    reference::matmul<int, std::int8_t, std::int32_t>(weights, x, sums, m, k, n);
+    for (const std::size_t scales : {std::size_t{1}, m}) {
+        const auto packed = *pack<shift3>(
+            weights, m, k, {.exponent_offset = 0, .scale = std::span(recorded).first(scales)});
+        const auto w = *prepare<std::int8_t>(packed);
+        std::vector<float> reals(n * m);
+        std::vector<std::int8_t> narrow(n * m);
+        const epilogue e{.scale = given};
+        REQUIRE(matmul(w, x, reals));
+        REQUIRE(matmul(w, x, narrow, e));
+        for (std::size_t i = 0; i < reals.size(); ++i) {
+            const float s = recorded[scales == 1 ? 0 : i % m];
+            REQUIRE(reals[i] == static_cast<float>(sums[i]) * s);
+            const std::vector<float> both{given[0] * s};
+            REQUIRE(narrow[i] == finish<std::int8_t>(sums[i], 0, i, {.scale = both}));
+        }
+    }
+}
+
 TEST_CASE("recorded scales of integer weights are applied, or refused by name") {
     // Integers 4, 2 and 1, −1 stand for a quarter of them, times 2 and 3.
     const std::vector<float> row_scale{2, 3};

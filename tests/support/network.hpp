@@ -134,8 +134,9 @@ private:
                 f.height = in.height;
                 f.width = in.width;
                 c.options = {};
-            } else if (r_.below(4) == 0) { // 3 × 3 that keeps the size
+            } else if (r_.below(4) == 0) { // 3 × 3 that keeps the shape, so that sums find partners
                 f.height = f.width = 3;
+                f.out_channels = in.channels;
                 c.options = {.padding = 1};
             }
             if (output_extent(in.height, in.width, f, c.options))
