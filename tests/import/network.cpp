@@ -238,6 +238,22 @@ TEST_CASE("import: numbers of a description are finite, in range, and read alike
     std::locale::global(before);
 }
 
+TEST_CASE("import: a value that two lines use is fused into neither of them") {
+    checkpoint c;
+    test::random r(8);
+    c.put("c.weight", {2, 2, 1, 1}, shifts_at_random(4, 0.5f, r));
+    c.put_norm("n", 2, r);
+    const auto samples = bytes_at_random(40, r);
+    for (const char* lines : {"bn n\nadd c\n", "relu r\nadd c\n"}) {
+        const auto done = try_import(c, std::string("input 1 1 2\nconv c 2 2 kernel=1\n") + lines,
+                                     {.samples = samples});
+        REQUIRE_FALSE(done.network);
+        CHECK(done.network.error().code == errc::unsupported);
+        CHECK(done.where.find("line 3") != std::string::npos);
+        CHECK(done.where.find("that nothing else uses") != std::string::npos);
+    }
+}
+
 TEST_CASE("import: calibration without data is refused") {
     const whole w;
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, w.samples.size() - 1}) {
