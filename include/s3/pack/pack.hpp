@@ -324,7 +324,8 @@ requires std::is_arithmetic_v<T> status unpack(const packed_matrix<F>& packed,
     for (std::size_t i = 0; i < weights.size(); ++i) {
         bool fits = true;
         if constexpr (std::is_integral_v<T>)
-            fits = std::in_range<T>(value(i));
+            fits = static_cast<int>(static_cast<T>(value(i))) == value(i) &&
+                   (std::is_signed_v<T> || value(i) >= 0);
         else
             fits = std::abs(real(i)) <= std::numeric_limits<T>::max();
         if (!fits)
