@@ -3,7 +3,6 @@
 
 #include <s3/ops/conv2d.hpp>
 #include <s3/ops/matmul.hpp>
-#include <s3/ops/tune.hpp>
 #include <s3/pack/quantize.hpp>
 #include <s3/pack/record.hpp>
 
@@ -15,7 +14,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
-#include <string>
 #include <vector>
 
 using namespace s3;

@@ -1,8 +1,8 @@
 #pragma once
 // Views: memory of the host together with its shape. A view owns nothing. Nothing outside the shape
 // is written. Bytes between the rows of a strided view may be read, without an effect on results;
-// nothing outside the view's span ever is. The memory of an output may not overlap that of an input,
-// unless the function says so.
+// nothing outside the view's span ever is. The memory of an output may not overlap that of an
+// input, unless the function says so.
 
 #include <s3/core/error.hpp>
 #include <s3/core/saturating.hpp>
