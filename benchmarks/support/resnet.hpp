@@ -70,7 +70,7 @@ private:
 
     struct ending {
         bool rectified = true;
-        std::optional<net::residual_input> residual = {};
+        std::optional<net::scaled_input> residual = {};
     };
     template <weight_format G>
     std::size_t convolve(std::string name, std::size_t input, std::size_t channels,
@@ -110,7 +110,7 @@ private:
         std::size_t skip = x;
         if (stride != 1 || m_.values[x].channels != out)
             skip = convolve<F>(name + ".skip", x, out, 1, stride, {.rectified = false});
-        const ending sum{.residual = net::residual_input{skip, 0.5f}};
+        const ending sum{.residual = net::scaled_input{skip, 0.5f}};
         if (!bottleneck_)
             return convolve<F>(name + ".b", convolve<F>(name + ".a", x, channels, 3, stride), out,
                                3, 1, sum);

@@ -100,6 +100,8 @@ struct weight_visitor {
         [&]<class L>(const L& l) {
             cost.format = net::name_of(l);
             L::fields(l, weight_visitor{cost, static_cast<double>(out.height * out.width)});
+            if constexpr (std::is_same_v<L, net::multiplication>) // of bytes with bytes
+                cost.work.products = cost.work.multiplies = static_cast<double>(out.size());
         },
         m.layers[i].operation);
     return cost;

@@ -32,7 +32,7 @@ struct builder {
     }
     template <weight_format F>
     void conv(const char* name, std::size_t channels, std::size_t size, conv_options o,
-              std::optional<net::residual_input> residual = {}, bool raw = false) {
+              std::optional<net::scaled_input> residual = {}, bool raw = false) {
         const net::value_info in = m.values[last()];
         const filter_shape shape{channels, size, size, in.channels / o.groups};
         std::vector<int> weights(channels * shape.columns());
@@ -73,13 +73,26 @@ net::model network() {
     b.conv<shift3>("grouped", 8, 3, {.stride = 1, .padding = 1, .groups = 2});
     const std::size_t skip = b.last();
     b.conv<dense4>("dilated", 8, 3, {.padding = 2, .dilation = 2});
-    b.conv<shift5>("wide", 8, 1, {}, net::residual_input{skip, 0.7f});
+    b.conv<shift5>("wide", 8, 1, {}, net::scaled_input{skip, 0.7f});
     b.push({"sum", net::addition{skip, b.last(), 0.5f, 0.75f, 3, 250}}, {9, 7, 8, 8, 1, 3});
     b.conv<shift4>("depthwise", 8, 3, {.stride = 2, .padding = 1, .groups = 8});
     b.push({"largest", net::pooling{b.last(), net::pooling_kind::max, 2, 2, 1, 1}},
            {3, 3, 8, 8, 1, b.m.values.back().zero_point});
-    b.push({"mean", net::pooling{b.last(), net::pooling_kind::mean, 3, 1, 0, 1.0f / 9}},
+    const std::size_t largest = b.last();
+    b.push({"factors", net::pooling{largest, net::pooling_kind::mean, 3, 1, 0, 1.0f / 9}},
            {1, 1, 8, 8, 1, 10});
+    b.push({"product", net::multiplication{largest, b.last(), 0.05f, 7, 251}},
+           {3, 3, 8, 8, 1, 120});
+    net::table t{b.last(), {}};
+    for (unsigned q = 0; q < 256; ++q)
+        t.entries.push_back(static_cast<std::uint8_t>(q * q / 256));
+    b.push({"table", std::move(t)}, {3, 3, 8, 8, 1, 9});
+    b.push({"squares", net::multiplication{b.last(), b.last(), 0.004f}}, {3, 3, 8});
+    b.push({"both", net::concatenation{{{b.last(), 1}, {largest, 1.3f}, {b.last(), -0.5f}}}},
+           {3, 3, 24, 8, 1, 0});
+    b.push({"larger", net::upsampling{b.last(), {1, 3}}}, {3, 9, 24});
+    b.push({"mean", net::pooling{b.last(), net::pooling_kind::mean, {3, 9}, 1, 0, 1.0f / 27}},
+           {1, 1, 24, 8, 1, 10});
     b.conv<shift2>("last", 5, 1, {}, {}, true);
     return std::move(b.m);
 }

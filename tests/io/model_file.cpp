@@ -33,7 +33,7 @@ net::convolution convolution(std::size_t input, const s3::filter_shape& shape, i
     return c;
 }
 
-/// Every kind of layer.
+/// Convolutions, poolings and a sum.
 net::model sample() {
     net::model m;
     m.values = {{6, 5, 3, 8, 1.0f / 255, 7},
@@ -49,7 +49,7 @@ net::model sample() {
     first.clamp_low = 3;
     auto second = convolution<s3::shift3>(1, {4, 3, 3, 4}, 3, 2);
     second.options.padding = 1;
-    second.residual = net::residual_input{1, 0.3f};
+    second.residual = net::scaled_input{1, 0.3f};
     auto last = convolution<s3::dense2>(5, {10, 1, 1, 4}, 0, 3);
     last.raw = true;
     last.scale.clear();
@@ -63,16 +63,35 @@ net::model sample() {
     return m;
 }
 
-std::vector<std::byte> sample_bytes() {
-    const auto bytes = file::write(sample());
+/// The layers without weights that came after those.
+net::model graph() {
+    net::model m;
+    m.values = {{2, 3, 4, 4},        {1, 1, 4, 6, 0.5f, 3}, {2, 3, 4, 4, 2, 1},
+                {2, 3, 4, 6, 1, 60}, {4, 3, 4, 6, 1, 60},   {4, 3, 8, 7, 3, 5}};
+    net::table squares{2, {}};
+    for (unsigned q = 0; q < 16; ++q)
+        squares.entries.push_back(static_cast<std::uint8_t>(q * q / 4));
+    m.layers.push_back({"mean", net::pooling{0, net::pooling_kind::mean, {2, 3}}});
+    m.layers.push_back({"product", net::multiplication{0, 1, 0.25f, 1, 15}});
+    m.layers.push_back({"squares", std::move(squares)});
+    m.layers.push_back({"larger", net::upsampling{3, {2, 1}}});
+    m.layers.push_back({"both", net::concatenation{{{4, 1}, {4, 0.5f}}}});
+    return m;
+}
+
+std::vector<std::byte> bytes_of(const net::model& m) {
+    const auto bytes = file::write(m);
     REQUIRE_MESSAGE(bytes, bytes.error().message());
     return *bytes;
 }
+std::vector<std::byte> sample_bytes() {
+    return bytes_of(sample());
+}
 
-/// The same file with one text of its network replaced.
-s3::error changed(const std::string& from, const std::string& to) {
+/// A file with one text of its network replaced.
+s3::error changed(const std::string& from, const std::string& to,
+                  const std::vector<std::byte>& bytes = sample_bytes()) {
     CAPTURE(from);
-    const auto bytes = sample_bytes();
     auto contents = *s3::safetensors::read(bytes);
     auto& text = contents.metadata[file::network_key];
     const auto at = text.find(from);
@@ -149,6 +168,54 @@ TEST_CASE("model files: files whose records have version 1 still read") {
     CHECK(*file::write(*m) == sample_bytes());
 }
 
+TEST_CASE("model files: tables, products, larger images and concatenations") {
+    const auto bytes = bytes_of(graph());
+    CHECK(hash(bytes) == 3262451623473804567u);
+    const auto m = file::read(bytes);
+    REQUIRE_MESSAGE(m, m.error().message());
+    CHECK(m->values == graph().values);
+    CHECK(*file::write(*m) == bytes);
+    const auto& both = std::get<net::concatenation>(m->layers[4].operation);
+    REQUIRE(both.inputs.size() == 2);
+    CHECK(both.inputs[1].value == 4);
+    CHECK(both.inputs[1].scale == 0.5f);
+    const auto& squares = std::get<net::table>(m->layers[2].operation);
+    CHECK(squares.entries == std::get<net::table>(graph().layers[2].operation).entries);
+
+    const auto named = [&](const std::string& from, const std::string& to) {
+        const s3::error e = changed(from, to, bytes);
+        return std::to_string(e.index) + " " + e.argument;
+    };
+    CHECK(named("\"inputs\":[4,4]", "\"inputs\":[4]") == "4 inputs");
+    CHECK(named("\"inputs\":[4,4]", "\"inputs\":[4,-4]") == "4 inputs");
+    CHECK(named("\"inputs\":[4,4]", "\"inputs\":[4,5]") == "4 inputs");
+    CHECK(named("\"inputs\":[4,4]", "\"inputs\":[4,3]") == "4 value.height");
+    CHECK(named("\"inputs\":[4,4]", "\"inputs\":{}") == "4 inputs");
+    CHECK(named("\"inputs\":[4,4],\"inputs_scale\":[1.0,0.5]",
+                "\"inputs\":[],\"inputs_scale\":[]") == "4 inputs");
+    CHECK(named("[1.0,0.5]", "[1.0,null]") == "4 inputs");
+    CHECK(named("[1.0,0.5]", "[1.0,1e39]") == "4 inputs");
+    CHECK(named("\"inputs_scale\"", "\"scales\"") == "4 inputs");
+    CHECK(named("\"factor\":[2,1]", "\"factor\":[0,1]") == "3 factor");
+    CHECK(named("\"factor\":[2,1]", "\"factor\":[3,1]") == "3 value.height");
+    CHECK(named("\"scale\":0.25", "\"scale\":1e39") == "1 scale");
+    CHECK(named("\"low\":1", "\"low\":16") == "1 low");
+    CHECK(named("\"name\":\"squares\"", "\"name\":\"cubes\"") == "-1 model.tensors");
+    auto contents = *s3::safetensors::read(bytes);
+    auto& table = contents.tensors.at("squares.table");
+    const auto refused = [&] {
+        return std::string(file::read(*s3::safetensors::write(contents)).error().argument);
+    };
+    table = {table.type, {15}, table.data.first(15)};
+    CHECK(refused() == "table");
+    table = {s3::safetensors::dtype::i8, {15}, table.data};
+    CHECK(refused() == "tensor");
+}
+
+TEST_CASE("model files: a scale that is missing is named by its input") {
+    CHECK(std::string(changed("\"residual_scale\"", "\"scale_of_it\"").argument) == "residual");
+}
+
 TEST_CASE("model files: load maps what save wrote") {
     const std::string path = "model_file_test.safetensors";
     REQUIRE(file::save(sample(), path));
@@ -163,24 +230,25 @@ TEST_CASE("model files: load maps what save wrote") {
 }
 
 TEST_CASE("model files: every truncation is refused, and damage never does harm") {
-    const auto bytes = sample_bytes();
-    for (std::size_t size = 0; size < bytes.size(); ++size) {
-        const std::vector<std::byte> part(bytes.begin(),
-                                          bytes.begin() + static_cast<std::ptrdiff_t>(size));
-        CHECK_FALSE(file::read(part, s3::stream_memory::borrow));
+    for (const auto& bytes : {sample_bytes(), bytes_of(graph())}) {
+        for (std::size_t size = 0; size < bytes.size(); ++size) {
+            const std::vector<std::byte> part(bytes.begin(),
+                                              bytes.begin() + static_cast<std::ptrdiff_t>(size));
+            CHECK_FALSE(file::read(part, s3::stream_memory::borrow));
+        }
+        s3::test::random r(11);
+        std::size_t refusals = 0;
+        for (int i = 0; i < 5000; ++i) {
+            auto damaged = bytes;
+            for (std::size_t n = r.below(3) + 1; n > 0; --n)
+                damaged[r.below(damaged.size())] = static_cast<std::byte>(r() & 255);
+            const auto m = file::read(damaged);
+            refusals += !m;
+            if (m)
+                CHECK(net::check(*m));
+        }
+        CHECK(refusals > 2000);
     }
-    s3::test::random r(11);
-    std::size_t refusals = 0;
-    for (int i = 0; i < 5000; ++i) {
-        auto damaged = bytes;
-        for (std::size_t n = r.below(3) + 1; n > 0; --n)
-            damaged[r.below(damaged.size())] = static_cast<std::byte>(r() & 255);
-        const auto m = file::read(damaged);
-        refusals += !m;
-        if (m)
-            CHECK(net::check(*m));
-    }
-    CHECK(refusals > 2000);
 }
 
 TEST_CASE("model files: what does not fit is named, with its layer") {

@@ -139,6 +139,80 @@ TEST_CASE("windows of pooling are limited, and a float layer has finite weights"
     CHECK(with_float(1, NAN) == "4 bias");
 }
 
+namespace {
+
+/// A value of 2 × 3 × 4 and one per channel; their product, a table of it, twice as many pixels of
+/// that, and their concatenation with themselves.
+[[nodiscard]] model graph() {
+    model m;
+    m.values = {{2, 3, 4, 4},        {1, 1, 4, 6, 0.5f, 3}, {2, 3, 4, 4, 2, 1},
+                {2, 3, 4, 6, 1, 63}, {4, 3, 4, 6, 1, 63},   {4, 3, 8, 7, 3, 5}};
+    m.layers.push_back({"mean", net::pooling{0, net::pooling_kind::mean, {2, 3}}});
+    m.layers.push_back({"product", net::multiplication{0, 1, 0.25f, 0, 15}});
+    m.layers.push_back({"table", net::table{2, std::vector<std::uint8_t>(16, 63)}});
+    m.layers.push_back({"larger", net::upsampling{3, {2, 1}}});
+    m.layers.push_back({"both", net::concatenation{{{4, 1}, {4, 0.5f}}}});
+    return m;
+}
+template <class L, class Change>
+[[nodiscard]] std::string refused_layer(std::size_t i, Change&& change) {
+    model m = graph();
+    change(std::get<L>(m.layers[i].operation), m);
+    const status s = net::check(m);
+    return s ? "fits" : std::to_string(s.error().index) + " " + s.error().argument;
+}
+
+} // namespace
+
+TEST_CASE("products, tables, upsampling and concatenations that do not fit") {
+    CHECK(net::check(graph()));
+    const auto product = [](auto change) { return refused_layer<net::multiplication>(1, change); };
+    CHECK(product([](auto& l, model&) { l.b = 2; }) == "1 b");
+    CHECK(product([](auto& l, model&) { l.b = 0; }) == "fits"); // a square
+    CHECK(product([](auto& l, model&) { l.a = 1, l.b = 0; }) == "1 value.height");
+    CHECK(product([](auto&, model& m) { m.values[1].channels = 3; }) == "0 value.channels");
+    CHECK(product([](auto& l, model& m) {
+              m.layers[0].operation = net::pooling{0, net::pooling_kind::mean, {1, 3}, {2, 1}};
+              l.b = 1;
+          }) == "fits");
+    CHECK(product([](auto&, model& m) {
+              m.layers[0].operation = net::pooling{0, net::pooling_kind::mean, {1, 3}};
+              m.values[1].height = 2;
+          }) == "1 value.width");
+    CHECK(product([](auto& l, model&) { l.scale = NAN; }) == "1 scale");
+    CHECK(product([](auto& l, model&) { l.clamp_high = 16; }) == "1 high");
+    CHECK(product([](auto& l, model&) { l.clamp_low = -1; }) == "1 low");
+    const auto table = [](auto change) { return refused_layer<net::table>(2, change); };
+    CHECK(table([](auto& l, model&) { l.entries.pop_back(); }) == "2 table");
+    CHECK(table([](auto& l, model&) { l.entries.push_back(0); }) == "2 table");
+    CHECK(table([](auto& l, model&) { l.entries.clear(); }) == "2 table");
+    CHECK(table([](auto& l, model&) { l.entries[15] = 64; }) == "2 table");
+    CHECK(table([](auto& l, model&) { l.input = 3; }) == "2 input");
+    CHECK(table([](auto&, model& m) { m.values[3].channels = 5; }) == "2 value.channels");
+    const auto larger = [](auto change) { return refused_layer<net::upsampling>(3, change); };
+    CHECK(larger([](auto& l, model&) { l.factor = {0, 1}; }) == "3 factor");
+    CHECK(larger([](auto& l, model&) { l.factor = {2, 0}; }) == "3 factor");
+    CHECK(larger([](auto& l, model&) { l.factor = {std::size_t(-1), 1}; }) == "3 value.height");
+    CHECK(larger([](auto& l, model&) { l.factor = {2, 2}; }) == "3 value.width");
+    CHECK(larger([](auto&, model& m) { m.values[4].scale = 2; }) == "3 value.scale");
+    CHECK(larger([](auto&, model& m) { m.values[4].zero_point = 0; }) == "3 value.zero_point");
+    CHECK(larger([](auto&, model& m) {
+              m.values[4].bits = 5, m.values[4].zero_point = m.values[3].zero_point = 9;
+          }) == "3 value.bits");
+    const auto both = [](auto change) { return refused_layer<net::concatenation>(4, change); };
+    CHECK(both([](auto& l, model&) { l.inputs.clear(); }) == "4 inputs");
+    CHECK(both([](auto& l, model&) { l.inputs.pop_back(); }) == "4 value.channels");
+    CHECK(both([](auto& l, model&) { l.inputs[1].value = 5; }) == "4 inputs");
+    CHECK(both([](auto& l, model&) { l.inputs[1].value = 3; }) == "4 value.height");
+    CHECK(both([](auto& l, model&) { l.inputs[1].scale = INFINITY; }) == "4 inputs.scale");
+    CHECK(both([](auto& l, model& m) {
+              m.layers[3].operation = net::table{3, std::vector<std::uint8_t>(64)};
+              m.values[4].height = 2;
+              m.values[5].height = 2;
+              l.inputs[1].value = 1;
+          }) == "4 value.height");
+}
+
 TEST_CASE("layers read bytes of earlier values alone") {
     const auto inner = [](net::element_type e) {
         return refused([&](model& m) {

@@ -110,6 +110,31 @@ TEST_CASE("a sequence is convolved along its length") {
     CHECK(y == std::vector<std::int32_t>{18, 30, 42, 54, 66});
 }
 
+TEST_CASE("a product of a value with one per channel, then a table, larger, beside itself") {
+    net::model m;
+    m.values = {{2, 1, 2, 8, 1, 10},  {1, 1, 2, 8, 1, 4},   {2, 1, 2, 8, 1, 100},
+                {2, 1, 2, 8, 1, 100}, {2, 2, 2, 8, 1, 100}, {2, 2, 4, 8, 1, 50}};
+    m.layers.push_back({"mean", net::pooling{0, net::pooling_kind::mean, {2, 1}, 1, 0, 0.5f}});
+    m.layers.push_back({"product", net::multiplication{0, 1, 0.5f, 0, 255}});
+    net::table reversed{2, {}};
+    for (int q = 255; q >= 0; --q)
+        reversed.entries.push_back(static_cast<std::uint8_t>(q));
+    m.layers.push_back({"table", std::move(reversed)});
+    m.layers.push_back({"larger", net::upsampling{3, {1, 2}}});
+    m.layers.push_back({"both", net::concatenation{{{4, 1}, {4, -0.25f}}}});
+    const auto p = net::prepare<few>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    CHECK(p->plan().offset[2] == p->plan().offset[3]); // a table takes its input's place
+    const std::vector<std::uint8_t> x{10, 30, 16, 9};
+    std::vector<std::uint8_t> y(16);
+    REQUIRE(net::run(*p, {x, 1, 2, 1, 2}, std::span(y)));
+    // Differences {0, 20}, {6, −1} with means 3 and 9.5, which rounds to 10 (half to even).
+    // Products, halved: 0, 100, 9, −5; so 100, 200, 109, 95; reversed 155, 55, 146, 160. Of what
+    // exceeds 100, a quarter is taken from 50: −13.75, 11.25, −11.5, −15.
+    CHECK(y == std::vector<std::uint8_t>{105, 5, 36, 61, 105, 5, 36, 61, //
+                                         96, 110, 38, 35, 96, 110, 38, 35});
+}
+
 TEST_CASE("activations beyond the promised bits are refused") {
     net::model m = one_layer();
     m.values[0].bits = 6;

@@ -116,6 +116,29 @@ def add(layer, values, infos, out):
     return np.clip(term("a") + term("b") + out["zero_point"], layer["low"], layer["high"])
 
 
+def look_up(layer, values, tensors):
+    return tensors[layer["name"] + ".table"].astype(np.int64)[values[layer["input"]]]
+
+
+def multiply(layer, values, infos, out):
+    a, b = (values[layer[which]] - infos[layer[which]]["zero_point"] for which in ("a", "b"))
+    q = scale_round(a * b, layer["scale"]) + out["zero_point"]  # b may be one value per channel
+    return np.clip(q, layer["low"], layer["high"])
+
+
+def concatenate(layer, values, infos, out):
+    parts = [
+        scale_round(values[v] - infos[v]["zero_point"], scale)
+        for v, scale in zip(layer["inputs"], layer["inputs_scale"])
+    ]
+    return np.clip(np.concatenate(parts, -1) + out["zero_point"], 0, 2 ** out["bits"] - 1)
+
+
+def upsample(layer, values):
+    x = values[layer["input"]]
+    return x.repeat(layer["factor"][0], axis=1).repeat(layer["factor"][1], axis=2)
+
+
 def run(path, images):
     metadata, tensors = read_safetensors(path)
     assert metadata["s3.model"] == "1"
@@ -129,8 +152,18 @@ def run(path, images):
             values.append(convolve(layer, values, infos, tensors, out))
         elif kind == "addition":
             values.append(add(layer, values, infos, out))
-        else:
+        elif kind == "table":
+            values.append(look_up(layer, values, tensors))
+        elif kind == "multiplication":
+            values.append(multiply(layer, values, infos, out))
+        elif kind == "concatenation":
+            values.append(concatenate(layer, values, infos, out))
+        elif kind == "upsampling":
+            values.append(upsample(layer, values))
+        elif kind in ("max_pooling", "mean_pooling"):
             values.append(pool(layer, values, infos, out))
+        else:
+            raise ValueError(f"there is no layer '{kind}'")
     return values[-1], network["layers"][-1].get("raw", False)
 
 

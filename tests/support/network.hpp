@@ -29,6 +29,7 @@ class network_maker<format_list<F...>> {
 public:
     explicit network_maker(random& r) : r_(r) {}
 
+    /// A network of at least so many layers.
     [[nodiscard]] net::model make(std::size_t layers) {
         m_ = {};
         m_.output_scale = 0.125f;
@@ -72,11 +73,19 @@ private:
     void add(bool last) {
         const std::size_t input = some_value();
         const net::value_info in = m_.values[input];
-        switch (r_.below(8)) {
+        switch (r_.below(12)) {
         case 0:
             return add_pooling(input, in);
         case 1:
             return add_sum(input, in);
+        case 2:
+            return add_table(input, in);
+        case 3:
+            return add_product(input, in);
+        case 4:
+            return add_concatenation(input, in);
+        case 5:
+            return add_upsampling(input, in);
         default:
             return add_convolution(input, in, last && r_.below(2) == 0);
         }
@@ -115,6 +124,68 @@ private:
         const net::value_info v = value({in.height, in.width, in.channels});
         limits(s.clamp_low, s.clamp_high, v);
         push(v, s);
+    }
+
+    void add_table(std::size_t input, const net::value_info& in) {
+        const net::value_info v = value({in.height, in.width, in.channels});
+        net::table t{input, {}};
+        for (int q = 0; q <= in.top(); ++q)
+            t.entries.push_back(static_cast<std::uint8_t>(r_.between(0, v.top())));
+        push(v, std::move(t));
+    }
+
+    /// Of two values of one shape, or of a value and the mean of each of its channels.
+    void add_product(std::size_t a, net::value_info in) {
+        std::size_t b = a;
+        if (r_.below(2) == 0) {
+            b = m_.values.size();
+            net::pooling mean{
+                .input = a, .kind = net::pooling_kind::mean, .window = {in.height, in.width}};
+            const net::value_info v = value({1, 1, in.channels});
+            mean.scale = in.scale / v.scale / static_cast<float>(in.height * in.width);
+            push(v, mean);
+        } else {
+            const auto partners = like(in);
+            b = partners[r_.below(partners.size())];
+        }
+        const net::value_info v = value({in.height, in.width, in.channels});
+        net::multiplication p{a, b, 8 * r_.real() / static_cast<float>(v.top())};
+        limits(p.clamp_low, p.clamp_high, v);
+        push(v, p);
+    }
+
+    void add_concatenation(std::size_t input, const net::value_info& in) {
+        std::vector<std::size_t> partners;
+        for (std::size_t i = 0; i < m_.values.size(); ++i)
+            if (m_.values[i].height == in.height && m_.values[i].width == in.width)
+                partners.push_back(i);
+        net::value_info v = value({in.height, in.width, in.channels});
+        net::concatenation c{{{input, r_.real() + 1.5f}}};
+        if (r_.below(2) == 0) { // bytes that are copied
+            c.inputs[0].scale = 1;
+            v.zero_point = std::min(in.zero_point, v.top());
+        }
+        for (std::size_t more = r_.below(4); more > 0; --more) {
+            const std::size_t i = partners[r_.below(partners.size())];
+            if (v.channels + m_.values[i].channels > 150)
+                break;
+            v.channels += m_.values[i].channels;
+            c.inputs.push_back({i, 2 * r_.real()});
+        }
+        std::rotate(c.inputs.begin(),
+                    c.inputs.begin() + static_cast<std::ptrdiff_t>(r_.below(c.inputs.size())),
+                    c.inputs.end());
+        push(v, std::move(c));
+    }
+
+    void add_upsampling(std::size_t input, const net::value_info& in) {
+        const std::size_t most = in.size() > 4000 ? 1 : 3; // so that networks stay small
+        const net::upsampling u{input, {1 + r_.below(most), 1 + r_.below(most)}};
+        net::value_info v = in;
+        v.element = net::element_type::uint8;
+        v.height *= u.factor.height;
+        v.width *= u.factor.width;
+        push(v, u);
     }
 
     void add_convolution(std::size_t input, const net::value_info& in, bool raw) {

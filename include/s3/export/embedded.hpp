@@ -41,7 +41,8 @@ struct byte_range {
     }
 };
 
-/// A value that is added to a layer's output and laid out like it.
+/// A value that is requantized element by element, to be added to a layer's output or to become
+/// one.
 struct residual {
     const std::uint8_t* value = nullptr;
     float scale = 1;
@@ -179,6 +180,45 @@ constexpr void add(std::size_t size, const residual& a, const residual& b, const
                    std::uint8_t* y) noexcept {
     for (std::size_t i = 0; i < size; ++i)
         y[i] = range.clamp(a[i] + b[i]);
+}
+
+/// Replaces `size` bytes by the entries of a table that they name. `y` may be `x`.
+constexpr void look_up(std::size_t size, const std::uint8_t* table, const std::uint8_t* x,
+                       std::uint8_t* y) noexcept {
+    for (std::size_t i = 0; i < size; ++i)
+        y[i] = table[x[i]];
+}
+
+/// The product of two values, requantized: (a − a_zero)·(b − b_zero)·scale. b advances by `b_step`
+/// from one pixel to the next: by `channels`, or by 0 if it is one value per channel. `y` may be
+/// `a`.
+constexpr void multiply(std::size_t pixels, std::size_t channels, const std::uint8_t* a,
+                        std::int32_t a_zero, const std::uint8_t* b, std::int32_t b_zero,
+                        std::size_t b_step, float scale, const byte_range& range,
+                        std::uint8_t* y) noexcept {
+    for (std::size_t p = 0; p < pixels; ++p)
+        for (std::size_t c = 0; c < channels; ++c) {
+            const std::size_t i = p * channels + c;
+            y[i] = range.clamp(scale_round((a[i] - a_zero) * (b[p * b_step + c] - b_zero), scale));
+        }
+}
+
+/// Requantizes a value of `channels` channels into the first ones of `y`, whose pixels have
+/// `out_channels`.
+constexpr void place(std::size_t pixels, std::size_t channels, std::size_t out_channels,
+                     const residual& x, const byte_range& range, std::uint8_t* y) noexcept {
+    for (std::size_t p = 0; p < pixels; ++p)
+        for (std::size_t c = 0; c < channels; ++c)
+            y[p * out_channels + c] = range.clamp(x[p * channels + c]);
+}
+
+/// Repeats each pixel factor_height × factor_width times.
+constexpr void upsample(std::size_t factor_height, std::size_t factor_width, const image_shape& in,
+                        const std::uint8_t* x, std::uint8_t* y) noexcept {
+    for (std::size_t row = 0; row < in.height * factor_height; ++row)
+        for (std::size_t w = 0; w < in.width * factor_width; ++w)
+            for (std::size_t c = 0; c < in.channels; ++c)
+                *y++ = x[(row / factor_height * in.width + w / factor_width) * in.channels + c];
 }
 
 /// A last layer in float with weights [outputs][inputs]. It is the only function that promises no

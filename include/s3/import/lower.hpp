@@ -195,7 +195,7 @@ private:
         c.raw = f.output == net::element_type::int32;
         if (f.residual) {
             const std::size_t v = n_.value_of[*f.residual];
-            c.residual = net::residual_input{v, value(v).scale / out.scale};
+            c.residual = net::scaled_input{v, value(v).scale / out.scale};
         }
         report_weights(f, r);
         r.least_scale = std::numeric_limits<float>::max();

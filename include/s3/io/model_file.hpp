@@ -5,7 +5,9 @@
 //   metadata   "s3.model": the version of this arrangement, "1"
 //              "s3.network": values and layers as JSON, in the words of their `fields`
 //   tensors    LAYER.FIELD: a filter is U8, a record of pack/layout.hpp; lists of numbers are F32
-//              or I32, and are left out if they are empty
+//              or I32, tables are U8, and both are left out if they are empty
+//
+// A new kind of layer leaves the version as it is: a reader that does not know the kind refuses it.
 //
 // `read` is safe on hostile bytes: allocation is bounded by the number of bytes, and a model that
 // it returns has passed net::check. Errors name a field; their index is the layer or value. With
@@ -126,15 +128,7 @@ public:
             return fail(name);
         to = v->get<std::int32_t>();
     }
-    void operator()(const char* name, float& to) {
-        const json* v = find(name);
-        if (v == nullptr || !v->is_number())
-            return fail(name);
-        const double value = v->get<double>();
-        if (!(std::fabs(value) <= double{std::numeric_limits<float>::max()}))
-            return fail(name);
-        to = static_cast<float>(value);
-    }
+    void operator()(const char* name, float& to) { real_number(find(name), name, to); }
     void operator()(const char* name, bool& to) {
         const json* v = find(name);
         if (v == nullptr || !v->is_boolean())
@@ -165,13 +159,24 @@ public:
         to = static_cast<net::value_kind>(found - std::begin(kind_names));
     }
     /// Takes a residual, if it exists, from two fields: NAME and NAME_scale.
-    void operator()(const char* name, std::optional<net::residual_input>& to) {
+    void operator()(const char* name, std::optional<net::scaled_input>& to) {
         if (!has(name))
             return;
         to.emplace();
         (*this)(name, to->value);
-        const std::string scale = name + std::string("_scale");
-        (*this)(scale.c_str(), to->scale);
+        real_number(find(name + std::string("_scale")), name, to->scale);
+    }
+    /// Takes inputs from two lists of the same length: NAME and NAME_scale.
+    void operator()(const char* name, std::vector<net::scaled_input>& to) {
+        const json *values = find(name), *scales = find(name + std::string("_scale"));
+        if (values == nullptr || scales == nullptr || !values->is_array() || !scales->is_array() ||
+            values->size() != scales->size())
+            return fail(name);
+        to.resize(values->size());
+        for (std::size_t i = 0; i < to.size(); ++i) {
+            whole_number(&(*values)[i], name, to[i].value.number);
+            real_number(&(*scales)[i], name, to[i].scale);
+        }
     }
     void operator()(const char* name, net::any_filter& to) { tensor(name, to); }
     template <class T>
@@ -191,10 +196,10 @@ public:
     static constexpr const char* kind_names[] = {"image", "vector", "sequence"};
 
 private:
-    [[nodiscard]] bool has(const char* name) const {
+    [[nodiscard]] bool has(const std::string& name) const {
         return object_.is_object() && object_.contains(name);
     }
-    [[nodiscard]] const json* find(const char* name) {
+    [[nodiscard]] const json* find(const std::string& name) {
         if (!has(name))
             return nullptr;
         ++taken_;
@@ -205,6 +210,14 @@ private:
             v->get<std::uint64_t>() > std::numeric_limits<std::size_t>::max())
             return fail(name);
         to = v->get<std::size_t>();
+    }
+    void real_number(const json* v, const char* name, float& to) {
+        if (v == nullptr || !v->is_number())
+            return fail(name);
+        const double value = v->get<double>();
+        if (!(std::fabs(value) <= double{std::numeric_limits<float>::max()}))
+            return fail(name);
+        to = static_cast<float>(value);
     }
     template <class T>
     void tensor(const char* name, T& to) {
@@ -330,11 +343,20 @@ public:
         if (kind != net::value_kind::image)
             object_[name] = field_reader::kind_names[static_cast<std::size_t>(kind)];
     }
-    void operator()(const char* name, const std::optional<net::residual_input>& r) {
+    void operator()(const char* name, const std::optional<net::scaled_input>& r) {
         if (r) {
             object_[name] = r->value.number;
             object_[name + std::string("_scale")] = r->scale;
         }
+    }
+    void operator()(const char* name, const std::vector<net::scaled_input>& inputs) {
+        json values = json::array(), scales = json::array();
+        for (const net::scaled_input& from : inputs) {
+            values.push_back(from.value.number);
+            scales.push_back(from.scale);
+        }
+        object_[name] = std::move(values);
+        object_[name + std::string("_scale")] = std::move(scales);
     }
     void operator()(const char* name, const net::any_filter& filter) {
         tensor(name, safetensors::dtype::u8,
@@ -345,6 +367,9 @@ public:
     }
     void operator()(const char* name, const std::vector<std::int32_t>& values) {
         tensor(name, safetensors::dtype::i32, safetensors::to_bytes(std::span(values)));
+    }
+    void operator()(const char* name, const std::vector<std::uint8_t>& values) {
+        tensor(name, safetensors::dtype::u8, safetensors::to_bytes(std::span(values)));
     }
 
 private:

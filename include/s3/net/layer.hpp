@@ -32,8 +32,8 @@
 
 namespace s3::net {
 
-/// An input that a layer adds to its sum, as round((q − zero_point of the value)·scale).
-struct residual_input {
+/// An input that becomes a part of a layer's output as round((q − zero_point of the value)·scale).
+struct scaled_input {
     value_id value = {};
     float scale = 1;
 };
@@ -125,9 +125,13 @@ struct input_visitor {
     Function& f;
 
     void operator()(const char* name, value_id v) { f(name, v); }
-    void operator()(const char*, const std::optional<residual_input>& r) {
+    void operator()(const char*, const std::optional<scaled_input>& r) {
         if (r)
             f("residual.value", r->value);
+    }
+    void operator()(const char* name, const std::vector<scaled_input>& inputs) {
+        for (const scaled_input& from : inputs)
+            f(name, from.value);
     }
     template <class T>
     void operator()(const char*, const T&) {}

@@ -4,9 +4,13 @@
 // export then know it.
 
 #include <s3/net/layers/addition.hpp>
+#include <s3/net/layers/concatenation.hpp>
 #include <s3/net/layers/convolution.hpp>
 #include <s3/net/layers/float_linear.hpp>
+#include <s3/net/layers/multiplication.hpp>
 #include <s3/net/layers/pooling.hpp>
+#include <s3/net/layers/table.hpp>
+#include <s3/net/layers/upsampling.hpp>
 
 #include <variant>
 
@@ -46,6 +50,7 @@ struct layer_types {
     using prepared = std::variant<typename detail::prepared_layer<L, Formats, Arch>::type...>;
 };
 
-using layer_list = layer_types<convolution, pooling, addition, float_linear>;
+using layer_list = layer_types<convolution, pooling, addition, float_linear, table, multiplication,
+                               concatenation, upsampling>;
 
 } // namespace s3::net

@@ -94,6 +94,16 @@ inline status check_limits(std::int32_t low, std::int32_t high, const value_info
         return error(errc::bad_option, "high").got(high).limit(out.top());
     return {};
 }
+/// Checks that bytes of one value mean the same in another, which has room for them.
+inline status check_same_numbers(const value_info& out, const value_info& in) {
+    if (out.scale != in.scale)
+        return error(errc::bad_option, "value.scale").got(out.scale).needs(in.scale);
+    if (out.zero_point != in.zero_point)
+        return error(errc::bad_option, "value.zero_point").got(out.zero_point).needs(in.zero_point);
+    if (out.bits < in.bits)
+        return error(errc::bad_option, "value.bits").got(out.bits).limit(in.bits);
+    return {};
+}
 inline status check_shape(const value_info& got, const value_info& wanted) {
     if (got.height != wanted.height)
         return error(errc::shape_mismatch, "value.height").got(got.height).needs(wanted.height);

@@ -25,7 +25,7 @@ struct prepared_convolution {
     typename Formats::template as<std::variant, prepared> filter;
     std::vector<float> scale;
     std::vector<std::int32_t> bias;
-    std::optional<residual_input> residual;
+    std::optional<scaled_input> residual;
     std::int32_t clamp_low, clamp_high;
 
     [[nodiscard]] const char* kernel_name() const {
@@ -69,7 +69,7 @@ struct convolution {
     conv_options options;           ///< whose padding_value is the input's zero point
     std::vector<float> scale;       ///< per output channel; empty if `raw`
     std::vector<std::int32_t> bias; ///< per output channel, or empty
-    std::optional<residual_input> residual;
+    std::optional<scaled_input> residual;
     /// Limits of the output bytes, within their bits. ReLU sets clamp_low = zero_point; ReLU6 sets
     /// clamp_high as well.
     std::int32_t clamp_low = 0;

@@ -51,18 +51,8 @@ struct pooling {
         return detail::resized(in, *size, in.channels);
     }
     status check(const layer_site& s) const {
-        const value_info &in = s[input], &out = s.out();
-        if (kind == pooling_kind::mean)
-            return detail::check_scale(scale, "scale");
-        if (out.scale != in.scale)
-            return error(errc::bad_option, "value.scale").got(out.scale).needs(in.scale);
-        if (out.zero_point != in.zero_point)
-            return error(errc::bad_option, "value.zero_point")
-                .got(out.zero_point)
-                .needs(in.zero_point);
-        if (out.bits < in.bits)
-            return error(errc::bad_option, "value.bits").got(out.bits).limit(in.bits);
-        return {};
+        return kind == pooling_kind::mean ? detail::check_scale(scale, "scale")
+                                          : detail::check_same_numbers(s.out(), s[input]);
     }
 
     template <architecture Arch>
