@@ -51,6 +51,21 @@ void with_estimator(const estimator_choice& choice, const Body& body) {
     return body(s3::straight_through::ewgs{choice.parameter});
 }
 
+/// body(surrogate) for the surrogate of this name; "published" is that of the format's authors.
+template <class F, class Body>
+void with_surrogate(const std::string& name, const Body& body) {
+    if (name == "published")
+        return body(s3::surrogate::published<F>{});
+    if (name == "authors")
+        return body(s3::surrogate::authors{});
+    if (name == "square_root")
+        return body(s3::surrogate::square_root{});
+    if (name == "flat")
+        return body(s3::surrogate::flat{});
+    TORCH_CHECK(name == "unmasked_flat", "s3: no surrogate is named ", name);
+    return body(s3::surrogate::unmasked<s3::surrogate::flat>{});
+}
+
 const std::string absmean = "absmean";
 
 const Tensor& one(const tensors& fields) {
@@ -79,15 +94,25 @@ Tensor realize(const std::string& format, const tensors& fields) {
     return with_format(format, [&]<class F>(F) { return hosts::realized<F>(fields); });
 }
 
+/// Throws if the format has no surrogate of this name.
+void check_surrogate(const std::string& format, const std::string& name) {
+    TORCH_CHECK(format != absmean || name == "published", "s3: absmean has no surrogates");
+    if (format != absmean)
+        with_surrogate<s3::shift3>(name, [](const auto&) {});
+}
+
 tensors backward(const std::string& format, const tensors& fields, const Tensor& grad_weights,
-                 const estimator_choice& choice) {
+                 const std::string& surrogate_name, const estimator_choice& choice) {
+    check_surrogate(format, surrogate_name);
     tensors grads;
     with_estimator(choice, [&](const auto& estimate) {
         if (format == absmean)
             grads = {hosts::backward_absmean(one(fields), grad_weights, estimate)};
         else
             with_format(format, [&]<class F>(F) {
-                grads = hosts::backward<F>(fields, grad_weights, estimate);
+                with_surrogate<F>(surrogate_name, [&](const auto& surrogate) {
+                    grads = hosts::backward<F>(fields, grad_weights, surrogate, estimate);
+                });
             });
     });
     return grads;
@@ -96,10 +121,13 @@ tensors backward(const std::string& format, const tensors& fields, const Tensor&
 template <class Optimizer>
 void step(const Optimizer& optimizer, const std::string& format, const tensors& fields,
           const std::vector<tensors>& moments, const Tensor& grad_weights, const Tensor& weights,
-          float dense, const estimator_choice& choice) {
+          float dense, const std::string& surrogate_name, const estimator_choice& choice) {
     with_estimator(choice, [&](const auto& estimate) {
         with_format(format, [&]<class F>(F) {
-            hosts::step<F>(optimizer, fields, moments, grad_weights, weights, dense, estimate);
+            with_surrogate<F>(surrogate_name, [&](const auto& surrogate) {
+                hosts::step<F>(optimizer, fields, moments, grad_weights, weights, dense, surrogate,
+                               estimate);
+            });
         });
     });
 }
@@ -177,6 +205,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
                 return estimator_choice{t[0].cast<std::string>(), t[1].cast<float>()};
             }));
     m.def("names", &names);
+    m.def("check_surrogate", &check_surrogate);
     m.def("realize", &realize, free);
     m.def("backward", &backward, free);
     m.def("initialize_from", &initialize_from, free);
@@ -185,9 +214,10 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         "sgd_step",
         [](float rate, float momentum, float decay, bool nesterov, const std::string& format,
            const tensors& fields, const std::vector<tensors>& moments, const Tensor& grad,
-           const Tensor& weights, float dense, const estimator_choice& e) {
+           const Tensor& weights, float dense, const std::string& surrogate,
+           const estimator_choice& e) {
             step(s3::sgd{rate, momentum, decay, nesterov}, format, fields, moments, grad, weights,
-                 dense, e);
+                 dense, surrogate, e);
         },
         free);
     m.def(
@@ -195,9 +225,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         [](float rate, float beta1, float beta2, float epsilon, float decay, bool decoupled,
            std::int64_t number, const std::string& format, const tensors& fields,
            const std::vector<tensors>& moments, const Tensor& grad, const Tensor& weights,
-           float dense, const estimator_choice& e) {
+           float dense, const std::string& surrogate, const estimator_choice& e) {
             step(s3::adam{rate, beta1, beta2, epsilon, decay, decoupled, number}, format, fields,
-                 moments, grad, weights, dense, e);
+                 moments, grad, weights, dense, surrogate, e);
         },
         free);
     m.def("add_dense_gradient", [](const Tensor& sparse, const Tensor& grad, float strength) {
@@ -214,8 +244,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         return s3::absmean_scale(read(hosts::aligned(latent)[0], "weight"));
     });
     m.def("initial_deviation", [](const std::string& format, std::size_t area, std::size_t out) {
-        return format.starts_with("dense") ? s3::dense_shift_deviation
-                                           : s3::initial_deviation(area, out);
+        return format.starts_with("dense") ? s3::small_deviation : s3::initial_deviation(area, out);
     });
     m.def("pack_record", &pack_record);
     m.def("unpack_record", &unpack_record);

@@ -16,7 +16,7 @@ import unittest
 import s3_torch
 import torch
 import torch.distributed as dist
-from s3_torch import _s3
+from s3_torch import _s3, plain
 from torch import nn
 
 FORMATS = ["shift2", "shift3", "shift4", "dense2", "dense3", "dense4"]
@@ -27,8 +27,8 @@ def through(value, x):
     return value.detach() + (x - x.detach())
 
 
-def plain(format, fields):
-    """The re-parameterization by its definition."""
+def definition(format, fields):
+    """The re-parameterization as its authors wrote it."""
     dense = format.startswith("dense")
     H = lambda x: through((x > 0).float(), x)
     sign = through(torch.where(fields[0] >= 0, 1.0, -1.0), fields[0])
@@ -51,7 +51,7 @@ class Formulas(unittest.TestCase):
         for format in FORMATS:
             fields = latents(format)
             g = torch.randn(fields[0].shape)
-            ours, theirs = s3_torch.realize(format, fields), plain(format, fields)
+            ours, theirs = s3_torch.realize(format, fields), definition(format, fields)
             self.assertTrue(torch.equal(ours, theirs), format)
             for a, b in zip(torch.autograd.grad(ours, fields, g),
                             torch.autograd.grad(theirs, fields, g)):
@@ -70,28 +70,139 @@ class Formulas(unittest.TestCase):
         for format in FORMATS:
             fields = latents(format)
             g = torch.randn(fields[0].shape)
-            identity = _s3.backward(format, fields, g, s3_torch.Estimator())
-            clipped = _s3.backward(format, fields, g, s3_torch.Estimator("clipped", 0.5))
-            ewgs = _s3.backward(format, fields, g, s3_torch.Estimator("ewgs", 0.2))
+            identity, clipped, ewgs = (
+                _s3.backward(format, fields, g, "flat", s3_torch.Estimator(*e))
+                for e in [(), ("clipped", 0.5), ("ewgs", 0.2)])
             for x, d, c in zip(fields, identity, clipped):
                 self.assertTrue(torch.equal(c, torch.where(x.abs() <= 0.5, d, torch.zeros(()))))
             q = torch.where(fields[0] >= 0, 1.0, -1.0)
             torch.testing.assert_close(
                 ewgs[0], identity[0] * (1 + 0.2 * identity[0].sign() * (fields[0] - q)))
 
+    def test_surrogates(self):
+        for format in FORMATS:
+            fields = latents(format)
+            g = torch.randn(fields[0].shape)
+            w = _s3.realize(format, fields)
+            for surrogate in ["authors", "square_root", "flat"]:
+                sign = _s3.backward(format, fields, g, surrogate, s3_torch.Estimator())[0]
+                root = torch.sqrt(torch.log2(w.abs()) + 1)
+                factor = dict(authors=w.abs(), square_root=root, flat=torch.ones(()))[surrogate]
+                torch.testing.assert_close(sign, torch.where(w == 0, torch.zeros(()), g * factor))
+            unmasked = _s3.backward(format, fields, g, "unmasked_flat", s3_torch.Estimator())
+            self.assertTrue(torch.equal(unmasked[0], g))
+            published = "square_root" if format.startswith("dense") else "authors"
+            for a, b in zip(*(_s3.backward(format, fields, g, name, s3_torch.Estimator())
+                              for name in ["published", published])):
+                self.assertTrue(torch.equal(a, b))
+        with self.assertRaisesRegex(RuntimeError, "no surrogate is named sharp"):
+            s3_torch.ShiftLinear(2, 2, surrogate="sharp")
+        with self.assertRaisesRegex(RuntimeError, "absmean has no surrogates"):
+            s3_torch.ShiftLinear(2, 2, format="absmean", surrogate="flat")
+
     def test_non_contiguous_is_served_and_the_rest_refused_by_name(self):
         fields = [f.detach().transpose(0, 1) for f in latents("shift3")]
-        self.assertTrue(torch.equal(_s3.realize("shift3", fields), plain("shift3", fields)))
-        for bad, word in [(fields[1].double(), "sparse must be float32"),
+        self.assertTrue(torch.equal(_s3.realize("shift3", fields), definition("shift3", fields)))
+        for bad, word in [(fields[1].double(), "sparse is torch.float64|sparse must be float32"),
                           (fields[1][:2], "sparse is")]:
             with self.assertRaisesRegex(RuntimeError, word):
                 _s3.realize("shift3", [fields[0], bad, *fields[2:]])
         with self.assertRaisesRegex(RuntimeError, "grad_weights"):
-            _s3.backward("shift3", fields, torch.zeros(3), s3_torch.Estimator())
+            _s3.backward("shift3", fields, torch.zeros(3), "authors", s3_torch.Estimator())
         with self.assertRaisesRegex(RuntimeError, "4 latents, not 3"):
             _s3.realize("shift3", fields[:3])
         with self.assertRaisesRegex(RuntimeError, "no format is named int3"):
             _s3.realize("int3", fields)
+
+
+class Plain(unittest.TestCase):
+    """Torch operations, which serve what the compiled passes do not."""
+
+    surrogates = ["authors", "square_root", "flat", "unmasked_flat"]
+
+    def test_the_bits_of_the_compiled_passes(self):
+        for format in FORMATS:
+            fields = [f.detach() for f in latents(format, (13, 11))]
+            g = torch.randn(13, 11)
+            self.assertTrue(torch.equal(plain.realize(format, fields),
+                                        _s3.realize(format, fields)))
+            for surrogate in self.surrogates:
+                for e in [(), ("clipped", 0.5), ("ewgs", 0.2)]:
+                    e = s3_torch.Estimator(*e)
+                    for a, b in zip(plain.backward(format, fields, g, surrogate, e),
+                                    _s3.backward(format, fields, g, surrogate, e)):
+                        self.assertTrue(torch.equal(a, b), (format, surrogate, e.name))
+
+    def test_optimizers_give_the_same_bits(self):
+        sgd = [("sgd_step", (0.3, 0.9, 1e-2, nesterov)) for nesterov in (False, True)]
+        adam = [("adam_step", (0.02, 0.9, 0.999, 1e-8, 1e-2, decoupled))
+                for decoupled in (False, True)]
+        for format in FORMATS:
+            for surrogate in ["published", "unmasked_flat"]:
+                for name, settings in sgd + adam:
+                    results = []
+                    for passes in (plain, _s3):
+                        fields = [f.detach() for f in latents(format, (9, 7))]
+                        moments = [[torch.zeros_like(f) for f in fields]
+                                   for _ in range(2 if name == "adam_step" else 1)]
+                        w = torch.empty(9, 7)
+                        for number in range(1, 6):
+                            g = torch.randn(9, 7, generator=torch.Generator().manual_seed(number))
+                            count = (number,) if name == "adam_step" else ()
+                            getattr(passes, name)(*settings, *count, format, fields, moments, g,
+                                                  w, 1e-3, surrogate, s3_torch.Estimator())
+                        results.append([w, *fields, *sum(moments, [])])
+                    for a, b in zip(*results):
+                        self.assertTrue(torch.equal(a, b), (format, surrogate, name))
+
+    def test_the_rest_is_the_same(self):
+        weights = torch.randn(8, 6) * torch.randn(8, 6).exp()
+        for format in FORMATS:
+            ours, theirs = ([torch.zeros(8, 6) for _ in _s3.names(format)] for _ in range(2))
+            self.assertEqual(plain.initialize_from(format, weights, ours),
+                             _s3.initialize_from(format, weights, theirs))
+            for a, b in zip(ours, theirs):
+                self.assertTrue(torch.equal(a, b))
+            for strength in (1e-3, -1e-3):
+                a, b = torch.ones(8, 6), torch.ones(8, 6)
+                plain.add_dense_gradient(weights, a, strength)
+                _s3.add_dense_gradient(weights, b, strength)
+                self.assertTrue(torch.equal(a, b))
+            self.assertEqual(plain.strength_for_share(weights, 0.7, 0.1),
+                             _s3.strength_for_share(weights, 0.7, 0.1))
+        v = torch.randn(50)
+        torch.testing.assert_close(plain.realize("absmean", [v]), _s3.realize("absmean", [v]))
+
+    def test_other_types_train_and_export(self):
+        for dtype in (torch.float64, torch.bfloat16):
+            model, xs, ys = model_and_data("shift3", "flat")
+            model.to(dtype)
+            before = [f.clone() for f in model[0].fields()]
+            fit(model, [s3_torch.FusedSGD(model, 0.5),
+                        torch.optim.SGD(s3_torch.other_parameters(model), 0.1)], xs.to(dtype), ys)
+            self.assertFalse(all(torch.equal(a, b) for a, b in zip(before, model[0].fields())))
+            self.assertTrue(torch.equal(s3_torch.unpack("shift3", s3_torch.export(model)["0"]),
+                                        model[0].discrete().float()))
+            s3_torch.validate(model)
+
+    def test_under_autocast_latents_stay_float32(self):
+        model, xs, ys = model_and_data()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = nn.functional.cross_entropy(model(xs[0]), ys[0])
+        loss.backward()
+        self.assertTrue(all(f.grad.dtype == torch.float32 for f in model[0].fields()))
+
+    def test_what_does_not_fit_is_named(self):
+        fields = [torch.zeros(3, dtype=torch.float64) for _ in range(4)]
+        elsewhere = [*fields[:2], torch.zeros(3, dtype=torch.float64, device="meta"), fields[3]]
+        for bad, word in [(elsewhere, "shift_1 is on meta where sign is on cpu"),
+                          ([*fields[:3], torch.zeros(3)], "shift_2 is torch.float32"),
+                          (fields[:3], "shift3 has 4 latents, not 3"),
+                          ([*fields[:3], torch.zeros(4, dtype=torch.float64)], "shift_2 is .4."),
+                          ([*fields[:3], fields[3] + torch.tensor([0, math.nan, 0])],
+                           "shift_2.1.: value is not finite")]:
+            with self.assertRaisesRegex(RuntimeError, word):
+                s3_torch.realize("shift3", bad)
 
 
 class Layers(unittest.TestCase):
@@ -102,7 +213,7 @@ class Layers(unittest.TestCase):
                         padding_mode="circular")]:
             layer = s3_torch.ShiftConv2d(4, 6, 3, format="shift4", **options)
             conv = nn.Conv2d(4, 6, 3, **options)
-            conv.weight.data, conv.bias = plain("shift4", layer.fields()).detach(), layer.bias
+            conv.weight.data, conv.bias = definition("shift4", layer.fields()).detach(), layer.bias
             self.assertTrue(torch.equal(layer(x), conv(x)), options)
             layer(x).sum().backward()
             self.assertTrue(all(f.grad is not None for f in layer.fields()))
@@ -199,7 +310,7 @@ class StateDicts(unittest.TestCase):
     def test_the_authors_names(self):
         self.layer.load_state_dict(self.state)
         s = self.state
-        w = plain("shift3", [s["weight"], s["weight_val"], s["weight_shift2"], s["weight_shift"]])
+        w = definition("shift3", [s["weight"], s["weight_val"], s["weight_shift2"], s["weight_shift"]])
         self.assertTrue(torch.equal(self.layer.discrete(), w))
         self.assertEqual(set(self.layer.state_dict()), set(s))
         self.layer.load_state_dict({**s, "weight_sign": s["weight"].clone()})
@@ -237,10 +348,11 @@ class StateDicts(unittest.TestCase):
         self.assertIs(shift.param_groups[0]["params"][0], self.layer.discrete_weight)
 
 
-def model_and_data(format="shift3"):
+def model_and_data(format="shift3", surrogate="published"):
     torch.manual_seed(5)
-    model = nn.Sequential(s3_torch.ShiftConv2d(2, 4, 3, format=format), nn.ReLU(), nn.Flatten(),
-                          s3_torch.ShiftLinear(64, 8, format=format), nn.Tanh(), nn.Linear(8, 3))
+    options = dict(format=format, surrogate=surrogate)
+    model = nn.Sequential(s3_torch.ShiftConv2d(2, 4, 3, **options), nn.ReLU(), nn.Flatten(),
+                          s3_torch.ShiftLinear(64, 8, **options), nn.Tanh(), nn.Linear(8, 3))
     return model, torch.randn(4, 16, 2, 6, 6), torch.randint(3, (4, 16))
 
 
@@ -257,13 +369,14 @@ def fit(model, optimizers, xs, ys, dense=0.0):
 
 class Training(unittest.TestCase):
     def test_fused_equals_autograd(self):
-        for format in ("shift2", "shift3", "dense3"):
+        for format, surrogate in [("shift2", "published"), ("shift3", "published"),
+                                  ("shift4", "flat"), ("dense3", "published")]:
             for ours, theirs in [
                 (lambda m: s3_torch.FusedSGD(m, 0.05, weight_decay=1e-3, dense=1e-3),
                  lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3)),
                 (lambda m: s3_torch.FusedAdam(m, 0.004, dense=1e-3),
                  lambda p: torch.optim.Adam(p, 0.004))]:
-                model, xs, ys = model_and_data(format)
+                model, xs, ys = model_and_data(format, surrogate)
                 other = copy.deepcopy(model)
                 fit(other, [theirs(other.parameters())], xs, ys, dense=1e-3)
                 fused = ours(model)
@@ -274,6 +387,28 @@ class Training(unittest.TestCase):
                 for layer in s3_torch.shift_layers(model):
                     self.assertTrue(torch.equal(layer.discrete(),
                                                 _s3.realize(format, layer.fields())))
+
+    def test_averages_are_on_the_grid(self):
+        model, xs, ys = model_and_data()
+        optimizers = [s3_torch.FusedSGD(model, 0.5),
+                      torch.optim.SGD(s3_torch.other_parameters(model), 0.1)]
+        average = torch.optim.swa_utils.AveragedModel(model)
+        by_data = copy.deepcopy(model)
+        for x, y in zip(xs, ys):
+            fit(model, optimizers, x[None], y[None])
+            average.update_parameters(model)
+            for mean, new in zip(by_data.parameters(), model.parameters()):
+                mean.data.mul_(0.5).add_(new.data, alpha=0.5)  # which no version counts
+        by_state = copy.deepcopy(model)
+        by_state.load_state_dict(average.module.state_dict())
+        for m in (average.module, by_data, by_state):
+            layer = m[0]
+            on_grid = _s3.realize("shift3", layer.fields())
+            with torch.no_grad():
+                self.assertTrue(torch.equal(layer.discrete(), on_grid))
+        for m in (average.module, by_state):  # trained on, they start from there
+            self.assertTrue(torch.equal(m[0].discrete(), _s3.realize("shift3", m[0].fields())))
+            self.assertTrue(m[0].discrete().requires_grad)
 
     def test_channels_last_trains_the_same(self):
         for fused in (False, True):

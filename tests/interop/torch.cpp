@@ -352,9 +352,19 @@ TEST_CASE("forward and backward name a NaN latent, in the part of whatever threa
     CHECK(message_of([&] { (void)s3::libtorch::realize<s3::shift3>(fields); }).find(name) !=
           std::string::npos);
     CHECK(message_of([&] {
-              (void)s3::libtorch::backward<s3::shift3>(fields, w.detach(),
+              (void)s3::libtorch::backward<s3::shift3>(fields, w.detach(), s3::surrogate::authors{},
                                                        s3::straight_through::identity{});
           }).find(name) != std::string::npos);
+}
+
+TEST_CASE("latents are drawn anew with another deviation, and a fused layer realizes them") {
+    s3::libtorch::ShiftLinear<s3::shift3, s3::surrogate::flat> layer(
+        torch::nn::LinearOptions(40, 50));
+    layer->fuse();
+    layer->initialize(1e-3);
+    for (const auto& f : layer->fields())
+        CHECK(f.std().item<double>() == doctest::Approx(1e-3).epsilon(0.1));
+    CHECK(torch::equal(layer->discrete(), layer->realized()));
 }
 
 TEST_CASE("validate names a NaN latent") {

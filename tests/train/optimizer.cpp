@@ -32,9 +32,10 @@ double documented(const s3::adam& o, double x, double g, std::array<double, 2>& 
 }
 
 /// Takes `steps` fused steps; each is compared with separate passes from the same state.
-template <s3::shift_weight_format F, class Optimizer,
+template <s3::shift_weight_format F, class Optimizer, class Surrogate = s3::surrogate::published<F>,
           class Estimator = s3::straight_through::identity>
-void compare(Optimizer optimizer, float strength, const Estimator& estimate = {}) {
+void compare(Optimizer optimizer, float strength, const Surrogate& surrogate = {},
+             const Estimator& estimate = {}) {
     constexpr std::size_t size = 83, count = s3::latents_per_weight<F>;
     auto p = random_latents<F>(size, 41);
     std::array<owned_latents<F>, 2> moments{owned_latents<F>(size), owned_latents<F>(size)};
@@ -49,11 +50,12 @@ void compare(Optimizer optimizer, float strength, const Estimator& estimate = {}
             optimizer.number = t;
         const auto old = p;
         const auto old_moments = moments;
-        REQUIRE(s3::step(optimizer, p.view(), views, g, weights, strength, estimate));
+        REQUIRE(s3::step(optimizer, p.view(), views, g, weights, strength, surrogate, estimate));
 
         auto before = old;
         owned_latents<F> grad(size);
-        REQUIRE(s3::backward(before.view(), g, grad.view(), s3::gradients::overwrite, estimate));
+        REQUIRE(s3::backward(before.view(), g, grad.view(), s3::gradients::overwrite, surrogate,
+                             estimate));
         if (F::has_zero)
             REQUIRE(s3::add_dense_gradient(before.data[1], grad.data[1], strength));
         for (std::size_t k = 0; k < count; ++k)
@@ -114,8 +116,11 @@ TEST_CASE("a fused step equals backward, regularizer, optimizer and realize in t
         compare<F>(s3::adam{}, 1e-3f);
         compare<F>(s3::adam{.weight_decay = 0.1f}, 0);
         compare<F>(s3::adam{.weight_decay = 0.1f, .decoupled = true}, 0);
-        compare<F>(s3::sgd{}, 1e-3f, s3::straight_through::clipped{0.5f});
-        compare<F>(s3::sgd{}, 1e-3f, s3::straight_through::ewgs{0.1f});
+        const s3::surrogate::flat flat;
+        compare<F>(s3::sgd{}, 1e-3f, s3::surrogate::square_root{});
+        compare<F>(s3::sgd{}, 1e-3f, flat);
+        compare<F>(s3::sgd{}, 1e-3f, flat, s3::straight_through::clipped{0.5f});
+        compare<F>(s3::sgd{}, 1e-3f, flat, s3::straight_through::ewgs{0.1f});
     });
 }
 
@@ -242,7 +247,7 @@ TEST_CASE("a gradient that is not finite ends the step, even where the estimator
             std::vector<float> g(size, 1.0f), w(size, 99.0f);
             g[at] = bad;
             const auto s = s3::step(s3::sgd{}, p.view(), {m.view()}, g, w, 0.0f,
-                                    s3::straight_through::clipped{0.5f});
+                                    s3::surrogate::authors{}, s3::straight_through::clipped{0.5f});
             CHECK(s.error().code == s3::errc::not_finite);
             CHECK(std::string(s.error().argument) == "grad_weights");
             CHECK(s.error().index == at);

@@ -31,20 +31,17 @@ struct definition {
         }
         w = sgn * h_sparse * std::exp2(s.back());
     }
-    std::vector<double> gradient(double g) const {
-        const double power = std::exp2(s.back()), root = std::sqrt(s.back() + 1);
-        std::vector<double> out;
-        if (F::has_zero) {
-            out.push_back(g * h_sparse * power);
-            out.push_back(g * sgn * power);
-        } else {
-            out.push_back(g * root);
-        }
+    /// magnitude(S) and slope(S) are the surrogate's, as functions.
+    std::vector<double> gradient(double g, double (*magnitude)(double), double (*slope)(double),
+                                 bool masked) const {
+        std::vector<double> out{g * (masked ? h_sparse : 1) * magnitude(s.back())};
+        if (F::has_zero)
+            out.push_back(g * sgn * magnitude(s.back()));
         for (std::size_t k = 0; k < T; ++k) {
             double d = s[k] + 1;
             for (std::size_t j = k + 1; j < T; ++j)
                 d *= h[j];
-            out.push_back(F::has_zero ? g * w * std::log(2.0) * d : g * sgn / (2 * root) * d);
+            out.push_back(g * sgn * h_sparse * slope(s.back()) * d);
         }
         return out;
     }
@@ -57,6 +54,28 @@ std::vector<float> weight_latents(const owned_latents<F>& p, std::size_t i) {
         x.push_back(field[i]);
     return x;
 }
+
+double power(double shift) {
+    return std::exp2(shift);
+}
+double power_slope(double shift) {
+    return std::exp2(shift) * std::log(2.0);
+}
+double root(double shift) {
+    return std::sqrt(shift + 1);
+}
+double root_slope(double shift) {
+    return 1 / (2 * std::sqrt(shift + 1));
+}
+double one(double) {
+    return 1;
+}
+
+struct of_a_host {
+    static constexpr bool masked = true;
+    float magnitude(float g, float, float) const { return 3 * g; }
+    float slope(float g, float, float) const { return 5 * g; }
+};
 
 bool close(double a, double b) {
     return std::abs(a - b) <= 1e-6 * (std::abs(a) + std::abs(b));
@@ -109,18 +128,22 @@ TEST_CASE("integer weights equal float weights") {
     static_assert(!s3::weight_value<std::int8_t, s3::dense4>, "+128 does not fit");
 }
 
-TEST_CASE("backward is the definition at every length") {
-    each(all_formats{}, []<class F>(F) {
+TEST_CASE("backward is the definition of each surrogate, at every length") {
+    const auto check = []<class F, class Surrogate>(F, const Surrogate& surrogate,
+                                                    double (*magnitude)(double),
+                                                    double (*slope)(double)) {
         for (std::size_t size = 0; size <= 65; ++size) {
             auto p = random_latents<F>(size, 70 + unsigned(size));
             std::vector<float> g(size);
             std::mt19937 generator(11);
             s3::fill_normal(g, 1.0, generator);
             owned_latents<F> grad(size, 5.0f), sum(size, 5.0f);
-            REQUIRE(s3::backward(p.view(), g, grad.view()));
-            REQUIRE(s3::backward(p.view(), g, sum.view(), s3::gradients::accumulate));
+            using enum s3::gradients;
+            REQUIRE(s3::backward(p.view(), g, grad.view(), overwrite, surrogate));
+            REQUIRE(s3::backward(p.view(), g, sum.view(), accumulate, surrogate));
             for (std::size_t i = 0; i < size; ++i) {
-                const auto expected = definition<F>(weight_latents(p, i)).gradient(g[i]);
+                const definition<F> at(weight_latents(p, i));
+                const auto expected = at.gradient(g[i], magnitude, slope, Surrogate::masked);
                 for (std::size_t k = 0; k < expected.size(); ++k) {
                     CHECK(close(grad.data[k][i], expected[k]));
                     CHECK(std::abs(sum.data[k][i] - (5.0 + grad.data[k][i])) <=
@@ -128,7 +151,56 @@ TEST_CASE("backward is the definition at every length") {
                 }
             }
         }
+    };
+    each(all_formats{}, [&]<class F>(F format) {
+        check(format, s3::surrogate::authors{}, power, power_slope);
+        check(format, s3::surrogate::square_root{}, root, root_slope);
+        check(format, s3::surrogate::flat{}, one, root_slope);
+        check(format, s3::surrogate::unmasked<s3::surrogate::authors>{}, power, power_slope);
+        check(format, s3::surrogate::unmasked<s3::surrogate::flat>{}, one, root_slope);
     });
+}
+
+TEST_CASE("without a surrogate, gradients are those of the format's authors, bit for bit") {
+    each(all_formats{}, []<class F>(F) {
+        auto p = random_latents<F>(100, 19);
+        std::vector<float> g(100, 1.5f);
+        owned_latents<F> published(100), named(100);
+        REQUIRE(s3::backward(p.view(), g, published.view()));
+        using authors =
+            std::conditional_t<F::has_zero, s3::surrogate::authors, s3::surrogate::square_root>;
+        REQUIRE(s3::backward(p.view(), g, named.view(), s3::gradients::overwrite, authors{}));
+        CHECK(published.data == named.data);
+    });
+}
+
+TEST_CASE("a zero of the wrong sign returns with the other one, if the sign is not masked") {
+    const auto steps_until_positive = [](const auto& surrogate) {
+        std::vector<float> sign{-0.5f}, sparse{-0.5f}, g{-1}, w(1); // a zero that should be +1
+        const s3::latents<s3::shift2> p{sign, sparse, {}};
+        owned_latents<s3::shift2> grad(1);
+        for (int step = 0; step < 100; ++step) {
+            REQUIRE(s3::backward(p, g, grad.view(), s3::gradients::overwrite, surrogate));
+            sign[0] -= 0.1f * grad.data[0][0];
+            sparse[0] -= 0.1f * grad.data[1][0];
+            REQUIRE(s3::realize(p, w));
+            if (w[0] > 0)
+                return step;
+        }
+        return -1;
+    };
+    CHECK(steps_until_positive(s3::surrogate::authors{}) == -1);
+    CHECK(steps_until_positive(s3::surrogate::unmasked<s3::surrogate::flat>{}) > 0);
+}
+
+TEST_CASE("a host's own surrogate") {
+    std::vector<float> sign{-1}, l1{1}, g{2};
+    owned_latents<s3::dense2> grad(1);
+    const s3::latents<s3::dense2> p{sign, {l1}};
+    REQUIRE(
+        s3::backward<s3::arch::scalar>(p, g, grad.view(), s3::gradients::overwrite, of_a_host{}));
+    CHECK(grad.data[0][0] == 6);   // 3·g
+    CHECK(grad.data[1][0] == -10); // 5·g·sgn(a)
 }
 
 TEST_CASE("scalar and vector loops agree") {
@@ -186,11 +258,12 @@ TEST_CASE("straight-through estimators follow their definitions") {
         s3::fill_normal(g, 1.0, generator);
         owned_latents<F> identity(size), clipped(size), ewgs(size);
         using s3::gradients::overwrite;
-        REQUIRE(s3::backward(p.view(), g, identity.view()));
-        REQUIRE(s3::backward(p.view(), g, clipped.view(), overwrite,
+        const s3::surrogate::flat flat;
+        REQUIRE(s3::backward(p.view(), g, identity.view(), overwrite, flat));
+        REQUIRE(s3::backward(p.view(), g, clipped.view(), overwrite, flat,
                              s3::straight_through::clipped{0.5f}));
-        REQUIRE(
-            s3::backward(p.view(), g, ewgs.view(), overwrite, s3::straight_through::ewgs{0.25f}));
+        REQUIRE(s3::backward(p.view(), g, ewgs.view(), overwrite, flat,
+                             s3::straight_through::ewgs{0.25f}));
         for (std::size_t k = 0; k < p.data.size(); ++k)
             for (std::size_t i = 0; i < size; ++i) {
                 const double x = p.data[k][i], d = identity.data[k][i];

@@ -9,7 +9,8 @@
 
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
-cheaper. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
+cheaper. `surrogate` says what stands for 2^S in the backward pass: "authors", "square_root", "flat",
+"unmasked_flat" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
 layer tuning chose 2, where it chose 1 for float weights and the other parameters had 0.1.
 Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift
 (outermost), weight_shift2.
@@ -18,7 +19,7 @@ Parameters have the S3 authors' names: weight (the sign latent), weight_val, wei
 import torch
 from torch import nn
 
-from . import _s3
+from . import _s3, plain
 from ._s3 import Estimator
 
 __all__ = ["ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
@@ -28,22 +29,28 @@ __all__ = ["ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "
 unpack = _s3.unpack_record
 
 
+def _passes(*tensors):
+    """The compiled passes where they serve all of these tensors, else those of torch operations."""
+    compiled = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+    return _s3 if compiled else plain
+
+
 class _Realize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, format, estimator, *fields):
-        ctx.format, ctx.estimator = format, estimator
+    def forward(ctx, format, surrogate, estimator, *fields):
+        ctx.rule = format, surrogate, estimator
         ctx.save_for_backward(*fields)
-        return _s3.realize(format, fields)
+        return _passes(*fields).realize(format, fields)
 
     @staticmethod
     def backward(ctx, grad):
-        grads = _s3.backward(ctx.format, ctx.saved_tensors, grad, ctx.estimator)
-        return (None, None, *grads)
+        fields, (format, *rule) = ctx.saved_tensors, ctx.rule
+        return (None, None, None, *_passes(*fields, grad).backward(format, fields, grad, *rule))
 
 
-def realize(format, fields, estimator=Estimator()):
+def realize(format, fields, surrogate="published", estimator=Estimator()):
     """Discrete weights of latents (sign, sparse, shift_1, ...), differentiable."""
-    return _Realize.apply(format, estimator, *fields)
+    return _Realize.apply(format, surrogate, estimator, *fields)
 
 
 class _ShiftLayer:
@@ -51,15 +58,21 @@ class _ShiftLayer:
 
     dense_strength = 0.0  # of the regularizer for this layer, on top of what is asked for all
 
-    def _add_latents(self, format, estimator):
-        self.format, self.estimator = format, estimator
+    def _add_latents(self, format, surrogate, estimator):
+        self.format, self.surrogate, self.estimator = format, surrogate, estimator
         self._names = _s3.names(format)
+        _s3.check_surrogate(format, surrogate)
         for name in self._names[1:]:
             self.register_parameter(name, nn.Parameter(torch.empty_like(self.weight)))
-        deviation = _s3.initial_deviation(format, self.weight[0][0].numel(), self.weight.shape[0])
+        self.initialize(_s3.initial_deviation(format, self.weight[0][0].numel(),
+                                              self.weight.shape[0]))
+
+    def initialize(self, deviation):
+        """Draws all latents anew from a normal distribution."""
         with torch.no_grad():
             for field in self.fields():
                 field.normal_(0, deviation)
+        self.refresh()
 
     def fields(self):
         """The latents in the library's order: sign, sparse (with zero), shift_1 ... shift_T."""
@@ -71,7 +84,8 @@ class _ShiftLayer:
         Returns their unit: weights ~ unit * realized, a factor that a norm after the layer takes up.
         """
         with torch.no_grad():
-            unit = _s3.initialize_from(self.format, weights.detach(), self.fields())
+            unit = _passes(weights, *self.fields()).initialize_from(self.format, weights.detach(),
+                                                                    self.fields())
         self.refresh()
         return unit
 
@@ -82,10 +96,15 @@ class _ShiftLayer:
         return "discrete_weight" in self._parameters
 
     def discrete(self):
-        """The discrete weights; once fused, a leaf that collects their own gradient."""
-        if self.fused():
-            return self.discrete_weight
-        return realize(self.format, self.fields(), self.estimator)
+        """The discrete weights, differentiable; once fused, a leaf that collects their own gradient.
+
+        Weights that are not trained, as in evaluation, are always realized from the latents.
+        """
+        if not self.fused() or not torch.is_grad_enabled():
+            return realize(self.format, self.fields(), self.surrogate, self.estimator)
+        if self._versions() != self._realized:
+            self.refresh()
+        return self.discrete_weight
 
     def fuse(self):
         if self.format == "absmean":
@@ -93,13 +112,23 @@ class _ShiftLayer:
         if not self.fused():
             for field in self.fields():
                 field.requires_grad_(False)
-            self.discrete_weight = nn.Parameter(_s3.realize(self.format, self.fields()))
+            self.discrete_weight = nn.Parameter(realize(self.format, self.fields()))
+            self.mark_realized()
 
     def refresh(self):
         """Realizes the leaf anew, after the latents changed by other means than a step."""
         if self.fused():
             with torch.no_grad():
-                self.discrete_weight.copy_(_s3.realize(self.format, self.fields()))
+                self.discrete_weight.copy_(realize(self.format, self.fields()))
+            self.mark_realized()
+
+    def mark_realized(self):
+        """Says that the leaf is what the latents realize to."""
+        self._realized = self._versions()
+
+    def _versions(self):
+        """Changes when somebody else writes to the latents or the leaf, as an average of models does."""
+        return [t._version for t in [*self.fields(), self.discrete_weight]]
 
     def extra_repr(self):
         return f"{super().extra_repr()}, format={self.format}"
@@ -135,9 +164,10 @@ class _ShiftLayer:
 class ShiftConv2d(_ShiftLayer, nn.Conv2d):
     """nn.Conv2d with shift weights; takes all of its options."""
 
-    def __init__(self, *arguments, format="shift3", estimator=Estimator(), **options):
+    def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
+                 **options):
         super().__init__(*arguments, **options)
-        self._add_latents(format, estimator)
+        self._add_latents(format, surrogate, estimator)
 
     def forward(self, x):
         return self._conv_forward(x, self.discrete(), self.bias)
@@ -146,9 +176,10 @@ class ShiftConv2d(_ShiftLayer, nn.Conv2d):
 class ShiftLinear(_ShiftLayer, nn.Linear):
     """nn.Linear with shift weights."""
 
-    def __init__(self, *arguments, format="shift3", estimator=Estimator(), **options):
+    def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
+                 **options):
         super().__init__(*arguments, **options)
-        self._add_latents(format, estimator)
+        self._add_latents(format, surrogate, estimator)
 
     def forward(self, x):
         return nn.functional.linear(x, self.discrete(), self.bias)
@@ -170,12 +201,13 @@ def validate(model):
     for name, layer in model.named_modules():
         if isinstance(layer, _ShiftLayer):
             try:
-                _s3.validate(layer.format, layer.fields())
+                _passes(*layer.fields()).validate(layer.format, layer.fields())
             except RuntimeError as error:
                 raise RuntimeError(f"{name}: {error}") from None
 
 
-def convert(model, format="shift3", keep=None, estimator=Estimator(), trained=False):
+def convert(model, format="shift3", keep=None, surrogate="published", estimator=Estimator(),
+            trained=False):
     """Swaps every nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new latents:
     random ones, or, if `trained`, those that realize what the float weights round to.
 
@@ -193,7 +225,8 @@ def convert(model, format="shift3", keep=None, estimator=Estimator(), trained=Fa
     for name, old in found.items():
         if name in keep:
             continue
-        options = dict(bias=old.bias is not None, format=format, estimator=estimator)
+        options = dict(bias=old.bias is not None, format=format, surrogate=surrogate,
+                       estimator=estimator)
         if isinstance(old, nn.Linear):
             new = ShiftLinear(old.in_features, old.out_features, **options)
         else:
@@ -224,9 +257,10 @@ def export(model):
     for name, layer in model.named_modules():
         if not isinstance(layer, _ShiftLayer):
             continue
-        weights, scale = _s3.realize(layer.format, layer.fields()), 1.0
+        fields = [f.detach().cpu().float() for f in layer.fields()]
+        weights, scale = _s3.realize(layer.format, fields), 1.0
         if layer.format == "absmean":
-            scale = _s3.absmean_scale(layer.weight.detach())
+            scale = _s3.absmean_scale(fields[0])
             weights = weights.sign()
         records[name] = _s3.pack_record(layer.format, weights, scale)
     return records
@@ -238,9 +272,10 @@ def add_dense_gradient(model, strength=0.0):
     `strength` is for all layers, on top of each one's own.
     """
     for layer in shift_layers(model):
-        if layer.sparse() is not None and layer.sparse().grad is not None:
-            _s3.add_dense_gradient(layer.sparse().detach(), layer.sparse().grad,
-                                   strength + layer.dense_strength)
+        sparse = layer.sparse()
+        if sparse is not None and sparse.grad is not None:
+            _passes(sparse).add_dense_gradient(sparse.detach(), sparse.grad,
+                                               strength + layer.dense_strength)
 
 
 def steer_zeros(model, target, gain=0.1):
@@ -251,8 +286,9 @@ def steer_zeros(model, target, gain=0.1):
     gently, and leaves a larger distance where the loss pulls the other way.
     """
     for layer in shift_layers(model):
-        if layer.sparse() is not None:
-            layer.dense_strength = _s3.strength_for_share(layer.sparse().detach(), target, gain)
+        sparse = layer.sparse()
+        if sparse is not None:
+            layer.dense_strength = _passes(sparse).strength_for_share(sparse.detach(), target, gain)
 
 
 class _Fused(torch.optim.Optimizer):
@@ -289,10 +325,12 @@ class _Fused(torch.optim.Optimizer):
                 if weight.grad is not None:
                     layer = self._layers[id(weight)]
                     state = self._state(weight, layer)
-                    self._step(group, state, layer.format,
-                               [f.detach() for f in layer.fields()], state["moments"],
-                               weight.grad, weight.detach(),
-                               group["dense"] + layer.dense_strength, layer.estimator)
+                    fields = [f.detach() for f in layer.fields()]
+                    self._step(_passes(weight, *fields), group, state, layer.format, fields,
+                               state["moments"], weight.grad, weight.detach(),
+                               group["dense"] + layer.dense_strength, layer.surrogate,
+                               layer.estimator)
+                    layer.mark_realized()
         return loss
 
 
@@ -302,8 +340,8 @@ class FusedSGD(_Fused):
                          nesterov=nesterov, dense=dense)
 
     @staticmethod
-    def _step(group, state, *tensors):
-        _s3.sgd_step(group["lr"], group["momentum"], group["weight_decay"], group["nesterov"],
+    def _step(passes, group, state, *tensors):
+        passes.sgd_step(group["lr"], group["momentum"], group["weight_decay"], group["nesterov"],
                      *tensors)
 
 
@@ -314,6 +352,6 @@ class FusedAdam(_Fused):
                          decoupled=decoupled, dense=dense)
 
     @staticmethod
-    def _step(group, state, *tensors):
-        _s3.adam_step(group["lr"], *group["betas"], group["eps"], group["weight_decay"],
-                      group["decoupled"], state["step"], *tensors)
+    def _step(passes, group, state, *tensors):
+        passes.adam_step(group["lr"], *group["betas"], group["eps"], group["weight_decay"],
+                         group["decoupled"], state["step"], *tensors)

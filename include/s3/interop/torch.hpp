@@ -22,9 +22,11 @@
 namespace s3::libtorch {
 
 /// The autograd function from latents to discrete weights; gradients pass straight through. The
-/// estimator is default-constructed: to give it another parameter, derive from it.
-template <shift_weight_format F, class Estimator = straight_through::identity>
-struct realize_function : ::torch::autograd::Function<realize_function<F, Estimator>> {
+/// surrogate and the estimator are default-constructed: to give one another parameter, derive from
+/// it.
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
+struct realize_function : ::torch::autograd::Function<realize_function<F, Surrogate, Estimator>> {
     static Tensor forward(::torch::autograd::AutogradContext* context, at::TensorList fields) {
         Tensor weights = libtorch::realized<F>(fields);
         context->save_for_backward(fields.vec());
@@ -33,14 +35,15 @@ struct realize_function : ::torch::autograd::Function<realize_function<F, Estima
 
     static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
         return libtorch::backward<F>(context->get_saved_variables(), grad_outputs.at(0),
-                                     Estimator{});
+                                     Surrogate{}, Estimator{});
     }
 };
 
 /// The discrete weights of `fields` (in the order of `latents_of`), differentiable.
-template <shift_weight_format F, class Estimator = straight_through::identity>
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
 [[nodiscard]] Tensor realize(const tensors& fields) {
-    return realize_function<F, Estimator>::apply(at::TensorList(fields));
+    return realize_function<F, Surrogate, Estimator>::apply(at::TensorList(fields));
 }
 
 /// What all shift layers offer, whatever their format. `shift_layers` finds them in a model.
@@ -67,6 +70,8 @@ public:
     /// Sets the latents so that they realize the values nearest to trained float weights. Returns
     /// their unit: weight ≈ unit · realized. A norm after the layer must take up this factor.
     virtual float initialize_from(const Tensor& weights) = 0;
+    /// Draws all latents anew from N(0, deviation), by torch's generator.
+    virtual void initialize(double deviation) = 0;
     /// The regularizer's strength for this layer, added to the strength for all layers.
     float dense_strength = 0;
 
@@ -133,7 +138,7 @@ inline void steer_zeros(::torch::nn::Module& model, double target, float gain = 
 }
 
 /// The latents of one weight tensor inside a module, which owns them as parameters.
-template <shift_weight_format F, class Estimator>
+template <shift_weight_format F, class Surrogate, class Estimator>
 class latent_parameters : public shift_layer {
 public:
     [[nodiscard]] Tensor sparse() const override {
@@ -150,6 +155,12 @@ public:
         refresh();
         return unit;
     }
+    void initialize(double deviation) override {
+        ::torch::NoGradGuard guard;
+        for (auto& f : fields_)
+            f.normal_(0, deviation);
+        refresh();
+    }
     void step(const sgd& o, const std::vector<tensors>& moments, float strength) override {
         fused_step(o, moments, strength);
     }
@@ -165,19 +176,17 @@ protected:
         for (std::size_t k = 1; k < latents_per_weight<F>; ++k)
             fields_.push_back(
                 module.register_parameter(parameter_name<F>(k), ::torch::empty_like(weight)));
-        ::torch::NoGradGuard guard;
-        for (auto& f : fields_)
-            f.normal_(0, deviation);
+        initialize(deviation);
     }
     [[nodiscard]] static double deviation(std::int64_t kernel_area, std::int64_t out_channels) {
         return F::has_zero ? initial_deviation(static_cast<std::size_t>(kernel_area),
                                                static_cast<std::size_t>(out_channels))
-                           : dense_shift_deviation;
+                           : small_deviation;
     }
 
 private:
     [[nodiscard]] Tensor realize_latents() const override {
-        return libtorch::realize<F, Estimator>(fields_);
+        return libtorch::realize<F, Surrogate, Estimator>(fields_);
     }
 
     template <class Optimizer>
@@ -185,15 +194,16 @@ private:
                     float strength) {
         TORCH_CHECK(fused() && weights_.grad().defined(), "s3: no gradient of fused weights");
         libtorch::step<F>(optimizer, fields_, moments, weights_.grad(), weights_,
-                          strength + dense_strength, Estimator{});
+                          strength + dense_strength, Surrogate{}, Estimator{});
     }
 };
 
 /// torch::nn::Conv2d with shift weights; takes all of its options.
-template <shift_weight_format F, class Estimator = straight_through::identity>
-class ShiftConv2dImpl : public ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Estimator>>,
-                        public latent_parameters<F, Estimator> {
-    using base = ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Estimator>>;
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
+class ShiftConv2dImpl : public ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Surrogate, Estimator>>,
+                        public latent_parameters<F, Surrogate, Estimator> {
+    using base = ::torch::nn::ConvNdImpl<2, ShiftConv2dImpl<F, Surrogate, Estimator>>;
 
 public:
     explicit ShiftConv2dImpl(const ::torch::nn::Conv2dOptions& o)
@@ -256,9 +266,10 @@ private:
 };
 
 /// torch::nn::Linear with shift weights.
-template <shift_weight_format F, class Estimator = straight_through::identity>
-class ShiftLinearImpl : public ::torch::nn::Cloneable<ShiftLinearImpl<F, Estimator>>,
-                        public latent_parameters<F, Estimator> {
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
+class ShiftLinearImpl : public ::torch::nn::Cloneable<ShiftLinearImpl<F, Surrogate, Estimator>>,
+                        public latent_parameters<F, Surrogate, Estimator> {
 public:
     explicit ShiftLinearImpl(const ::torch::nn::LinearOptions& o) : options(o) { set_up(); }
 
@@ -297,17 +308,19 @@ private:
 };
 
 // What TORCH_MODULE would define, as templates.
-template <shift_weight_format F, class Estimator = straight_through::identity>
-class ShiftConv2d : public ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Estimator>> {
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
+class ShiftConv2d : public ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Surrogate, Estimator>> {
 public:
-    using ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Estimator>>::ModuleHolder;
-    using Impl = ShiftConv2dImpl<F, Estimator>;
+    using ::torch::nn::ModuleHolder<ShiftConv2dImpl<F, Surrogate, Estimator>>::ModuleHolder;
+    using Impl = ShiftConv2dImpl<F, Surrogate, Estimator>;
 };
-template <shift_weight_format F, class Estimator = straight_through::identity>
-class ShiftLinear : public ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Estimator>> {
+template <shift_weight_format F, class Surrogate = surrogate::published<F>,
+          class Estimator = straight_through::identity>
+class ShiftLinear : public ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Surrogate, Estimator>> {
 public:
-    using ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Estimator>>::ModuleHolder;
-    using Impl = ShiftLinearImpl<F, Estimator>;
+    using ::torch::nn::ModuleHolder<ShiftLinearImpl<F, Surrogate, Estimator>>::ModuleHolder;
+    using Impl = ShiftLinearImpl<F, Surrogate, Estimator>;
 };
 
 /// How one layer's weights moved since the last observation.

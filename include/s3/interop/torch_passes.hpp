@@ -149,9 +149,9 @@ template <shift_weight_format F>
 }
 
 /// The gradients of `fields`, in the same order and in the first one's layout.
-template <shift_weight_format F, class Estimator>
+template <shift_weight_format F, magnitude_surrogate Surrogate, class Estimator>
 [[nodiscard]] tensors backward(const at::TensorList& fields, const Tensor& grad_weights,
-                               const Estimator& estimate) {
+                               const Surrogate& surrogate, const Estimator& estimate) {
     const tensors all = aligned(fields);
     const auto p = latents_of<F>(all);
     const Tensor grad = laid_out_as(all[0], grad_weights);
@@ -162,7 +162,7 @@ template <shift_weight_format F, class Estimator>
     const auto to = latents_of<F>(grads);
     parallel(g.size(), [&](std::size_t first, std::size_t size) {
         check(s3::backward(slice<F>(p, first, size), g.subspan(first, size),
-                           slice<F>(to, first, size), gradients::overwrite, estimate),
+                           slice<F>(to, first, size), gradients::overwrite, surrogate, estimate),
               first);
     });
     return grads;
@@ -170,10 +170,11 @@ template <shift_weight_format F, class Estimator>
 
 /// One fused step (train/optimizer.hpp), which writes new latents, moments and weights.
 /// `moments[j]` have the shapes and layouts of `fields`, and `weights` that of each of them.
-template <shift_weight_format F, latent_optimizer Optimizer, class Estimator>
+template <shift_weight_format F, latent_optimizer Optimizer, magnitude_surrogate Surrogate,
+          class Estimator>
 void step(const Optimizer& optimizer, const tensors& fields, const std::vector<tensors>& moments,
           const Tensor& grad_weights, const Tensor& weights, float dense_strength,
-          const Estimator& estimate) {
+          const Surrogate& surrogate, const Estimator& estimate) {
     TORCH_CHECK(moments.size() == Optimizer::moments, "s3: the optimizer has ", Optimizer::moments,
                 " moments, not ", moments.size());
     const auto p = latents_of<F>(fields);
@@ -190,7 +191,7 @@ void step(const Optimizer& optimizer, const tensors& fields, const std::vector<t
         for (auto& moment : part)
             moment = slice<F>(moment, first, size);
         check(s3::step(optimizer, slice<F>(p, first, size), part, g.subspan(first, size),
-                       w.subspan(first, size), dense_strength, estimate),
+                       w.subspan(first, size), dense_strength, surrogate, estimate),
               first);
     });
 }

@@ -57,7 +57,8 @@ void fill_uniform(std::span<float> values, double low, double high, G& generator
     return std::sqrt(2.0 / (static_cast<double>(kernel_area) * static_cast<double>(out_channels)));
 }
 
-inline constexpr double dense_shift_deviation = 1e-3;
+/// DenseShift's σ. The first updates then decide the signs of latents, rather than chance.
+inline constexpr double small_deviation = 1e-3;
 
 /// Draws every latent from N(0, deviation), field after field.
 template <shift_weight_format F, random_generator G>

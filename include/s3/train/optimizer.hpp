@@ -91,11 +91,13 @@ concept latent_optimizer = requires(const O& o, std::array<float, O::moments>& m
 /// a latent that is not finite, or becomes so, is an error that names it and ends the pass, which
 /// then has updated some of the latents: restore them from elsewhere.
 template <architecture Arch = arch::native, shift_weight_format F, latent_optimizer Optimizer,
+          magnitude_surrogate Surrogate = surrogate::published<F>,
           class Estimator = straight_through::identity>
 status step(const Optimizer& optimizer, const latents<F>& p,
             const std::array<latents<F>, Optimizer::moments>& moments,
             std::span<const float> grad_weights, std::span<float> weights,
-            float dense_strength = 0.0f, const Estimator& estimate = {}) noexcept {
+            float dense_strength = 0.0f, const Surrogate& surrogate = {},
+            const Estimator& estimate = {}) noexcept {
     using lane = detail::reparam<F>;
     const std::size_t size = p.size();
     if (const status sizes = check_sizes(p, size); !sizes)
@@ -119,7 +121,7 @@ status step(const Optimizer& optimizer, const latents<F>& p,
         using detail::lanes::load;
         auto x = lane::template load<V>(read_at, i);
         const std::array<V, 1> of_weights{load<V>(grad_weights.data() + i)};
-        auto g = lane::template backward<V>(x, of_weights[0], estimate);
+        auto g = lane::template backward<V>(x, of_weights[0], surrogate, estimate);
         if constexpr (F::has_zero)
             g[1] = g[1] + detail::dense_gradient(x[1], dense_strength);
         detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {

@@ -5,26 +5,27 @@
 //   S_0 = 0;  S_k = H(l_k)·(S_{k−1} + 1);  w = sgn(a)·H(b)·2^{S_T}
 //
 // `realize` writes w. `backward` takes g = ∂L/∂w and writes, or adds, the gradient of each latent.
-// It is straight-through: the identity through H and sgn, unless another estimator is given, and
-// the chain rule elsewhere.
+// It is straight-through: the identity through H and sgn, unless another estimator is given
+// (train/straight_through.hpp). What stands for 2^S there is a surrogate (train/surrogate.hpp):
+// that of the format's authors, unless another is given.
 //
-//   with zero  a: g·H(b)·2^S   b: g·sgn(a)·2^S   l_k: g·w·ln2·(S_{k−1}+1)·Π_{j>k} H(l_j)
-//   DenseShift a: g·√(S+1)     l_k: g·sgn(a)/(2·√(S+1))·(S_{k−1}+1)·Π_{j>k} H(l_j)
+//   a: g·H(b)·magnitude (unmasked: g·magnitude)   b: g·sgn(a)·magnitude
+//   l_k: g·sgn(a)·H(b)·slope·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
-// The gradient of b is not masked by H(b), which is what lets a zero revive. A zero weight is −0
-// where a < 0, as the product has it. Each function is one pass over memory. Outputs may be the
-// very spans that are read, but must not overlap them otherwise. Errors: spans of unequal size,
-// found before anything is written; a latent that is NaN or infinite, after which the outputs are
-// unspecified.
+// Formats without zero have H(b) = 1 and no b. The gradient of b is not masked by H(b), which is
+// what lets a zero revive. A zero weight is −0 where a < 0, as the product has it. Each function is
+// one pass over memory. Outputs may be the very spans that are read, but must not overlap them
+// otherwise. Errors: spans of unequal size, found before anything is written; a latent that is NaN
+// or infinite, after which the outputs are unspecified.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
+#include <s3/train/surrogate.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <limits>
-#include <numbers>
 #include <utility>
 
 namespace s3 {
@@ -67,8 +68,9 @@ struct reparam {
     }
 
     /// The gradients of latents x, given the gradient g of w.
-    template <class V, class Estimator>
+    template <class V, class Surrogate, class Estimator>
     [[nodiscard]] static S3_INLINE lane_array<V> backward(const lane_array<V>& x, const V& g,
+                                                          const Surrogate& surrogate,
                                                           const Estimator& estimate) noexcept {
         const V zero(0.0f), one(1.0f);
         const auto positive = [&](std::size_t k) S3_INLINE_LAMBDA { return x[k] > zero; };
@@ -86,16 +88,17 @@ struct reparam {
 
         lane_array<V> out;
         const V sign = lanes::select(x[0] >= zero, one, V(-1.0f));
-        V inner; // the gradient of S_T
+        const V unsigned_part = surrogate.magnitude(g, shift, power);
+        V inner = surrogate.slope(g * sign, shift, power); // the gradient of S_T
         if constexpr (F::has_zero) {
-            const V unsigned_part = g * power, signed_part = unsigned_part * sign;
-            out[0] = estimate(lanes::select(positive(1), unsigned_part, zero), x[0], sign);
-            out[1] = estimate(signed_part, x[1], heaviside(1));
-            inner = lanes::select(positive(1), signed_part, zero) * V(std::numbers::ln2_v<float>);
+            const bool masked = Surrogate::masked;
+            out[0] = estimate(masked ? V(lanes::select(positive(1), unsigned_part, zero))
+                                     : unsigned_part,
+                              x[0], sign);
+            out[1] = estimate(unsigned_part * sign, x[1], heaviside(1));
+            inner = lanes::select(positive(1), inner, zero);
         } else {
-            const V root = lanes::sqrt(shift + one);
-            out[0] = estimate(g * root, x[0], sign);
-            inner = g * sign / (root + root);
+            out[0] = estimate(unsigned_part, x[0], sign);
         }
         lanes::unroll<shifts>([&](auto outermost) S3_INLINE_LAMBDA {
             constexpr std::size_t k = shifts - 1 - outermost;
@@ -174,10 +177,11 @@ noexcept {
 /// Writes the gradients of the latents `p` to `grad_latents`, or adds them there, given the
 /// gradients of the discrete weights.
 template <architecture Arch = arch::native, shift_weight_format F, latent_float Float,
+          magnitude_surrogate Surrogate = surrogate::published<F>,
           class Estimator = straight_through::identity>
 status backward(const latents<F, Float>& p, std::span<const float> grad_weights,
                 const latents<F>& grad_latents, gradients into = gradients::overwrite,
-                const Estimator& estimate = {}) noexcept {
+                const Surrogate& surrogate = {}, const Estimator& estimate = {}) noexcept {
     using lane = detail::reparam<F>;
     if (const status sizes = check_sizes(p, p.size()); !sizes)
         return sizes;
@@ -195,7 +199,7 @@ status backward(const latents<F, Float>& p, std::span<const float> grad_weights,
                 const auto x = lane::template load<V>(from, i);
                 if (!detail::lanes::all_finite(x))
                     return false;
-                auto out = lane::template backward<V>(x, load<V>(g + i), estimate);
+                auto out = lane::template backward<V>(x, load<V>(g + i), surrogate, estimate);
                 detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
                     if constexpr (add)
                         out[k] = out[k] + load<V>(to[k] + i);

@@ -1,0 +1,88 @@
+#pragma once
+// Surrogates: what stands for the magnitude 2^S of a weight when its gradient passes backwards, S
+// being the shift S_T of train/reparam.hpp. The forward pass always has 2^S. Of the gradient g of
+// the weight, a and b (sign and sparse latents) get g·magnitude, and S gets g·slope:
+//
+//   name          magnitude   slope         source
+//   authors       2^S         2^S·ln2       the chain rule (Li et al. 2021, section 4)
+//   square_root   √(S+1)      1/(2·√(S+1))  DenseShift (Li et al. 2022)
+//   flat          1           1/(2·√(S+1))
+//
+// With `authors` the largest weights have the largest gradients of sign and sparse latents, so they
+// change sign most, and by the largest jump: from +2^S to −2^S. `flat` takes the factor away, as
+// DeepShift-PS does (Elhoushi et al. 2019). At S = 0 all three have the magnitude 1.
+//
+// The chain rule also masks the gradient of a by H(b): while a weight is zero, its sign latent
+// stands still. If its sign is wrong, the gradient of b, g·sgn(a), holds the weight at zero,
+// because with that sign it would do harm. `unmasked<…>` lets the sign of a zero follow the
+// gradient, so that it can return with the other sign.
+//
+// A host can write its own: a struct with the three members below, generic over the lane type V.
+
+#include <s3/format/shift.hpp>
+#include <s3/train/vectorized_loop.hpp>
+
+#include <concepts>
+#include <numbers>
+#include <type_traits>
+
+namespace s3 {
+
+namespace surrogate {
+
+struct authors {
+    /// Whether the gradient of the sign latent is masked by H(b).
+    static constexpr bool masked = true;
+
+    /// g·magnitude, for the shift S of a weight and its power 2^S.
+    template <class V>
+    [[nodiscard]] V magnitude(const V& g, const V&, const V& power) const noexcept {
+        return g * power;
+    }
+    /// g·slope.
+    template <class V>
+    [[nodiscard]] V slope(const V& g, const V&, const V& power) const noexcept {
+        return g * power * V(std::numbers::ln2_v<float>);
+    }
+};
+
+struct square_root {
+    static constexpr bool masked = true;
+
+    template <class V>
+    [[nodiscard]] V magnitude(const V& g, const V& shift, const V&) const noexcept {
+        return g * detail::lanes::sqrt(shift + V(1.0f));
+    }
+    template <class V>
+    [[nodiscard]] V slope(const V& g, const V& shift, const V&) const noexcept {
+        const V root = detail::lanes::sqrt(shift + V(1.0f));
+        return g / (root + root);
+    }
+};
+
+struct flat : square_root {
+    template <class V>
+    [[nodiscard]] V magnitude(const V& g, const V&, const V&) const noexcept {
+        return g;
+    }
+};
+
+template <class Surrogate>
+struct unmasked : Surrogate {
+    static constexpr bool masked = false;
+};
+
+/// The surrogate that a format's own authors use: S3's with zero, DenseShift's without.
+template <shift_weight_format F>
+using published = std::conditional_t<F::has_zero, authors, square_root>;
+
+} // namespace surrogate
+
+template <class S>
+concept magnitude_surrogate = requires(const S& s, float v) {
+    { s.magnitude(v, v, v) } -> std::convertible_to<float>;
+    { s.slope(v, v, v) } -> std::convertible_to<float>;
+    requires std::same_as<decltype(S::masked), const bool>;
+};
+
+} // namespace s3
