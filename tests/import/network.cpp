@@ -1,16 +1,14 @@
 // An imported network computes what the float network says, to a rounding; what cannot be imported
 // is refused by name. Expectations are computed here, directly, from the checkpoint's numbers.
 
-#include <s3/import/network.hpp>
 #include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
 
-#include "../support/random.hpp"
+#include "../support/checkpoint.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <list>
 #include <locale>
 #include <string>
 
@@ -18,58 +16,10 @@ using namespace s3;
 
 namespace {
 
-/// A state dict that owns its tensors.
-class checkpoint {
-public:
-    safetensors::contents file;
-
-    void put(const std::string& name, std::vector<std::size_t> shape,
-             const std::vector<float>& values) {
-        memory_.push_back(safetensors::to_bytes(std::span<const float>(values)));
-        file.tensors[name] = {safetensors::dtype::f32, std::move(shape), memory_.back()};
-    }
-    /// γ at random, of both signs.
-    void put_norm(const std::string& name, std::size_t channels, test::random& r) {
-        std::vector<float> gamma, beta, mean, variance;
-        for (std::size_t c = 0; c < channels; ++c) {
-            gamma.push_back((c % 2 == 0 ? -1.0f : 1.0f) * (1 + r.real() / 2));
-            beta.push_back(r.real());
-            mean.push_back(r.real());
-            variance.push_back(2 + r.real());
-        }
-        put(name + ".weight", {channels}, gamma);
-        put(name + ".bias", {channels}, beta);
-        put(name + ".running_mean", {channels}, mean);
-        put(name + ".running_var", {channels}, variance);
-    }
-    [[nodiscard]] std::vector<float> operator[](const std::string& name) const {
-        return *safetensors::from_bytes<float>(file.tensors.at(name));
-    }
-
-private:
-    std::list<std::vector<std::byte>> memory_;
-};
-
-std::vector<std::uint8_t> bytes_at_random(std::size_t count, test::random& r) {
-    std::vector<std::uint8_t> x(count);
-    for (auto& v : x)
-        v = static_cast<std::uint8_t>(r());
-    return x;
-}
-std::vector<float> reals_at_random(std::size_t count, test::random& r) {
-    std::vector<float> x(count);
-    for (auto& v : x)
-        v = r.real();
-    return x;
-}
-/// 0, ±1, ±2, ±4 times a scale.
-std::vector<float> shifts_at_random(std::size_t count, float scale, test::random& r) {
-    constexpr float values[] = {0, 1, -1, 2, -2, 4, -4};
-    std::vector<float> x(count);
-    for (auto& v : x)
-        v = scale * values[r.below(7)];
-    return x;
-}
+using test::bytes_at_random;
+using test::checkpoint;
+using test::reals_at_random;
+using test::shifts_at_random;
 
 /// Equal to a part in a thousand, however small.
 doctest::Approx near(double value) {
@@ -244,14 +194,24 @@ TEST_CASE("import: a value that two lines use is fused into neither of them") {
     c.put("c.weight", {2, 2, 1, 1}, shifts_at_random(4, 0.5f, r));
     c.put_norm("n", 2, r);
     const auto samples = bytes_at_random(40, r);
-    for (const char* lines : {"bn n\nadd c\n", "relu r\nadd c\n"}) {
-        const auto done = try_import(c, std::string("input 1 1 2\nconv c 2 2 kernel=1\n") + lines,
-                                     {.samples = samples});
-        REQUIRE_FALSE(done.network);
-        CHECK(done.network.error().code == errc::unsupported);
-        CHECK(done.where.find("line 3") != std::string::npos);
-        CHECK(done.where.find("that nothing else uses") != std::string::npos);
-    }
+    const std::string conv = "input 1 1 2\nconv c 2 2 kernel=1\n";
+    const auto done = try_import(c, conv + "bn n\nadd c\n", {.samples = samples});
+    REQUIRE_FALSE(done.network);
+    CHECK(done.network.error().code == errc::unsupported);
+    CHECK(done.where.find("line 3") != std::string::npos);
+    CHECK(done.where.find("that nothing else uses") != std::string::npos);
+
+    for (const char* name : {"n.weight", "n.bias", "n.running_mean", "n.running_var"})
+        c.file.tensors.erase(name);
+    const auto m = import_it(c, conv + "relu r\nadd c\n", {.samples = samples}).model;
+    REQUIRE(m.layers.size() == 3); // the ReLU by itself, as a table
+    const auto values = net::reference::run(m, samples, 20);
+    REQUIRE(values);
+    const auto real = [&](std::size_t v, std::size_t i) {
+        return ((*values)[v][i] - m.values[v].zero_point) * double{m.values[v].scale};
+    };
+    for (std::size_t i = 0; i < 40; ++i)
+        CHECK(real(3, i) == doctest::Approx(real(1, i) + std::max(real(1, i), 0.0)).epsilon(0.02));
 }
 
 TEST_CASE("import: calibration without data is refused") {

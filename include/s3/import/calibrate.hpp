@@ -4,8 +4,9 @@
 //
 // There are two passes over the samples. The first measures the range of each value. The second
 // measures the squared error of rounding for scales that cover different shares of that range, of
-// which the best is taken; so the largest activations may saturate. Errors: samples beyond the
-// input's bits, activations that are not finite.
+// which the best is taken; so the largest activations may saturate. A value that only a function
+// reads covers no more than the range where the function changes, and its error is that of the
+// function. Errors: samples beyond the input's bits, activations that are not finite.
 
 #include <s3/import/fuse.hpp>
 
@@ -34,30 +35,42 @@ class observed_range {
 public:
     static constexpr std::array shares{1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3};
 
+    /// The range of a value that the function alone reads or, by default, of any other.
+    explicit observed_range(const activation& function = {}) : function_(function) {}
+
     /// Widens the range by some activations; false if one is not finite, or too large to square in
     /// float.
     [[nodiscard]] bool widen(std::span<const float> values) {
         for (const float x : values) {
             if (!(std::fabs(x) < 1e30f))
                 return false;
-            low_ = std::min(low_, double{x});
-            high_ = std::max(high_, double{x});
-            energy_ += double{x} * x;
+            const double inside = std::clamp(double{x}, function_.low, function_.high);
+            low_ = std::min(low_, inside);
+            high_ = std::max(high_, inside);
+            const double y = function_(x);
+            energy_ += y * y;
         }
         return true;
     }
-    /// Adds up the errors of each share for some activations. To be called after all calls of
-    /// `widen`.
-    void try_shares(std::span<const float> values, int bits) {
+    /// Adds up the errors of each share for some activations, of which `functions` are the
+    /// function's values. To be called after all calls of `widen`.
+    void try_shares(std::span<const float> values, std::span<const float> functions, int bits) {
         for (std::size_t k = 0; k < shares.size(); ++k) {
             const quantizer t = covering(shares[k], bits);
             const auto inverse = static_cast<float>(1 / t.scale),
                        scale = static_cast<float>(t.scale), low = static_cast<float>(-t.zero_point),
                        high = static_cast<float>(t.top() - t.zero_point);
+            const bool plain = function_.is_limit(); // so that compilers can vectorise the loop
+            std::array<float, 256> levels{};
+            for (int q = 0; !plain && q <= t.top(); ++q)
+                levels[static_cast<std::size_t>(q)] =
+                    static_cast<float>(function_((q - t.zero_point) * t.scale));
             double sum = 0;
-            for (const float x : values) {
-                const float q = std::clamp(std::nearbyint(x * inverse), low, high);
-                sum += double{x - q * scale} * (x - q * scale);
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                const float q = std::clamp(std::nearbyint(values[i] * inverse), low, high);
+                const float wrong =
+                    functions[i] - (plain ? q * scale : levels[static_cast<std::size_t>(q - low)]);
+                sum += double{wrong} * wrong;
             }
             errors_[k] += sum;
         }
@@ -78,6 +91,7 @@ private:
         return q;
     }
 
+    activation function_;
     double low_ = 0, high_ = 0, energy_ = 0;
     std::array<double, shares.size()> errors_{};
 };
@@ -104,7 +118,9 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
             return described_error(error(errc::bad_option, "samples").got(q).limit(found[0].top()),
                                    "a sample is larger than the input's bits allow");
     float_network net(d, n.shapes, weights);
-    std::vector<observed_range> ranges(n.layers.size());
+    std::vector<observed_range> ranges;
+    for (const fused_layer& l : n.layers)
+        ranges.emplace_back(l.read_by ? d.lines[*l.read_by].function : activation{});
     const std::size_t size = n.shapes.values[0].size(), count = samples.size() / size;
     for (std::size_t i = 0; i < 2 * count; ++i) {
         net.run(samples.subspan(i % count * size, size));
@@ -112,7 +128,8 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
             const fused_layer& l = n.layers[g];
             const auto values = net.value(l.last + 1);
             if (i >= count)
-                ranges[g].try_shares(values, l.bits);
+                ranges[g].try_shares(values, net.value(l.read_by ? *l.read_by + 1 : l.last + 1),
+                                     l.bits);
             else if (!ranges[g].widen(values))
                 return refuse(d.lines[l.last], "an activation is not finite",
                               error(errc::not_finite, "samples").at(i));
@@ -122,8 +139,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     }
     for (std::size_t g = 0; g < n.layers.size(); ++g) {
         const fused_layer& l = n.layers[g];
-        // A max pooling's output consists of bytes of its input, so it shares the quantizer.
-        if (d.lines[l.first].kind == line_kind::max_pool) {
+        if (keeps_bytes(d.lines[l.first].kind)) {
             const quantizer taken = found[n.value_of[n.shapes.source[l.first]]];
             found.push_back(taken);
         } else {

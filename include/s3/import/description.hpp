@@ -2,26 +2,39 @@
 // A network's structure as text, one layer per line: what the importer needs besides the weights.
 //
 //   input HEIGHT WIDTH CHANNELS [mean=M,…] [std=S,…] [scale=1/255] [bits=8]
+//   input LENGTH CHANNELS …                  a sequence, whose sizes are along its length
 //   conv NAME IN OUT kernel=K [stride=1] [padding=0] [dilation=1] [groups=1] [format=F]
 //   linear NAME IN OUT [format=F]            of a vector, or of an image after `flatten`
 //   bn NAME [eps=1e-5]                       after conv or linear
-//   relu [NAME]    relu6 [NAME]              after conv, linear, bn or add
-//   add OTHER                                the line before plus the value named OTHER
+//   relu [NAME]    relu6 [NAME]    clip [NAME] low=L high=H
+//   sigmoid [NAME]    tanh [NAME]    hardsigmoid [NAME]    hardswish [NAME]    silu [NAME]
+//   gelu [NAME]    elu [NAME] [alpha=1]    leakyrelu [NAME] [alpha=0.01]
+//   add OTHER [name=NAME]                    the line before plus the value named OTHER
+//   mul OTHER [name=NAME]                    the line before times OTHER; one of the two may be a
+//                                            number per channel (1 × 1), as in squeeze-and-excite
+//   concat OTHER… [name=NAME]                the channels of the line before, then of each OTHER
 //   maxpool [NAME] kernel=K [stride=K] [padding=0]     avgpool [NAME] kernel=K …
+//   upsample [NAME] [factor=2]               nearest neighbours
 //   globalmean [NAME]    flatten
 //
-// NAME is the prefix of the layer's tensors and the name of its value (for relu and pooling, only
-// of the value). A line reads the value of the line before it, or `from=NAME`; `input` names the
-// image. Sizes may be HxW. `bits=B` sets the bits of the line's output activations. `format` is
+// NAME is the prefix of the layer's tensors and the name of its value (for lines without tensors,
+// only of the value). A line reads the value of the line before it, or `from=NAME`; `input` names
+// the image. Sizes may be HxW. `bits=B` sets the bits of the line's output activations. `format` is
 // auto, int8, or a name in format/list.hpp (real weights are rounded to it), or deepshift2 …
 // deepshift5 (rounded in log2), or float. Only a `linear` that is the last line may be float, and
 // it promises no bits. A real input is (scale·pixel − mean)/std. `#` starts a comment.
+//
+// A depthwise convolution has groups=IN. relu, relu6 and clip cost nothing after a conv, linear,
+// bn, add or mul that nothing else uses. Other functions, and these elsewhere, look each byte up in
+// a table (net/layers/table.hpp). Only conv and linear can read an input with a mean or std.
 //
 // Numbers are read in the same way in every locale. Errors say which line is wrong, and why.
 
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
 #include <s3/core/is_finite.hpp>
+#include <s3/import/activations.hpp>
+#include <s3/net/value.hpp>
 
 #include <cmath>
 #include <limits>
@@ -38,12 +51,14 @@ enum class line_kind : unsigned char {
     conv,
     linear,
     norm,
-    relu,
-    relu6,
+    function,
     add,
+    multiply,
+    concatenate,
     max_pool,
     mean_pool,
     global_mean,
+    upsample,
     flatten
 };
 
@@ -51,19 +66,23 @@ enum class line_kind : unsigned char {
 /// computes value i + 1.
 struct line {
     line_kind kind = line_kind::conv;
+    std::string word;       ///< its first word in the text
     std::size_t number = 0; ///< its number in the text, from 1
     std::string name;
     std::size_t from = 0;
-    std::size_t other = 0; ///< the second summand of `add`
+    std::vector<std::size_t> others; ///< the further values that add, mul and concat read
     std::size_t in = 0, out = 0;
     extent kernel = 1, stride = 1, padding = 0, dilation = 1;
+    extent factor = 1; ///< of upsampling
     std::size_t groups = 1;
     std::string format = "auto";
     int bits = 0; ///< 0 leaves it to the importer
     double eps = 1e-5;
+    activation function = {};
 };
 
 struct description {
+    net::value_kind kind = net::value_kind::image; ///< of all values; a sequence has height 1
     std::size_t height = 1, width = 1, channels = 1;
     std::vector<double> mean, deviation; ///< empty, or one per channel
     double scale = 1.0 / 255;
@@ -152,12 +171,14 @@ private:
     void read_input(const words& w) {
         if (seen_input_)
             return fail("there is a second input line");
-        if (w.size() != 4)
-            return fail("'input' needs height, width and channels");
+        if (w.size() != 3 && w.size() != 4)
+            return fail("'input' needs height, width and channels, or length and channels");
         seen_input_ = true;
-        d_.height = size_of(w[1], 1);
-        d_.width = size_of(w[2], 1);
-        d_.channels = size_of(w[3], 1);
+        if (w.size() == 3)
+            d_.kind = net::value_kind::sequence;
+        d_.height = is_sequence() ? 1 : size_of(w[1], 1);
+        d_.width = size_of(w[w.size() - 2], 1);
+        d_.channels = size_of(w[w.size() - 1], 1);
         d_.mean = list("mean");
         d_.deviation = list("std");
         d_.scale = number("scale", d_.scale);
@@ -167,6 +188,7 @@ private:
         values_["input"] = 0;
     }
     void read_layer(const words& w) {
+        constexpr std::size_t most_others = 1000;
         struct rule {
             const char* word;
             line_kind kind;
@@ -175,14 +197,17 @@ private:
         static constexpr rule rules[] = {{"conv", line_kind::conv, 3, 3},
                                          {"linear", line_kind::linear, 3, 3},
                                          {"bn", line_kind::norm, 1, 1},
-                                         {"relu", line_kind::relu, 0, 1},
-                                         {"relu6", line_kind::relu6, 0, 1},
                                          {"add", line_kind::add, 1, 1},
+                                         {"mul", line_kind::multiply, 1, 1},
+                                         {"concat", line_kind::concatenate, 1, most_others},
                                          {"maxpool", line_kind::max_pool, 0, 1},
                                          {"avgpool", line_kind::mean_pool, 0, 1},
                                          {"globalmean", line_kind::global_mean, 0, 1},
+                                         {"upsample", line_kind::upsample, 0, 1},
                                          {"flatten", line_kind::flatten, 0, 0}};
-        const rule* known = nullptr;
+        static constexpr rule function{"", line_kind::function, 0, 1};
+        const activation* const named = find_activation(w[0]);
+        const rule* known = named == nullptr ? nullptr : &function;
         for (const rule& r : rules)
             if (w[0] == r.word)
                 known = &r;
@@ -193,6 +218,7 @@ private:
                         " words before its options, not " + std::to_string(w.size() - 1));
         line l;
         l.kind = known->kind;
+        l.word = w[0];
         l.number = line_;
         l.from = d_.lines.size();
         if (const auto from = option("from"); !from.empty())
@@ -200,7 +226,17 @@ private:
         l.bits = bits(0);
         switch (l.kind) {
         case line_kind::add:
-            l.other = value_of(w[1]);
+        case line_kind::multiply:
+        case line_kind::concatenate:
+            for (std::size_t i = 1; i < w.size(); ++i)
+                l.others.push_back(value_of(w[i]));
+            l.name = option("name");
+            break;
+        case line_kind::function:
+            read_function(l.function = *named);
+            break;
+        case line_kind::upsample:
+            l.factor = pair("factor", is_sequence() ? extent(1, 2) : extent(2), 1);
             break;
         case line_kind::conv:
             l.dilation = pair("dilation", 1, 1);
@@ -227,13 +263,25 @@ private:
             l.out = size_of(w[3], 1);
             l.format = option("format", "auto");
         }
-        if (l.kind != line_kind::add && w.size() > 1) {
+        if (l.others.empty() && w.size() > 1)
             l.name = w[1];
-            if (!values_.emplace(l.name, d_.lines.size() + 1).second)
-                return fail("'" + l.name + "' is the name of an earlier line");
-        }
+        if (!l.name.empty() && !values_.emplace(l.name, d_.lines.size() + 1).second)
+            return fail("'" + l.name + "' is the name of an earlier line");
         d_.lines.push_back(std::move(l));
     }
+    void read_function(activation& a) {
+        if (a.alpha != 0)
+            a.alpha = number("alpha", a.alpha);
+        if (a.name != std::string_view("clip"))
+            return;
+        if (options_.count("low") == 0 || options_.count("high") == 0)
+            return fail("'clip' needs low= and high=");
+        a.low = number("low", 0);
+        a.high = number("high", 0);
+        if (!(a.low < a.high))
+            fail("'low' is not below 'high'");
+    }
+    [[nodiscard]] bool is_sequence() const { return d_.kind == net::value_kind::sequence; }
     /// Returns an option and removes it, so that options which remain are known to be wrong.
     std::string option(const std::string& key, const std::string& otherwise = "") {
         const auto found = options_.find(key);
@@ -265,6 +313,8 @@ private:
         if (text.empty())
             return otherwise;
         const std::size_t x = text.find('x');
+        if (x == std::string::npos && is_sequence())
+            return {least, size_of(text, least)};
         if (x == std::string::npos)
             return size_of(text, least);
         return {size_of(text.substr(0, x), least), size_of(text.substr(x + 1), least)};

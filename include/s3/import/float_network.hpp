@@ -34,9 +34,9 @@ inline described_result<network_shapes> infer(const description& d) {
                                      error(errc::shape_mismatch, "description").at(t.number));
         };
         const bool flat = t.from > 0 && d.lines[t.from - 1].kind == line_kind::flatten;
-        if (flat && t.kind != line_kind::linear)
-            return refuse("after 'flatten' comes 'linear'");
         const std::size_t from = flat ? s.source[t.from - 1] : t.from;
+        if (flat && t.kind != line_kind::linear && s.values[from].height * s.values[from].width > 1)
+            return refuse("after 'flatten' comes 'linear'");
         const auto& in = s.values[from];
         if (in.size() > limit)
             return refuse("the image is too large");
@@ -70,8 +70,25 @@ inline described_result<network_shapes> infer(const description& d) {
             out = {1, 1, in.channels};
         } else if (t.kind == line_kind::flatten) {
             out = {1, 1, in.size()};
-        } else if (t.kind == line_kind::add && s.values[t.other] != in) {
+        } else if (t.kind == line_kind::add && s.values[t.others[0]] != in) {
             return refuse("the two values have different shapes");
+        } else if (t.kind == line_kind::multiply) {
+            const auto& other = s.values[t.others[0]];
+            const network_shapes::image one{1, 1, in.channels};
+            if (other != in && other != one && (in != one || other.channels != in.channels))
+                return refuse("the two values have different shapes, and neither of them is one "
+                              "number per channel");
+            out = in == one ? other : in;
+        } else if (t.kind == line_kind::concatenate) {
+            for (const std::size_t v : t.others) {
+                const auto& other = s.values[v];
+                if (other.height != in.height || other.width != in.width)
+                    return refuse("the values have different heights or widths");
+                out.channels = saturating_add(out.channels, other.channels);
+            }
+        } else if (t.kind == line_kind::upsample) {
+            out.height = saturating_mul(in.height, t.factor.height);
+            out.width = saturating_mul(in.width, t.factor.width);
         }
         if (saturating_mul(saturating_mul(out.height, out.width), out.channels) > limit)
             return refuse("the value is too large");
@@ -138,21 +155,49 @@ private:
             for (std::size_t k = 0; k < y.size(); ++k)
                 y[k] = static_cast<float>(in[k] * w.factor[k % channels] + w.offset[k % channels]);
             return;
-        case line_kind::relu:
-        case line_kind::relu6:
+        case line_kind::function:
             for (std::size_t k = 0; k < y.size(); ++k)
-                y[k] = std::clamp(in[k], 0.0f, s.kind == line_kind::relu ? 3e38f : 6.0f);
+                y[k] = static_cast<float>(s.function(double{in[k]}));
             return;
         case line_kind::add:
             for (std::size_t k = 0; k < y.size(); ++k)
-                y[k] = in[k] + values_[s.other][k];
+                y[k] = in[k] + values_[s.others[0]][k];
             return;
+        case line_kind::multiply: // one of the two may be a number per channel
+            for (std::size_t k = 0; k < y.size(); ++k) {
+                const auto& other = values_[s.others[0]];
+                y[k] = in[in.size() == y.size() ? k : k % channels] *
+                       other[other.size() == y.size() ? k : k % channels];
+            }
+            return;
+        case line_kind::concatenate: {
+            std::size_t first = place(in, shapes_.values[s.from].channels, 0, channels, y);
+            for (const std::size_t v : s.others)
+                first = place(values_[v], shapes_.values[v].channels, first, channels, y);
+            return;
+        }
+        case line_kind::upsample: {
+            const std::size_t width = shapes_.values[i + 1].width;
+            for (std::size_t k = 0; k < y.size(); ++k) {
+                const std::size_t row = k / channels / width / s.factor.height,
+                                  column = k / channels % width / s.factor.width;
+                y[k] = in[(row * (width / s.factor.width) + column) * channels + k % channels];
+            }
+            return;
+        }
         case line_kind::flatten:
             std::copy(in.begin(), in.end(), y.begin());
             return;
         default:
             return pool(i, in, y);
         }
+    }
+    /// Copies a value's channels to those of y from `first` on, and returns the channel after them.
+    static std::size_t place(const std::vector<float>& x, std::size_t channels, std::size_t first,
+                             std::size_t all, std::vector<float>& y) {
+        for (std::size_t k = 0; k < x.size(); ++k)
+            y[k / channels * all + first + k % channels] = x[k];
+        return first + channels;
     }
     void convolve(std::size_t i, const std::vector<float>& in, std::vector<float>& y) {
         const line& s = d_.lines[i];

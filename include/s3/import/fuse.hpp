@@ -1,10 +1,12 @@
 #pragma once
 // Which lines of a description become one layer: a convolution with its batch norm, the addition
-// that follows it and a ReLU; a pooling; or an addition by itself with a ReLU.
+// that follows it and a ReLU; an addition or product by itself with a ReLU; or any other line.
 //
 // A convolution takes an addition if nothing else uses the convolution's value and the other
-// summand is computed earlier. Errors: a batch norm or ReLU that does not follow such a layer; a
-// last line that is not the value of a layer; a float layer that is not the last.
+// summand is computed earlier. A ReLU that nothing takes is a table, as other functions are.
+// Errors: a batch norm that does not follow a convolution; an input with a mean or deviation that
+// another line than a convolution reads; a last line that is not the value of a layer; a float
+// layer that is not the last.
 
 #include <s3/import/float_network.hpp>
 #include <s3/net/model.hpp>
@@ -17,14 +19,20 @@ namespace s3::importing::detail {
     return k == line_kind::conv || k == line_kind::linear;
 }
 
+/// Whether a line's output consists of bytes of its input, and so has its scale and zero point.
+[[nodiscard]] inline bool keeps_bytes(line_kind k) {
+    return k == line_kind::max_pool || k == line_kind::upsample;
+}
+
 /// Lines that become one layer.
 struct fused_layer {
-    std::size_t first;                        ///< the line of its convolution, pooling or addition
+    std::size_t first;                        ///< its first line, which says what it computes
     std::size_t last;                         ///< the line whose value it computes
     int bits;                                 ///< bits of its output activations
     std::optional<std::size_t> norm = {};     ///< the line of its batch norm
     std::optional<std::size_t> residual = {}; ///< the value of the description that it adds
-    std::optional<line_kind> limit = {};      ///< the kind of its ReLU, relu or relu6
+    std::optional<activation> limit = {};     ///< its ReLU, or the like
+    std::optional<std::size_t> read_by = {};  ///< the line of a table that alone reads its value
     net::element_type output = net::element_type::uint8;
 };
 
@@ -45,7 +53,8 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
     std::vector<std::size_t> uses(d.lines.size() + 1, 0);
     for (const line& s : d.lines) {
         ++uses[s.from];
-        uses[s.other] += s.kind == line_kind::add;
+        for (const std::size_t v : s.others)
+            ++uses[v];
     }
     // The layer that computes this value and may take one more line, or null.
     const auto open = [&](std::size_t value) -> fused_layer* {
@@ -53,6 +62,10 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
             return nullptr;
         fused_layer& l = n.layers[n.value_of[value] - 1];
         return l.last + 1 == value && !l.limit ? &l : nullptr;
+    };
+    const auto has_limits = [&](const fused_layer& l) {
+        const line_kind k = d.lines[l.first].kind;
+        return is_convolution(k) || k == line_kind::add || k == line_kind::multiply;
     };
     const auto open_convolution = [&](std::size_t value) -> fused_layer* {
         fused_layer* const l = open(value);
@@ -67,24 +80,32 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
             n.value_of[i + 1] = n.value_of[s.from];
             continue;
         }
+        bool reads_input = !is_convolution(s.kind) && n.value_of[s.from] == 0;
+        for (const std::size_t v : s.others)
+            reads_input = reads_input || n.value_of[v] == 0;
+        if (reads_input && !(d.mean.empty() && d.deviation.empty()))
+            return misplaced("only conv and linear can read an input with a mean or std");
         fused_layer* taker = nullptr;
         if (s.kind == line_kind::norm) {
             taker = open_convolution(s.from);
             if (taker == nullptr || taker->norm)
                 return misplaced("'bn' must follow a conv or linear that nothing else uses");
             taker->norm = i;
-        } else if (s.kind == line_kind::relu || s.kind == line_kind::relu6) {
+        } else if (s.kind == line_kind::function) {
             taker = open(s.from);
-            if (taker == nullptr || (!is_convolution(d.lines[taker->first].kind) &&
-                                     d.lines[taker->first].kind != line_kind::add))
-                return misplaced(
-                    "relu must follow a conv, linear, bn or add that nothing else uses");
-            taker->limit = s.kind;
+            if (taker != nullptr && s.function.is_limit() && has_limits(*taker)) {
+                taker->limit = s.function;
+            } else {
+                if (taker != nullptr)
+                    taker->read_by = i;
+                taker = nullptr;
+            }
         } else if (s.kind == line_kind::add) {
-            const bool from_is_later = n.value_of[s.from] > n.value_of[s.other];
-            taker = open_convolution(from_is_later ? s.from : s.other);
+            const std::size_t other = s.others[0];
+            const bool from_is_later = n.value_of[s.from] > n.value_of[other];
+            taker = open_convolution(from_is_later ? s.from : other);
             if (taker != nullptr)
-                taker->residual = from_is_later ? s.other : s.from;
+                taker->residual = from_is_later ? other : s.from;
         }
         if (taker == nullptr)
             taker = &n.layers.emplace_back(fused_layer{i, i, bits});

@@ -51,7 +51,8 @@ public:
         for (std::size_t v = 0; v < q_.size(); ++v) {
             const auto& shape = n_.shapes.values[v == 0 ? 0 : n_.layers[v - 1].last + 1];
             out_.model.values.push_back({shape.height, shape.width, shape.channels, q_[v].bits,
-                                         static_cast<float>(q_[v].scale), q_[v].zero_point});
+                                         static_cast<float>(q_[v].scale), q_[v].zero_point,
+                                         d_.kind});
         }
         for (std::size_t i = 0; i < n_.layers.size(); ++i) {
             const fused_layer& f = n_.layers[i];
@@ -66,14 +67,10 @@ public:
                 if (auto done = lower(i, c, r); !done)
                     return done.error();
                 l.operation = std::move(c);
-            } else if (s.kind == line_kind::add) {
-                l.operation = add(i, r);
             } else {
-                l.operation = pool(i, r);
+                l.operation = lower(i, r);
             }
-            l.name = !s.name.empty()
-                         ? s.name
-                         : (s.kind == line_kind::add ? "add" : "pool") + std::to_string(i);
+            l.name = s.name.empty() ? free_name(s, i) : s.name;
             r.name = l.name;
             r.bits = value(i + 1).bits;
             r.scale = value(i + 1).scale;
@@ -90,32 +87,101 @@ private:
     [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
         return n_.value_of[n_.shapes.source[f.first]];
     }
+    /// The numbers of the further values that a layer reads.
+    [[nodiscard]] std::vector<std::size_t> other_inputs(const fused_layer& f) const {
+        std::vector<std::size_t> numbers;
+        for (const std::size_t v : d_.lines[f.first].others)
+            numbers.push_back(n_.value_of[v]);
+        return numbers;
+    }
     [[nodiscard]] described_error refuse(const fused_layer& f, const std::string& why,
                                          const error& e) {
         return importing::refuse(d_.lines[f.first], why, e);
+    }
+
+    /// The name of a layer to which the description gives none.
+    [[nodiscard]] std::string free_name(const line& unnamed, std::size_t i) const {
+        std::string name = unnamed.word + std::to_string(i);
+        while (std::any_of(d_.lines.begin(), d_.lines.end(),
+                           [&](const line& s) { return s.name == name; }))
+            name += '_';
+        return name;
+    }
+
+    /// The byte that is nearest to a real number.
+    [[nodiscard]] static int byte_of(double real, const net::value_info& v) {
+        return nearest(v.zero_point + real / double{v.scale}, v.top());
     }
 
     template <class Operation>
     void set_limits(std::size_t i, Operation& o) {
         const fused_layer& f = n_.layers[i];
         const net::value_info& out = value(i + 1);
-        o.clamp_low = f.limit ? out.zero_point : 0;
-        o.clamp_high = out.top();
-        if (f.limit == line_kind::relu6)
-            o.clamp_high =
-                std::min(o.clamp_high,
-                         out.zero_point + static_cast<int>(std::lround(6 / double{out.scale})));
+        o.clamp_low = f.limit ? byte_of(f.limit->low, out) : 0;
+        o.clamp_high = f.limit ? byte_of(f.limit->high, out) : out.top();
+    }
+
+    /// A layer without weights.
+    [[nodiscard]] net::layer_list::any lower(std::size_t i, layer_report& r) {
+        const line& s = d_.lines[n_.layers[i].first];
+        r.format = s.kind == line_kind::function ? s.function.name : "";
+        switch (s.kind) {
+        case line_kind::add:
+            return add(i, r);
+        case line_kind::multiply:
+            return multiply(i, r);
+        case line_kind::concatenate:
+            return concatenate(i, r);
+        case line_kind::function:
+            return look_up(i);
+        case line_kind::upsample:
+            r.format = "upsampling";
+            return net::upsampling{input_of(n_.layers[i]), s.factor};
+        default:
+            return pool(i, r);
+        }
+    }
+
+    [[nodiscard]] net::scaled_input scaled(std::size_t v, std::size_t i) {
+        return {v, value(v).scale / value(i + 1).scale};
     }
 
     [[nodiscard]] net::addition add(std::size_t i, layer_report& r) {
-        net::addition a;
-        a.a = input_of(n_.layers[i]);
-        a.b = n_.value_of[d_.lines[n_.layers[i].first].other];
-        a.a_scale = value(a.a).scale / value(i + 1).scale;
-        a.b_scale = value(a.b).scale / value(i + 1).scale;
-        set_limits(i, a);
+        const auto a = scaled(input_of(n_.layers[i]), i),
+                   b = scaled(other_inputs(n_.layers[i])[0], i);
+        net::addition sum{a.value, b.value, a.scale, b.scale};
+        set_limits(i, sum);
         r.format = "addition";
-        return a;
+        return sum;
+    }
+
+    [[nodiscard]] net::multiplication multiply(std::size_t i, layer_report& r) {
+        net::multiplication m{input_of(n_.layers[i]), other_inputs(n_.layers[i])[0]};
+        if (value(m.a).size() < value(m.b).size()) // a number per channel comes second
+            std::swap(m.a, m.b);
+        m.scale = static_cast<float>(double{value(m.a).scale} * double{value(m.b).scale} /
+                                     double{value(i + 1).scale});
+        set_limits(i, m);
+        r.format = "multiplication";
+        return m;
+    }
+
+    [[nodiscard]] net::concatenation concatenate(std::size_t i, layer_report& r) {
+        net::concatenation c{{scaled(input_of(n_.layers[i]), i)}};
+        for (const std::size_t v : other_inputs(n_.layers[i]))
+            c.inputs.push_back(scaled(v, i));
+        r.format = "concatenation";
+        return c;
+    }
+
+    [[nodiscard]] net::table look_up(std::size_t i) {
+        const activation& f = d_.lines[n_.layers[i].first].function;
+        net::table t{input_of(n_.layers[i]), {}};
+        const net::value_info &in = value(t.input), &out = value(i + 1);
+        for (int q = 0; q <= in.top(); ++q)
+            t.entries.push_back(
+                static_cast<std::uint8_t>(byte_of(f((q - in.zero_point) * double{in.scale}), out)));
+        return t;
     }
 
     [[nodiscard]] net::pooling pool(std::size_t i, layer_report& r) {
@@ -193,10 +259,8 @@ private:
         net::value_info& out = value(i + 1);
         c.options = {s.stride, s.padding, s.dilation, s.groups, in.zero_point};
         c.raw = f.output == net::element_type::int32;
-        if (f.residual) {
-            const std::size_t v = n_.value_of[*f.residual];
-            c.residual = net::scaled_input{v, value(v).scale / out.scale};
-        }
+        if (f.residual)
+            c.residual = scaled(n_.value_of[*f.residual], i);
         report_weights(f, r);
         r.least_scale = std::numeric_limits<float>::max();
         for (std::size_t m = 0; m < s.out; ++m) {

@@ -72,6 +72,9 @@ public:
         if (count == weights() && count != 0 &&
             (t->shape.empty() || t->shape[0] != shape_.out_channels))
             return error(errc::shape_mismatch, "weight.out_channels").needs(shape_.out_channels);
+        if (t->shape.size() == 3 && (shape_.height != 1 || t->shape[1] != shape_.in_channels ||
+                                     t->shape[2] != shape_.width))
+            return error(errc::shape_mismatch, "weight.shape");
         if (t->shape.size() == 4 && (t->shape[1] != shape_.in_channels ||
                                      t->shape[2] != shape_.height || t->shape[3] != shape_.width))
             return error(errc::shape_mismatch, "weight.shape");
