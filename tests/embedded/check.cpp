@@ -7,26 +7,38 @@ void print(const char* text);
 
 namespace {
 
-template <class Output, class Arena>
-bool same(void (*run)(const std::uint8_t*, Output*, Arena&) noexcept) {
-    constexpr std::size_t inputs = packed::input_size, outputs = packed::output_size;
+/// Whether `run` computes all outputs of some images, and prints that.
+template <class Output, class Arena, std::size_t Inputs, std::size_t Outputs>
+bool same(const char* name, std::size_t outputs,
+          void (*run)(const std::uint8_t*, Output*, Arena&) noexcept,
+          const std::uint8_t (&images)[Inputs], const Output (&expected)[Outputs]) {
     static Arena arena;
-    for (std::size_t n = 0; n * inputs < sizeof examples::images; ++n) {
-        Output y[outputs] = {};
-        run(examples::images + n * inputs, y, arena);
-        for (std::size_t i = 0; i < outputs; ++i)
-            if (y[i] != examples::outputs[n * outputs + i])
-                return false;
-    }
-    return true;
+    static Output y[Outputs];
+    const std::size_t count = Outputs / outputs;
+    bool all = true;
+    for (std::size_t n = 0; n < count; ++n)
+        run(images + n * (Inputs / count), y + n * outputs, arena);
+    for (std::size_t i = 0; i < Outputs; ++i)
+        all = all && y[i] == expected[i];
+    print(name);
+    print(all ? ": every output the same\n" : ": outputs DIFFER\n");
+    return all;
 }
 
 } // namespace
 
 int main() {
-    const bool by_arrays = same(packed::run), by_constants = same(constants::run);
-    print(by_arrays ? "packed weights: every output the same\n"
-                    : "packed weights: outputs DIFFER\n");
-    print(by_constants ? "constants: every output the same\n" : "constants: outputs DIFFER\n");
-    return by_arrays && by_constants ? 0 : 1;
+    using namespace examples;
+    const bool right[] = {
+        same("packed weights", packed::output_size, packed::run, packed_images, packed_outputs),
+        same("constants", constants::output_size, constants::run, constants_images,
+             constants_outputs),
+        same("MobileNet", mobile_net::output_size, mobile_net::run, mobile_net_images,
+             mobile_net_outputs),
+        same("U-Net", u_net::output_size, u_net::run, u_net_images, u_net_outputs),
+        same("sequence", sequence::output_size, sequence::run, sequence_images, sequence_outputs)};
+    for (const bool r : right)
+        if (!r)
+            return 1;
+    return 0;
 }

@@ -1,6 +1,7 @@
 // Writes what the embedded check compiles: a network with a layer of every kind, exported twice
-// (with packed weights, and with template constants where layers are small), and images with the
-// outputs that net/program.hpp gives, by kernels of either family, and its definition.
+// (with packed weights, and with template constants where layers are small), imported networks, and
+// for each of them images with the outputs that net/program.hpp gives, by kernels of either family,
+// and its definition.
 //
 //   write <header>
 
@@ -8,7 +9,8 @@
 #include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
 
-#include "../support/random.hpp"
+#include "../support/checkpoint.hpp"
+#include "../support/descriptions.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -97,53 +99,74 @@ net::model network() {
     return std::move(b.m);
 }
 
-/// The sums of a network, if its kernels of both families and the interpreter agree on them.
-std::optional<std::vector<std::int32_t>> outputs(const net::model& m,
-                                                 const std::vector<std::uint8_t>& x) {
+net::model imported(const char* text) {
+    const auto d = importing::parse(text);
+    test::random random(3);
+    const auto x = test::bytes_at_random(8 * d->height * d->width * d->channels, random);
+    const auto c = test::checkpoint_for(*d, x, random);
+    auto done = importing::import_network(c.file, *d, {.samples = x});
+    return std::move(done->model);
+}
+
+/// Whether kernels of both families and the interpreter agree on the outputs of a network, which
+/// have the type Y.
+template <class Y>
+bool agree(const net::model& m, const std::vector<std::uint8_t>& x,
+           const std::vector<std::int32_t>& outputs) {
     using used = format_list<int8_weights, shift2, shift3, shift4, shift5, dense4>;
-    const auto values = net::reference::run(m, x, images);
-    if (!values)
-        return {};
     const net::value_info& in = m.input();
     const image_view<const std::uint8_t> view{x, images, in.height, in.width, in.channels};
     for (const family kernels : {family::automatic, family::shift_add}) {
         const auto p = net::prepare<used>(m, {.batch = images, .kernels = kernels});
-        std::vector<std::int32_t> y(values->back().size());
-        if (!p || !net::run(*p, view, std::span(y)) || y != values->back())
-            return {};
+        std::vector<Y> y(outputs.size());
+        if (!p || !net::run(*p, view, std::span(y)) ||
+            !std::equal(y.begin(), y.end(), outputs.begin()))
+            return false;
     }
-    return values->back();
+    return true;
 }
 
 template <class T>
-void array(std::FILE* to, const char* type, const char* name, const std::vector<T>& values) {
-    std::fprintf(to, "inline constexpr %s %s[] = {", type, name);
+void array(std::FILE* to, const char* type, const std::string& name, const std::vector<T>& values) {
+    std::fprintf(to, "inline constexpr std::%s %s[] = {", type, name.c_str());
     for (const T v : values)
         std::fprintf(to, "%d,", static_cast<int>(v));
     std::fprintf(to, "};\n");
 }
 
+/// Writes a network in a namespace of that name, and its images and outputs in `examples`.
+bool write(std::FILE* to, const std::string& name, const net::model& m,
+           std::size_t most_constants = 0) {
+    test::random random(2);
+    const auto x = test::bytes_at_random(images * m.input().size(), random);
+    const auto values = net::reference::run(m, x, images);
+    const bool bytes = m.output().element == net::element_type::uint8;
+    if (!values || !(bytes ? agree<std::uint8_t>(m, x, values->back())
+                           : agree<std::int32_t>(m, x, values->back()))) {
+        std::printf("%s: net::run and net::reference::run do not give the same outputs\n",
+                    name.c_str());
+        return false;
+    }
+    const auto header = exporting::cpp_header(m, {.name = name, .most_constants = most_constants});
+    if (!header)
+        return false;
+    std::fprintf(to, "%s\nnamespace examples {\n", header->c_str());
+    array(to, "uint8_t", name + "_images", x);
+    array(to, bytes ? "uint8_t" : "int32_t", name + "_outputs", values->back());
+    std::fprintf(to, "} // namespace examples\n\n");
+    return true;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
-    const net::model m = network();
-    test::random random(2);
-    std::vector<std::uint8_t> x(images * m.input().size());
-    for (auto& v : x)
-        v = static_cast<std::uint8_t>(random());
-    const auto y = outputs(m, x);
-    if (!y) {
-        std::puts("net::run and net::reference::run do not give the same outputs");
-        return 1;
-    }
-    const auto packed = exporting::cpp_header(m, {.name = "packed"});
-    const auto constants = exporting::cpp_header(m, {.name = "constants", .most_constants = 600});
     std::FILE* to = argc == 2 ? std::fopen(argv[1], "w") : nullptr;
-    if (!packed || !constants || to == nullptr)
+    if (to == nullptr)
         return 1;
-    std::fprintf(to, "%s\n%s\nnamespace examples {\n", packed->c_str(), constants->c_str());
-    array(to, "std::uint8_t", "images", x);
-    array(to, "std::int32_t", "outputs", *y);
-    std::fprintf(to, "} // namespace examples\n");
-    return std::fclose(to) == 0 ? 0 : 1;
+    const net::model m = network();
+    const bool written = write(to, "packed", m) && write(to, "constants", m, 600) &&
+                         write(to, "mobile_net", imported(test::mobile_net)) &&
+                         write(to, "u_net", imported(test::u_net)) &&
+                         write(to, "sequence", imported(test::sequence));
+    return std::fclose(to) == 0 && written ? 0 : 1;
 }

@@ -1,5 +1,6 @@
-// Runs random residual networks and writes what an independent computation needs to check it: for
-// each network a model file, images, and the outputs of net/program.hpp.
+// Runs networks of random weights, residual ones and imported ones with every kind of layer, and
+// writes what an independent computation needs to check it: for each network a model file, images,
+// and the outputs of net/program.hpp.
 //
 //   write <folder>
 
@@ -8,7 +9,8 @@
 #include <s3/io/model_file.hpp>
 #include <s3/net/program.hpp>
 
-#include "../support/random.hpp"
+#include "../support/checkpoint.hpp"
+#include "../support/descriptions.hpp"
 
 #include <cstdio>
 #include <string>
@@ -26,7 +28,9 @@ bool write_file(const std::string& path, const Bytes& bytes) {
     return std::fclose(to) == 0 && whole;
 }
 
-bool write_network(const std::string& path, const net::model& m, std::size_t batch) {
+/// Y is the type of the network's outputs.
+template <class Y>
+bool write_outputs(const std::string& path, const net::model& m, std::size_t batch) {
     using used = format_list<shift3, int8_weights>;
     const auto program = net::prepare<used>(m, {.batch = batch});
     const auto file = model_file::write(m);
@@ -34,14 +38,27 @@ bool write_network(const std::string& path, const net::model& m, std::size_t bat
         return false;
     test::random random(1);
     const net::value_info& in = m.input();
-    std::vector<std::uint8_t> x(batch * in.size());
-    for (auto& v : x)
-        v = static_cast<std::uint8_t>(random());
-    std::vector<std::int32_t> y(batch * m.output().size());
+    const auto x = test::bytes_at_random(batch * in.size(), random);
+    std::vector<Y> y(batch * m.output().size());
     const image_view<const std::uint8_t> images{x, batch, in.height, in.width, in.channels};
     return net::run(*program, images, std::span(y)) && write_file(path + ".safetensors", *file) &&
            write_file(path + ".images", x) &&
-           write_file(path + ".outputs", safetensors::to_bytes(std::span<const std::int32_t>(y)));
+           write_file(path + ".outputs", safetensors::to_bytes(std::span<const Y>(y)));
+}
+bool write_network(const std::string& path, const net::model& m, std::size_t batch) {
+    return m.output().element == net::element_type::int32
+               ? write_outputs<std::int32_t>(path, m, batch)
+               : write_outputs<std::uint8_t>(path, m, batch);
+}
+
+bool write_imported(const std::string& path, const char* text) {
+    constexpr std::size_t batch = 4;
+    const auto d = importing::parse(text);
+    test::random random(2);
+    const auto x = test::bytes_at_random(batch * d->height * d->width * d->channels, random);
+    const auto c = test::checkpoint_for(*d, x, random);
+    const auto imported = importing::import_network(c.file, *d, {.samples = x});
+    return imported && write_network(path, imported->model, batch);
 }
 
 } // namespace
@@ -55,7 +72,10 @@ int main(int argc, char** argv) {
     };
     return write_network(folder + "/resnet20", resnet(20, 8), 4) &&
                    write_network(folder + "/resnet20_6bit", resnet(20, 6), 4) &&
-                   write_network(folder + "/resnet18", resnet(18, 8), 1)
+                   write_network(folder + "/resnet18", resnet(18, 8), 1) &&
+                   write_imported(folder + "/mobile_net", test::mobile_net) &&
+                   write_imported(folder + "/u_net", test::u_net) &&
+                   write_imported(folder + "/sequence", test::sequence)
                ? 0
                : 1;
 }
