@@ -93,7 +93,8 @@ net::model network() {
     b.push({"both", net::concatenation{{{b.last(), 1}, {largest, 1.3f}, {b.last(), -0.5f}}}},
            {3, 3, 24, 8, 1, 0});
     b.push({"larger", net::upsampling{b.last(), {1, 3}}}, {3, 9, 24});
-    b.push({"mean", net::pooling{b.last(), net::pooling_kind::mean, {3, 9}, 1, 0, 1.0f / 27}},
+    b.push({"border", net::padding{b.last(), {1, 0}, {0, 2}}}, {4, 11, 24});
+    b.push({"mean", net::pooling{b.last(), net::pooling_kind::mean, {4, 11}, 1, 0, 1.0f / 44}},
            {1, 1, 24, 8, 1, 10});
     b.conv<shift2>("last", 5, 1, {}, {}, true);
     return std::move(b.m);

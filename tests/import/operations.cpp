@@ -201,6 +201,33 @@ TEST_CASE("import: upsampling repeats pixels, of its input's scale") {
     }
 }
 
+TEST_CASE("import: borders of zeros, also of an input with a mean and a deviation") {
+    test::random r(9);
+    test::checkpoint c;
+    const std::string start = "input 2 3 2 mean=0.5,0.25 std=0.5\n";
+    c.put("a.weight", {3, 2, 2, 2}, test::shifts_at_random(24, 0.25f, r));
+    c.put("a.bias", {3}, {1, -1, 0.5f});
+    const auto x = test::bytes_at_random(4 * 12, r);
+    const auto symmetric = import_it(start + "conv a 2 3 kernel=2 padding=1x2\n", c, x);
+    const auto padded = import_it(start + "pad before=1x2 after=1x2\nconv a 2 3 kernel=2\n", c, x);
+    CHECK(padded.model.values[1].height == 4);
+    CHECK(padded.real[2] == symmetric.real[1]);
+
+    const auto o = import_it(start + "conv a 2 3 kernel=2\npad p before=1x0 after=0x2\n", c, x);
+    const net::value_info& out = o.model.values[2];
+    REQUIRE(out.height == 2);
+    REQUIRE(out.width == 4);
+    for (std::size_t i = 0; i < o.real[2].size(); ++i) {
+        const std::size_t n = i / 24, h = i / 12 % 2, w = i / 3 % 4;
+        const bool inside = h >= 1 && w < 2;
+        CHECK(o.real[2][i] == (inside ? o.real[1][n * 6 + w * 3 + i % 3] : 0));
+    }
+    const auto d = importing::parse("input 5 2\npad before=4\nconv a 2 3 kernel=2\n");
+    REQUIRE(d);
+    CHECK(d->lines[0].before.width == 4);
+    CHECK(d->lines[0].before.height == 0);
+}
+
 TEST_CASE("import: sequences have sizes along their length") {
     test::random r(7);
     test::checkpoint c;
@@ -271,11 +298,13 @@ TEST_CASE("import: what these lines cannot be is said with the line") {
     has(refused(start + "maxpool p kernel=2\nmul a\n"), "line 4: the two values have different");
     has(refused(start + "conv c 3 2 kernel=1\nglobalmean\nmul a\n"),
         "line 5: the two values have different shapes, and neither");
-    for (const char* line : {"sigmoid", "maxpool kernel=2", "upsample", "mul input", "globalmean"})
-        has(refused("input 4 4 2 mean=0.5\n" + std::string(line) + "\n"),
-            "line 2: only conv and linear can read an input with a mean or std");
+    for (const char* line : {"sigmoid", "avgpool kernel=2", "globalmean"})
+        for (const char* before : {"", "pad after=2\n", "maxpool kernel=2\n"})
+            has(refused("input 4 4 2 mean=0.5\n" + std::string(before) + line + "\n"),
+                "this layer cannot read an input with a mean or std");
+    has(refused("input 4 4 2 mean=0.5\nmul input\n"), "line 2: this layer cannot read an input");
     has(refused("input 4 4 2 std=0.5\nconv a 2 2 kernel=1\nadd input\n"),
-        "line 3: only conv and linear can read an input");
+        "line 3: this layer cannot read an input");
     std::string many = start + "concat";
     for (int i = 0; i < 1001; ++i)
         many += " a";

@@ -66,8 +66,8 @@ net::model sample() {
 /// The layers without weights that came after those.
 net::model graph() {
     net::model m;
-    m.values = {{2, 3, 4, 4},        {1, 1, 4, 6, 0.5f, 3}, {2, 3, 4, 4, 2, 1},
-                {2, 3, 4, 6, 1, 60}, {4, 3, 4, 6, 1, 60},   {4, 3, 8, 7, 3, 5}};
+    m.values = {{2, 3, 4, 4},        {1, 1, 4, 6, 0.5f, 3}, {2, 3, 4, 4, 2, 1}, {2, 3, 4, 6, 1, 60},
+                {4, 3, 4, 6, 1, 60}, {4, 3, 8, 7, 3, 5},    {7, 6, 8, 7, 3, 5}};
     net::table squares{2, {}};
     for (unsigned q = 0; q < 16; ++q)
         squares.entries.push_back(static_cast<std::uint8_t>(q * q / 4));
@@ -76,6 +76,7 @@ net::model graph() {
     m.layers.push_back({"squares", std::move(squares)});
     m.layers.push_back({"larger", net::upsampling{3, {2, 1}}});
     m.layers.push_back({"both", net::concatenation{{{4, 1}, {4, 0.5f}}}});
+    m.layers.push_back({"border", net::padding{5, {1, 0}, {2, 3}}});
     return m;
 }
 
@@ -168,9 +169,9 @@ TEST_CASE("model files: files whose records have version 1 still read") {
     CHECK(*file::write(*m) == sample_bytes());
 }
 
-TEST_CASE("model files: tables, products, larger images and concatenations") {
+TEST_CASE("model files: tables, products, larger images, concatenations and borders") {
     const auto bytes = bytes_of(graph());
-    CHECK(hash(bytes) == 3262451623473804567u);
+    CHECK(hash(bytes) == 15965045956436787068u);
     const auto m = file::read(bytes);
     REQUIRE_MESSAGE(m, m.error().message());
     CHECK(m->values == graph().values);
@@ -198,6 +199,8 @@ TEST_CASE("model files: tables, products, larger images and concatenations") {
     CHECK(named("\"inputs_scale\"", "\"scales\"") == "4 inputs");
     CHECK(named("\"factor\":[2,1]", "\"factor\":[0,1]") == "3 factor");
     CHECK(named("\"factor\":[2,1]", "\"factor\":[3,1]") == "3 value.height");
+    CHECK(named("\"after\":[2,3]", "\"after\":[2,-3]") == "5 after");
+    CHECK(named("\"before\":[1,0]", "\"before\":[2,0]") == "5 value.height");
     CHECK(named("\"scale\":0.25", "\"scale\":1e39") == "1 scale");
     CHECK(named("\"low\":1", "\"low\":16") == "1 low");
     CHECK(named("\"name\":\"squares\"", "\"name\":\"cubes\"") == "-1 model.tensors");

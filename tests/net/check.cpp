@@ -199,6 +199,18 @@ TEST_CASE("products, tables, upsampling and concatenations that do not fit") {
     CHECK(larger([](auto&, model& m) {
               m.values[4].bits = 5, m.values[4].zero_point = m.values[3].zero_point = 9;
           }) == "3 value.bits");
+    const auto padded = [](extent before, extent after, auto change) {
+        return refused_layer<net::upsampling>(3, [&](auto&, model& m) {
+            m.layers[3].operation = net::padding{3, before, after};
+            change(m);
+        });
+    };
+    CHECK(padded({2, 0}, {0, 0}, [](model&) {}) == "fits");
+    CHECK(padded({1, 0}, {1, 0}, [](model&) {}) == "fits");
+    CHECK(padded({1, 0}, {0, 0}, [](model&) {}) == "3 value.height");
+    CHECK(padded({1, 1}, {1, 0}, [](model&) {}) == "3 value.width");
+    CHECK(padded({std::size_t(-1), 0}, {3, 0}, [](model&) {}) == "3 value.height");
+    CHECK(padded({2, 0}, {0, 0}, [](model& m) { m.values[4].scale = 2; }) == "3 value.scale");
     const auto both = [](auto change) { return refused_layer<net::concatenation>(4, change); };
     CHECK(both([](auto& l, model&) { l.inputs.clear(); }) == "4 inputs");
     CHECK(both([](auto& l, model&) { l.inputs.pop_back(); }) == "4 value.channels");

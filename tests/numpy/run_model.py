@@ -139,6 +139,12 @@ def upsample(layer, values):
     return x.repeat(layer["factor"][0], axis=1).repeat(layer["factor"][1], axis=2)
 
 
+def pad(layer, values, infos):
+    (top, left), (bottom, right) = layer["before"], layer["after"]
+    return np.pad(values[layer["input"]], ((0, 0), (top, bottom), (left, right), (0, 0)),
+                  constant_values=infos[layer["input"]]["zero_point"])
+
+
 def run(path, images):
     metadata, tensors = read_safetensors(path)
     assert metadata["s3.model"] == "1"
@@ -160,6 +166,8 @@ def run(path, images):
             values.append(concatenate(layer, values, infos, out))
         elif kind == "upsampling":
             values.append(upsample(layer, values))
+        elif kind == "padding":
+            values.append(pad(layer, values, infos))
         elif kind in ("max_pooling", "mean_pooling"):
             values.append(pool(layer, values, infos, out))
         else:

@@ -8,7 +8,8 @@ namespace s3::test {
 /// MobileNetV3 (Howard et al., ICCV 2019, section 5).
 inline constexpr const char* mobile_net = R"(
 input 16 16 3 mean=0.5 std=0.25
-conv stem 3 16 kernel=3 stride=2 padding=1
+pad after=1 # as TensorFlow's convolutions do
+conv stem 3 16 kernel=3 stride=2
 bn stem.bn
 hardswish h0
 conv a.expand 16 32 kernel=1
@@ -99,13 +100,14 @@ flatten
 linear fc 16 12
 )";
 
-/// The same features as a sequence of 49 steps, in one dimension.
+/// The same features as a sequence of 49 steps, in one dimension, with a convolution of the past.
 inline constexpr const char* sequence = R"(
 input 49 10
 conv first 10 24 kernel=5 stride=2 padding=2
 bn first.bn
 tanh
-conv depthwise 24 24 kernel=9 padding=8 dilation=2 groups=24
+pad before=16
+conv depthwise 24 24 kernel=9 dilation=2 groups=24
 bn depthwise.bn
 conv pointwise 24 32 kernel=1
 bn pointwise.bn

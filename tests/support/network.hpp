@@ -73,7 +73,7 @@ private:
     void add(bool last) {
         const std::size_t input = some_value();
         const net::value_info in = m_.values[input];
-        switch (r_.below(12)) {
+        switch (r_.below(13)) {
         case 0:
             return add_pooling(input, in);
         case 1:
@@ -86,6 +86,8 @@ private:
             return add_concatenation(input, in);
         case 5:
             return add_upsampling(input, in);
+        case 6:
+            return add_padding(input, in);
         default:
             return add_convolution(input, in, last && r_.below(2) == 0);
         }
@@ -186,6 +188,15 @@ private:
         v.height *= u.factor.height;
         v.width *= u.factor.width;
         push(v, u);
+    }
+
+    void add_padding(std::size_t input, const net::value_info& in) {
+        const net::padding p{input, {r_.below(3), r_.below(3)}, {r_.below(3), r_.below(3)}};
+        net::value_info v = in;
+        v.element = net::element_type::uint8;
+        v.height += p.before.height + p.after.height;
+        v.width += p.before.width + p.after.width;
+        push(v, p);
     }
 
     void add_convolution(std::size_t input, const net::value_info& in, bool raw) {

@@ -212,6 +212,19 @@ constexpr void place(std::size_t pixels, std::size_t channels, std::size_t out_c
             y[p * out_channels + c] = range.clamp(x[p * channels + c]);
 }
 
+/// Puts a border of zero points around an image, which begins at row `top` and column `left`.
+constexpr void pad(std::size_t top, std::size_t left, const image_shape& in, const image_shape& out,
+                   const std::uint8_t* x, std::uint8_t zero_point, std::uint8_t* y) noexcept {
+    for (std::size_t row = 0; row < out.height; ++row)
+        for (std::size_t w = 0; w < out.width; ++w)
+            for (std::size_t c = 0; c < out.channels; ++c) {
+                // Above the image, and left of it, differences wrap to large numbers.
+                const bool inside = row - top < in.height && w - left < in.width;
+                *y++ =
+                    inside ? x[((row - top) * in.width + w - left) * in.channels + c] : zero_point;
+            }
+}
+
 /// Repeats each pixel factor_height × factor_width times.
 constexpr void upsample(std::size_t factor_height, std::size_t factor_width, const image_shape& in,
                         const std::uint8_t* x, std::uint8_t* y) noexcept {

@@ -140,7 +140,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     for (std::size_t g = 0; g < n.layers.size(); ++g) {
         const fused_layer& l = n.layers[g];
         if (keeps_bytes(d.lines[l.first].kind)) {
-            const quantizer taken = found[n.value_of[n.shapes.source[l.first]]];
+            const quantizer taken = found[n.input_of(l)];
             found.push_back(taken);
         } else {
             found.push_back(ranges[g].best(l.bits));

@@ -15,6 +15,7 @@
 //   concat OTHER… [name=NAME]                the channels of the line before, then of each OTHER
 //   maxpool [NAME] kernel=K [stride=K] [padding=0]     avgpool [NAME] kernel=K …
 //   upsample [NAME] [factor=2]               nearest neighbours
+//   pad [NAME] [before=0] [after=0]          zeros above and to the left, below and to the right
 //   globalmean [NAME]    flatten
 //
 // NAME is the prefix of the layer's tensors and the name of its value (for lines without tensors,
@@ -26,7 +27,8 @@
 //
 // A depthwise convolution has groups=IN. relu, relu6 and clip cost nothing after a conv, linear,
 // bn, add or mul that nothing else uses. Other functions, and these elsewhere, look each byte up in
-// a table (net/layers/table.hpp). Only conv and linear can read an input with a mean or std.
+// a table (net/layers/table.hpp). Only
+// conv, linear, maxpool, upsample and pad can read an input with a mean or std.
 //
 // Numbers are read in the same way in every locale. Errors say which line is wrong, and why.
 
@@ -59,6 +61,7 @@ enum class line_kind : unsigned char {
     mean_pool,
     global_mean,
     upsample,
+    pad,
     flatten
 };
 
@@ -73,7 +76,8 @@ struct line {
     std::vector<std::size_t> others; ///< the further values that add, mul and concat read
     std::size_t in = 0, out = 0;
     extent kernel = 1, stride = 1, padding = 0, dilation = 1;
-    extent factor = 1; ///< of upsampling
+    extent factor = 1;            ///< of upsampling
+    extent before = 0, after = 0; ///< of `pad`, rows and columns
     std::size_t groups = 1;
     std::string format = "auto";
     int bits = 0; ///< 0 leaves it to the importer
@@ -204,6 +208,7 @@ private:
                                          {"avgpool", line_kind::mean_pool, 0, 1},
                                          {"globalmean", line_kind::global_mean, 0, 1},
                                          {"upsample", line_kind::upsample, 0, 1},
+                                         {"pad", line_kind::pad, 0, 1},
                                          {"flatten", line_kind::flatten, 0, 0}};
         static constexpr rule function{"", line_kind::function, 0, 1};
         const activation* const named = find_activation(w[0]);
@@ -237,6 +242,10 @@ private:
             break;
         case line_kind::upsample:
             l.factor = pair("factor", is_sequence() ? extent(1, 2) : extent(2), 1);
+            break;
+        case line_kind::pad:
+            l.before = pair("before", 0, 0);
+            l.after = pair("after", 0, 0);
             break;
         case line_kind::conv:
             l.dilation = pair("dilation", 1, 1);

@@ -89,6 +89,9 @@ inline described_result<network_shapes> infer(const description& d) {
         } else if (t.kind == line_kind::upsample) {
             out.height = saturating_mul(in.height, t.factor.height);
             out.width = saturating_mul(in.width, t.factor.width);
+        } else if (t.kind == line_kind::pad) {
+            out.height += t.before.height + t.after.height;
+            out.width += t.before.width + t.after.width;
         }
         if (saturating_mul(saturating_mul(out.height, out.width), out.channels) > limit)
             return refuse("the value is too large");
@@ -174,6 +177,15 @@ private:
             std::size_t first = place(in, shapes_.values[s.from].channels, 0, channels, y);
             for (const std::size_t v : s.others)
                 first = place(values_[v], shapes_.values[v].channels, first, channels, y);
+            return;
+        }
+        case line_kind::pad: {
+            const auto& x = shapes_.values[shapes_.source[i]];
+            const std::size_t width = shapes_.values[i + 1].width, row = x.width * channels;
+            std::fill(y.begin(), y.end(), 0.0f);
+            for (std::size_t h = 0; h < x.height; ++h)
+                std::copy_n(in.data() + h * row, row,
+                            y.data() + ((h + s.before.height) * width + s.before.width) * channels);
             return;
         }
         case line_kind::upsample: {

@@ -4,9 +4,9 @@
 //
 // A convolution takes an addition if nothing else uses the convolution's value and the other
 // summand is computed earlier. A ReLU that nothing takes is a table, as other functions are.
-// Errors: a batch norm that does not follow a convolution; an input with a mean or deviation that
-// another line than a convolution reads; a last line that is not the value of a layer; a float
-// layer that is not the last.
+// Errors: a batch norm that does not follow a convolution; an input with a mean or deviation that a
+// line reads to which these would matter, but for convolutions; a last line that is not the value
+// of a layer; a float layer that is not the last.
 
 #include <s3/import/float_network.hpp>
 #include <s3/net/model.hpp>
@@ -19,9 +19,9 @@ namespace s3::importing::detail {
     return k == line_kind::conv || k == line_kind::linear;
 }
 
-/// Whether a line's output consists of bytes of its input, and so has its scale and zero point.
+/// Whether a line's output consists of bytes of its input, and zero points, and so has its scale.
 [[nodiscard]] inline bool keeps_bytes(line_kind k) {
-    return k == line_kind::max_pool || k == line_kind::upsample;
+    return k == line_kind::max_pool || k == line_kind::upsample || k == line_kind::pad;
 }
 
 /// Lines that become one layer.
@@ -40,6 +40,13 @@ struct fused_network {
     network_shapes shapes;
     std::vector<fused_layer> layers;   ///< layer i computes value i + 1 of the model
     std::vector<std::size_t> value_of; ///< the model's value, for each value of the description
+    /// Whether a value of the model consists of bytes of the input, with their mean and deviation.
+    std::vector<bool> is_input;
+
+    /// The model's value that a layer reads; of several, the first.
+    [[nodiscard]] std::size_t input_of(const fused_layer& l) const {
+        return value_of[shapes.source[l.first]];
+    }
 };
 
 /// Fuses a description. `bits` are those of activations for which the description does not say.
@@ -49,7 +56,8 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
     auto shapes = infer(d);
     if (!shapes)
         return shapes.error();
-    fused_network n{*std::move(shapes), {}, std::vector<std::size_t>(d.lines.size() + 1, 0)};
+    fused_network n{
+        *std::move(shapes), {}, std::vector<std::size_t>(d.lines.size() + 1, 0), {true}};
     std::vector<std::size_t> uses(d.lines.size() + 1, 0);
     for (const line& s : d.lines) {
         ++uses[s.from];
@@ -80,11 +88,12 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
             n.value_of[i + 1] = n.value_of[s.from];
             continue;
         }
-        bool reads_input = !is_convolution(s.kind) && n.value_of[s.from] == 0;
+        bool reads_input = n.is_input[n.value_of[s.from]];
         for (const std::size_t v : s.others)
-            reads_input = reads_input || n.value_of[v] == 0;
-        if (reads_input && !(d.mean.empty() && d.deviation.empty()))
-            return misplaced("only conv and linear can read an input with a mean or std");
+            reads_input = reads_input || n.is_input[n.value_of[v]];
+        if (reads_input && !is_convolution(s.kind) && !keeps_bytes(s.kind) &&
+            !(d.mean.empty() && d.deviation.empty()))
+            return misplaced("this layer cannot read an input with a mean or std");
         fused_layer* taker = nullptr;
         if (s.kind == line_kind::norm) {
             taker = open_convolution(s.from);
@@ -107,8 +116,10 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
             if (taker != nullptr)
                 taker->residual = from_is_later ? other : s.from;
         }
-        if (taker == nullptr)
+        if (taker == nullptr) {
             taker = &n.layers.emplace_back(fused_layer{i, i, bits});
+            n.is_input.push_back(reads_input && keeps_bytes(s.kind));
+        }
         taker->last = i;
         taker->bits = s.bits != 0 ? s.bits : taker->bits;
         n.value_of[i + 1] = static_cast<std::size_t>(taker - n.layers.data()) + 1;

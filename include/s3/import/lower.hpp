@@ -83,10 +83,6 @@ public:
 
 private:
     [[nodiscard]] net::value_info& value(std::size_t v) { return out_.model.values[v]; }
-    /// The number of the model's value that a layer reads.
-    [[nodiscard]] std::size_t input_of(const fused_layer& f) const {
-        return n_.value_of[n_.shapes.source[f.first]];
-    }
     /// The numbers of the further values that a layer reads.
     [[nodiscard]] std::vector<std::size_t> other_inputs(const fused_layer& f) const {
         std::vector<std::size_t> numbers;
@@ -136,7 +132,10 @@ private:
             return look_up(i);
         case line_kind::upsample:
             r.format = "upsampling";
-            return net::upsampling{input_of(n_.layers[i]), s.factor};
+            return net::upsampling{n_.input_of(n_.layers[i]), s.factor};
+        case line_kind::pad:
+            r.format = "padding";
+            return net::padding{n_.input_of(n_.layers[i]), s.before, s.after};
         default:
             return pool(i, r);
         }
@@ -147,7 +146,7 @@ private:
     }
 
     [[nodiscard]] net::addition add(std::size_t i, layer_report& r) {
-        const auto a = scaled(input_of(n_.layers[i]), i),
+        const auto a = scaled(n_.input_of(n_.layers[i]), i),
                    b = scaled(other_inputs(n_.layers[i])[0], i);
         net::addition sum{a.value, b.value, a.scale, b.scale};
         set_limits(i, sum);
@@ -156,7 +155,7 @@ private:
     }
 
     [[nodiscard]] net::multiplication multiply(std::size_t i, layer_report& r) {
-        net::multiplication m{input_of(n_.layers[i]), other_inputs(n_.layers[i])[0]};
+        net::multiplication m{n_.input_of(n_.layers[i]), other_inputs(n_.layers[i])[0]};
         if (value(m.a).size() < value(m.b).size()) // a number per channel comes second
             std::swap(m.a, m.b);
         m.scale = static_cast<float>(double{value(m.a).scale} * double{value(m.b).scale} /
@@ -167,7 +166,7 @@ private:
     }
 
     [[nodiscard]] net::concatenation concatenate(std::size_t i, layer_report& r) {
-        net::concatenation c{{scaled(input_of(n_.layers[i]), i)}};
+        net::concatenation c{{scaled(n_.input_of(n_.layers[i]), i)}};
         for (const std::size_t v : other_inputs(n_.layers[i]))
             c.inputs.push_back(scaled(v, i));
         r.format = "concatenation";
@@ -176,7 +175,7 @@ private:
 
     [[nodiscard]] net::table look_up(std::size_t i) {
         const activation& f = d_.lines[n_.layers[i].first].function;
-        net::table t{input_of(n_.layers[i]), {}};
+        net::table t{n_.input_of(n_.layers[i]), {}};
         const net::value_info &in = value(t.input), &out = value(i + 1);
         for (int q = 0; q <= in.top(); ++q)
             t.entries.push_back(
@@ -187,7 +186,7 @@ private:
     [[nodiscard]] net::pooling pool(std::size_t i, layer_report& r) {
         const line& s = d_.lines[n_.layers[i].first];
         net::pooling p;
-        p.input = input_of(n_.layers[i]);
+        p.input = n_.input_of(n_.layers[i]);
         const net::value_info &in = value(p.input), &out = value(i + 1);
         p.kind = s.kind == line_kind::max_pool ? net::pooling_kind::max : net::pooling_kind::mean;
         const bool global = s.kind == line_kind::global_mean;
@@ -209,7 +208,7 @@ private:
         const float_weights& w = w_.real[f.first];
         affine a;
         a.offset = w.offset.empty() ? 0 : w.offset[row];
-        if (input_of(f) == 0 && !d_.mean.empty()) {
+        if (n_.is_input[n_.input_of(f)] && !d_.mean.empty()) {
             const filter_shape& shape = n_.shapes.filters[f.first];
             const std::size_t first = row / (shape.out_channels / d_.lines[f.first].groups);
             const double padding = value(0).zero_point * double{value(0).scale};
@@ -241,10 +240,10 @@ private:
         r.least_scale = r.largest_scale = 1;
         value(i + 1).scale = 1;
         value(i + 1).zero_point = 0;
-        net::float_linear l{input_of(f), w_.real[f.first].filter, {}};
+        net::float_linear l{n_.input_of(f), w_.real[f.first].filter, {}};
         for (std::size_t m = 0; m < value(i + 1).channels; ++m)
             l.bias.push_back(static_cast<float>(affine_of(f, m).offset));
-        if (l.input == 0 && !d_.deviation.empty())
+        if (n_.is_input[l.input] && !d_.deviation.empty())
             for (std::size_t k = 0; k < l.weights.size(); ++k)
                 l.weights[k] /= static_cast<float>(d_.deviation[k % d_.channels]);
         return l;
@@ -254,7 +253,7 @@ private:
         const fused_layer& f = n_.layers[i];
         const line& s = d_.lines[f.first];
         imported_weights& w = w_.packed[f.first];
-        c.input = input_of(f);
+        c.input = n_.input_of(f);
         const net::value_info& in = value(c.input);
         net::value_info& out = value(i + 1);
         c.options = {s.stride, s.padding, s.dilation, s.groups, in.zero_point};

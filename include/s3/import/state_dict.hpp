@@ -65,7 +65,7 @@ read_weights(const safetensors::contents& file, const description& d, const fuse
         const line& s = d.lines[l.first];
         if (!is_convolution(s.kind))
             continue;
-        const bool reads_input = n.shapes.source[l.first] == 0;
+        const bool reads_input = n.is_input[n.input_of(l)];
         weight_options o{s.format,
                          reads_input || &l == &n.layers.back(),
                          l.output == net::element_type::int32,

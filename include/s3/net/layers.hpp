@@ -8,6 +8,7 @@
 #include <s3/net/layers/convolution.hpp>
 #include <s3/net/layers/float_linear.hpp>
 #include <s3/net/layers/multiplication.hpp>
+#include <s3/net/layers/padding.hpp>
 #include <s3/net/layers/pooling.hpp>
 #include <s3/net/layers/table.hpp>
 #include <s3/net/layers/upsampling.hpp>
@@ -51,6 +52,6 @@ struct layer_types {
 };
 
 using layer_list = layer_types<convolution, pooling, addition, float_linear, table, multiplication,
-                               concatenation, upsampling>;
+                               concatenation, upsampling, padding>;
 
 } // namespace s3::net
