@@ -62,8 +62,8 @@ void with_surrogate(const std::string& name, const Body& body) {
         return body(s3::surrogate::square_root{});
     if (name == "flat")
         return body(s3::surrogate::flat{});
-    TORCH_CHECK(name == "unmasked_flat", "s3: no surrogate is named ", name);
-    return body(s3::surrogate::unmasked<s3::surrogate::flat>{});
+    TORCH_CHECK(name == "direct", "s3: no surrogate is named ", name);
+    return body(s3::surrogate::direct{});
 }
 
 const std::string absmean = "absmean";

@@ -89,8 +89,8 @@ class Formulas(unittest.TestCase):
                 root = torch.sqrt(torch.log2(w.abs()) + 1)
                 factor = dict(authors=w.abs(), square_root=root, flat=torch.ones(()))[surrogate]
                 torch.testing.assert_close(sign, torch.where(w == 0, torch.zeros(()), g * factor))
-            unmasked = _s3.backward(format, fields, g, "unmasked_flat", s3_torch.Estimator())
-            self.assertTrue(torch.equal(unmasked[0], g))
+            direct = _s3.backward(format, fields, g, "direct", s3_torch.Estimator())
+            self.assertTrue(torch.equal(direct[0], g))
             published = "square_root" if format.startswith("dense") else "authors"
             for a, b in zip(*(_s3.backward(format, fields, g, name, s3_torch.Estimator())
                               for name in ["published", published])):
@@ -118,7 +118,7 @@ class Formulas(unittest.TestCase):
 class Plain(unittest.TestCase):
     """Torch operations, which serve what the compiled passes do not."""
 
-    surrogates = ["authors", "square_root", "flat", "unmasked_flat"]
+    surrogates = ["authors", "square_root", "flat", "direct"]
 
     def test_the_bits_of_the_compiled_passes(self):
         for format in FORMATS:
@@ -138,7 +138,7 @@ class Plain(unittest.TestCase):
         adam = [("adam_step", (0.02, 0.9, 0.999, 1e-8, 1e-2, decoupled))
                 for decoupled in (False, True)]
         for format in FORMATS:
-            for surrogate in ["published", "unmasked_flat"]:
+            for surrogate in ["published", "direct"]:
                 for name, settings in sgd + adam:
                     results = []
                     for passes in (plain, _s3):

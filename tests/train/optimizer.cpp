@@ -119,6 +119,7 @@ TEST_CASE("a fused step equals backward, regularizer, optimizer and realize in t
         const s3::surrogate::flat flat;
         compare<F>(s3::sgd{}, 1e-3f, s3::surrogate::square_root{});
         compare<F>(s3::sgd{}, 1e-3f, flat);
+        compare<F>(s3::sgd{}, 1e-3f, s3::surrogate::direct{});
         compare<F>(s3::sgd{}, 1e-3f, flat, s3::straight_through::clipped{0.5f});
         compare<F>(s3::sgd{}, 1e-3f, flat, s3::straight_through::ewgs{0.1f});
     });

@@ -10,7 +10,7 @@
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
 cheaper. `surrogate` says what stands for 2^S in the backward pass: "authors", "square_root", "flat",
-"unmasked_flat" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
+"direct" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
 layer tuning chose 2, where it chose 1 for float weights and the other parameters had 0.1.
 Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift
 (outermost), weight_shift2.

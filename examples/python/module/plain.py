@@ -127,17 +127,17 @@ def backward(format, fields, grad_weights, surrogate, estimator):
         shift = _where(l > 0, following[-1], 0.0)
     step = [(x > 0).to(x.dtype) for x in fields]
     sign = _sign(fields[0])
-    kind = surrogate.removeprefix("unmasked_")
-    magnitude, inner = _magnitude_and_slope(kind, g, g * sign, shift, _power(format, fields))
+    chained = masked = surrogate != "direct"
+    magnitude, inner = _magnitude_and_slope(surrogate, g, g * sign, shift, _power(format, fields))
     out = [magnitude]
     if _has_zero(format):
-        if kind == surrogate:
+        if masked:
             out = [_where(fields[1] > 0, magnitude, 0.0)]
         out.append(magnitude * sign)
         inner = _where(fields[1] > 0, inner, 0.0)
     shifts = []
     for l, factor in zip(reversed(fields[first:]), reversed(following)):
-        shifts.append(inner * factor)
+        shifts.append(inner * factor if chained else inner)
         inner = _where(l > 0, inner, 0.0)
     out += reversed(shifts)
     return [_estimate(estimator, d, x, q) for d, x, q in zip(out, fields, [sign, *step[1:]])]

@@ -9,10 +9,11 @@
 // (train/straight_through.hpp). What stands for 2^S there is a surrogate (train/surrogate.hpp):
 // that of the format's authors, unless another is given.
 //
-//   a: g·H(b)·magnitude (unmasked: g·magnitude)   b: g·sgn(a)·magnitude
+//   a: g·H(b)·magnitude   b: g·sgn(a)·magnitude
 //   l_k: g·sgn(a)·H(b)·slope·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
-// Formats without zero have H(b) = 1 and no b. The gradient of b is not masked by H(b), which is
+// Surrogates may leave out the H(b) of a and the S_{k−1}+1 of l_k. Formats without zero have
+// H(b) = 1 and no b. The gradient of b is not masked by H(b), which is
 // what lets a zero revive. A zero weight is −0 where a < 0, as the product has it. Each function is
 // one pass over memory. Outputs may be the very spans that are read, but must not overlap them
 // otherwise. Errors: spans of unequal size, found before anything is written; a latent that is NaN
@@ -102,7 +103,8 @@ struct reparam {
         }
         lanes::unroll<shifts>([&](auto outermost) S3_INLINE_LAMBDA {
             constexpr std::size_t k = shifts - 1 - outermost;
-            out[first + k] = estimate(inner * next[k], x[first + k], heaviside(first + k));
+            const V jump = Surrogate::chained ? V(inner * next[k]) : inner;
+            out[first + k] = estimate(jump, x[first + k], heaviside(first + k));
             inner = lanes::select(positive(first + k), inner, zero);
         });
         return out;
