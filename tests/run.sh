@@ -29,7 +29,9 @@ esac
 
 compiler=()
 [ "$preset" != clang ] || compiler=(clang-14)
-packaging/setup.sh "${compiler[@]}"
+statistics=()
+[ $full = OFF ] || statistics=(python3-scipy python3-matplotlib) # for the test of examples/claims
+packaging/setup.sh "${compiler[@]}" "${statistics[@]}"
 
 cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_TEST_FULL=$full
 cmake --build --preset "$preset" --parallel "$(nproc)"
