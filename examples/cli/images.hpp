@@ -230,6 +230,11 @@ namespace detail {
                            " bytes each");
         i.count = i.bytes.size() / i.size();
     }
+    // A sequence in an array has no height: [N][L][C] or [L][C].
+    if (height == 1 && i.height == width && i.width == channels && i.channels == 1)
+        i = {i.count, 1, width, channels, std::move(i.bytes)};
+    else if (height == 1 && i.count == 1 && i.width == width && i.channels == channels)
+        i = {i.height, 1, width, channels, std::move(i.bytes)};
     if (i.height != height || i.width != width || i.channels != channels)
         fail(path, "the images are " + std::to_string(i.height) + "x" + std::to_string(i.width) +
                        "x" + std::to_string(i.channels) + ", the network takes " +

@@ -201,6 +201,113 @@ assert np.abs(logits - wanted).max() < 0.05 * np.abs(wanted).max()
 assert (logits == float_logits(network="float.txt")).all()
 importing("checkpoint")
 
+# A network of every other kind of layer, and a sequence, whose arrays have no height.
+GRAPH = """input 8 8 3
+conv first 3 8 kernel=3 padding=1
+bn norm0
+hardswish a
+conv deep 8 8 kernel=3 groups=8
+bn norm1
+silu
+pad before=2x0 after=0x2
+sigmoid wide
+globalmean
+conv squeeze 8 8 kernel=1
+leakyrelu alpha=0.1
+mul wide name=scaled
+maxpool kernel=2
+upsample
+concat a scaled
+conv last 24 12 kernel=1
+tanh
+globalmean
+flatten
+linear fc 12 10
+"""
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def graph_network():
+    state = {}
+    for name, shape in (("first", (8, 3, 3, 3)), ("deep", (8, 1, 3, 3)), ("squeeze", (8, 8, 1, 1)),
+                        ("last", (12, 24, 1, 1)), ("fc", (10, 12))):
+        weights("realized", name, shape, state)
+        state[f"{name}.weight"] *= 0.25
+    for name in ("norm0", "norm1"):
+        add_norm(state, name, 8)
+        state[f"{name}.running_var"] /= 20
+
+    def forward(images):
+        x = (images / 255.0).transpose(0, 3, 1, 2)
+        x = norm(conv(x, state["first.weight"]), state, "norm0")
+        a = x * (x + 3).clip(0, 6) / 6
+        x = norm(conv(a, state["deep.weight"], padding=0, groups=8), state, "norm1")
+        wide = sigmoid(np.pad(x * sigmoid(x), ((0, 0), (0, 0), (2, 0), (0, 2))))
+        x = conv(wide.mean((2, 3), keepdims=True), state["squeeze.weight"], padding=0)
+        scaled = np.where(x < 0, x * 0.1, x) * wide
+        x = scaled.reshape(-1, 8, 4, 2, 4, 2).max((3, 5)).repeat(2, 2).repeat(2, 3)
+        x = conv(np.concatenate((x, a, scaled), 1), state["last.weight"], padding=0)
+        return np.tanh(x).mean((2, 3)) @ state["fc.weight"].T
+    return state, forward
+
+
+SEQUENCE = """input 30 5
+conv first 5 8 kernel=5 stride=2 padding=2
+relu
+conv deep 8 8 kernel=3 padding=1 groups=8
+tanh
+maxpool kernel=3
+flatten
+linear fc 40 6
+"""
+
+
+def sequence_network():
+    state = {}
+    for name, shape in (("first", (8, 5, 5)), ("deep", (8, 1, 3)), ("fc", (6, 40))):
+        weights("realized", name, shape, state)
+        state[f"{name}.weight"] *= 0.25
+
+    def along(x, name, stride, padding, groups):  # x [N][C][L]
+        x = np.pad(x[:, :, None], ((0, 0), (0, 0), (0, 0), (padding, padding)))
+        w = state[name + ".weight"][:, :, None]
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], (2, 3))[:, :, :, ::stride]
+        parts = [np.einsum("nchwij,ocij->now", part, filters)
+                 for part, filters in zip(np.split(windows, groups, 1), np.split(w, groups))]
+        return np.concatenate(parts, 1)
+
+    def forward(steps):
+        x = along((steps / 255.0).transpose(0, 2, 1), "first", 2, 2, 1)
+        x = np.tanh(along(np.maximum(x, 0), "deep", 1, 1, 8))
+        x = x.reshape(len(x), 8, 5, 3).max(3)
+        return x.reshape(len(x), -1) @ state["fc.weight"].T
+    return state, forward
+
+
+for text, shape, make in ((GRAPH, (8, 8, 3), graph_network), (SEQUENCE, (30, 5), sequence_network)):
+    with open(path("graph.txt"), "w") as file:
+        file.write(text)
+    state, compute = make()
+    safetensors.write(path("graph"), state)
+    inputs = random.integers(0, 256, (40, *shape), dtype=np.uint8)
+    inputs[::2] //= 3
+    np.save(path("inputs.npy"), inputs)
+    s3("import", "--network", path("graph.txt"), "--checkpoint", path("graph"), "--samples",
+       path("inputs.npy"), "--out", path("graph_model"))
+    s3("run", path("graph_model"), path("inputs.npy"), "--logits", path("logits.npy"))
+    error = relative_error(np.load(path("logits.npy")).reshape(40, -1), compute(inputs))
+    print(f"inputs of {shape}: logits differ from float by {100 * error:.1f}%")
+    assert error < 0.1
+    np.save(path("one.npy"), inputs[0])
+    s3("run", path("graph_model"), path("one.npy"))
+    said = s3("inspect", path("graph_model"))
+    assert text is SEQUENCE or all(w in said for w in ("table", "multiplication", "padding",
+                                                       "concatenation", "upsampling"))
+    s3("export", path("graph_model"), "--out", path("graph.hpp"))
+
 # What a model file's commands say.
 said = s3("inspect", path("model"))
 assert "Horowitz" in said and "estimated" in said
