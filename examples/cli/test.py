@@ -79,12 +79,14 @@ def weights(kind, name, shape, state):
     w = latent()
     exponents = random.integers(0, 3, shape)
     mask = random.random(shape) < 0.7
-    if kind in ("s3", "denseshift"):
+    if kind == "s3" or kind.startswith("denseshift"):
         count = 2 if kind == "s3" else 3
+        suffix = (lambda k: f"t{count - k + 1}" if "authors" in kind else
+                  f"shift{'' if k == 1 else k}")
         state[f"{name}.weight"] = w
         shift = np.zeros(shape)
         for k in range(count, 0, -1):  # the innermost has the largest number
-            latents = state[f"{name}.weight_shift{'' if k == 1 else k}"] = latent()
+            latents = state[f"{name}.weight_{suffix(k)}"] = latent()
             shift = heaviside(latents) * (shift + 1)
         value = sign(w) * 2.0 ** shift
         if kind == "s3":
@@ -161,7 +163,8 @@ def importing(checkpoint, *more, network="network.txt", **expected):
               path("images.npy"), "--out", path("model"), *more, **expected)
 
 
-for kind, name in (("s3", "shift3"), ("denseshift", "dense3"), ("deepshift", "shift4"),
+for kind, name in (("s3", "shift3"), ("denseshift", "dense3"),
+                   ("denseshift, authors' names", "dense3"), ("deepshift", "shift4"),
                    ("realized", "shift3"), ("inq", "shift3"), ("ternary", "shift2"),
                    ("ternary per channel", "shift2")):
     state, forward = small_network(kind)

@@ -2,12 +2,14 @@
 // One layer's weights from a PyTorch state dict (a safetensors file), whatever method made them:
 //
 //   NAME.weight, weight_val, weight_shift…   S3 latents in the authors' names (train/latents.hpp)
-//   NAME.weight, weight_shift…               DenseShift latents
+//   NAME.weight, weight_shift…               DenseShift latents, also in their authors' names:
+//   NAME.weight, weight_t1 … weight_tT       weight_t1 is the innermost shift l_1
 //   NAME.shift, NAME.sign                    DeepShift-PS: round(sign)·2^round(shift)
 //   NAME.weight [, NAME.scale]               real numbers: if all of them are 0 or ±scale·2^k, one
 //                                            scale per tensor or per channel, they are kept exactly
 //                                            (realized S3, INQ, DeepShift, ternary with a scale);
-//                                            else they are rounded, where `format` says so
+//                                            else they are rounded, where `format` says so, with
+//                                            one real scale per row of least squared error
 //
 // Latents are always realized first. With the format float, weights stay real numbers. Errors:
 // tensors that are missing, of another shape or type, or not finite; weights outside the format.
@@ -36,9 +38,9 @@ struct imported_weights {
 struct weight_options {
     std::string format = "auto";
     bool end = false;       ///< in a first or last layer real numbers become int8
-    bool one_scale = false; ///< int8 weights share one scale
+    bool one_scale = false; ///< rounded weights share one scale, instead of one per row
     /// A divisor per input channel, for what is rounded but not for `real`; or empty.
-    std::span<const double> divide;
+    std::span<const double> divide = {};
 };
 
 namespace detail {
@@ -113,13 +115,15 @@ struct found_weights {
     bool exact = false;      ///< whether some shift format must hold the weights
 };
 
-/// Reads latents of format F and realizes them.
+/// Reads latents of format F, whose shifts may have DenseShift's names, and realizes them.
 template <class F>
-result<found_weights> realize_latents(layer_tensors& tensors) {
+result<found_weights> realize_latents(layer_tensors& tensors, bool dense_shift_names) {
     std::array<std::vector<float>, latents_per_weight<F>> memory;
     std::array<std::span<const float>, latents_per_weight<F>> latents;
     for (std::size_t k = 0; k < memory.size(); ++k) {
-        const auto values = tensors.read(parameter_name<F>(k), tensors.weights());
+        const auto values = tensors.read(dense_shift_names && k > 0 ? "weight_t" + std::to_string(k)
+                                                                    : parameter_name<F>(k),
+                                         tensors.weights());
         if (!values)
             return values.error();
         for (const double v : *values)
@@ -135,16 +139,17 @@ result<found_weights> realize_latents(layer_tensors& tensors) {
 }
 /// Reads latents; their number tells the format.
 inline result<found_weights> read_latents(layer_tensors& tensors) {
-    const bool zero = tensors.has("weight_val");
-    std::size_t shifts = tensors.has("weight_shift") ? 1 : 0;
-    while (tensors.has("weight_shift" + std::to_string(shifts + 1)))
+    const bool zero = tensors.has("weight_val"), dense_shift_names = tensors.has("weight_t1");
+    const std::string shift = dense_shift_names ? "weight_t" : "weight_shift";
+    std::size_t shifts = tensors.has(dense_shift_names ? "weight_t1" : "weight_shift") ? 1 : 0;
+    while (tensors.has(shift + std::to_string(shifts + 1)))
         ++shifts;
     result<found_weights> found =
         error(errc::bad_option, "weight_shift (number of latents)").got(shifts);
     all_formats::each([&]<class F>() {
         if constexpr (F::is_shift)
             if (F::has_zero == zero && shift_latents<F> == shifts)
-                found = realize_latents<F>(tensors);
+                found = realize_latents<F>(tensors, dense_shift_names);
     });
     return found;
 }
@@ -180,7 +185,7 @@ inline result<found_weights> read_real(layer_tensors& tensors, std::size_t rows)
     return found_weights{*std::move(values), "real weights"};
 }
 inline result<found_weights> find_weights(layer_tensors& tensors, std::size_t rows) {
-    if (tensors.has("weight_val") || tensors.has("weight_shift"))
+    if (tensors.has("weight_val") || tensors.has("weight_shift") || tensors.has("weight_t1"))
         return read_latents(tensors);
     if (tensors.has("shift") && tensors.has("sign"))
         return read_deep_shift(tensors);
@@ -368,8 +373,11 @@ private:
     }
     template <class F>
     result<packed_weights> round_to_format(const std::vector<double>& values) const {
-        const auto rounded =
-            quantize<F>(std::span<const double>(values), shape_.out_channels, shape_.columns());
+        const quantize_options best{.granularity =
+                                        o_.one_scale ? scale_per::tensor : scale_per::row,
+                                    .scale = scale_kind::real};
+        const auto rounded = quantize<F>(std::span<const double>(values), shape_.out_channels,
+                                         shape_.columns(), best);
         if (!rounded)
             return rounded.error();
         std::vector<double> exact(values.size());

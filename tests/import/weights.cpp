@@ -1,0 +1,78 @@
+// One layer's weights from a state dict: what they become, by whose names they are found, and how
+// well real ones are rounded.
+
+#include <s3/import/weights.hpp>
+
+#include "../support/checkpoint.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace s3;
+using test::checkpoint;
+using test::reals_at_random;
+
+TEST_CASE("import: DenseShift latents are found by their authors' names, and mean the same") {
+    test::random random{11};
+    const filter_shape shape{8, 1, 1, 6};
+    checkpoint theirs, ours;
+    const char* const names[][2] = {{"weight", "weight"},
+                                    {"weight_t1", "weight_shift3"}, // innermost
+                                    {"weight_t2", "weight_shift2"},
+                                    {"weight_t3", "weight_shift"}};
+    for (const auto& [their_name, our_name] : names) {
+        const auto latents = reals_at_random(48, random);
+        theirs.put(std::string("c.").append(their_name), {8, 6}, latents);
+        ours.put(std::string("c.").append(our_name), {8, 6}, latents);
+    }
+    const auto a = importing::import_weights(theirs.file, "c", shape);
+    const auto b = importing::import_weights(ours.file, "c", shape);
+    REQUIRE(a);
+    REQUIRE(b);
+    CHECK(std::string(a->method) == "DenseShift latents");
+    CHECK(std::string(a->format) == "dense3");
+    CHECK(a->real == b->real);
+    CHECK(a->tensors.size() == 4);
+}
+
+TEST_CASE("import: real weights are rounded with a scale per row, which no other scale betters") {
+    test::random random{12};
+    const std::size_t rows = 16, columns = 90;
+    auto weights = reals_at_random(rows * columns, random);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        weights[i] *= std::pow(1.7f, float(i / columns)); // rows of different magnitudes
+    checkpoint c;
+    c.put("c.weight", {rows, columns}, weights);
+    const auto error_of = [&](bool one_scale) {
+        importing::weight_options o{.format = "shift3", .one_scale = one_scale};
+        const auto w = importing::import_weights(c.file, "c", {rows, 1, 1, columns}, o);
+        REQUIRE(w);
+        CHECK(std::get<packed_filter<shift3>>(w->filter).matrix.scale().size() ==
+              (one_scale ? 1 : rows));
+        return w->error;
+    };
+    CHECK(error_of(false) < 0.8 * error_of(true));
+
+    // A row alone: no scale of a fine grid has a smaller error.
+    const std::vector<float> row(weights.begin(), weights.begin() + std::ptrdiff_t(columns));
+    checkpoint one;
+    one.put("c.weight", {1, columns}, row);
+    const auto w =
+        importing::import_weights(one.file, "c", {1, 1, 1, columns}, {.format = "shift3"});
+    REQUIRE(w);
+    double squares = 0;
+    for (const float v : row)
+        squares += double{v} * v;
+    for (double scale = 0.01; scale < 2; scale *= 1.002) {
+        double wrong = 0;
+        for (const float v : row) {
+            const double rounded = scale * shift3::round(v / scale, nearest::value);
+            wrong += (v - rounded) * (v - rounded);
+        }
+        CHECK(w->error <= std::sqrt(wrong / squares) * (1 + 1e-6));
+    }
+}
