@@ -225,6 +225,28 @@ class Layers(unittest.TestCase):
             w = _s3.realize(format, layer.fields())
             self.assertTrue(torch.equal(layer(x), nn.functional.linear(x, w, layer.bias)))
 
+    def test_convert_says_what_it_left_in_float(self):
+        class Speech(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.conv = nn.Conv1d(4, 8, 3), nn.Conv1d(8, 8, 3, groups=2, dilation=2)
+                self.up, self.memory = nn.ConvTranspose1d(8, 8, 2), nn.LSTM(8, 8)
+                self.words, self.norm = nn.Embedding(3, 4), nn.BatchNorm1d(8)
+                self.attention, self.last = nn.MultiheadAttention(8, 2), nn.Linear(8, 2)
+        model = Speech()
+        with self.assertWarnsRegex(UserWarning, "memory .LSTM has no shift layer"):
+            s3_torch.convert(model)
+        self.assertIsInstance(model.conv, s3_torch.ShiftConv1d)
+        x = torch.randn(2, 8, 12)
+        self.assertTrue(torch.equal(model.conv(x), nn.functional.conv1d(
+            x, model.conv.discrete(), model.conv.bias, dilation=2, groups=2)))
+        left = s3_torch.left_in_float(model)
+        self.assertEqual({"first", "up", "memory", "attention", "attention.out_proj", "last"},
+                         set(left))
+        self.assertEqual((left["first"], left["up"]),
+                         ("was kept", "ConvTranspose1d has no shift layer"))
+        self.assertEqual(len(s3_torch.unpack("shift3", s3_torch.export(model)["conv"])), 8)
+
     def test_convert_keeps_ends_options_and_sharing(self):
         shared = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=2)
         model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(shared, nn.ReLU(), shared),
@@ -331,6 +353,8 @@ class StateDicts(unittest.TestCase):
         other = s3_torch.ShiftConv2d(2, 3, 3, bias=False, format="shift4").state_dict()
         self.refused("Unexpected.*weight_shift3", **other)
         self.refused("Unexpected.*discrete_weight", discrete_weight=torch.zeros(3, 2, 3, 3))
+        with self.assertRaisesRegex(RuntimeError, "weight_shift3 is no latent of shift3"):
+            self.layer.load_state_dict(other, strict=False)
         sparse = self.layer.weight_val.detach().clone()
         # Not strictly, what is there is taken and the rest told.
         found = self.layer.load_state_dict({"weight": self.state["weight"], "x": torch.zeros(1)},
@@ -339,6 +363,19 @@ class StateDicts(unittest.TestCase):
         self.assertEqual(found.unexpected_keys, ["x"])
         self.assertTrue(torch.equal(self.layer.weight, self.state["weight"]))
         self.assertTrue(torch.equal(self.layer.weight_val, sparse))
+
+    def test_dense_shift_names(self):
+        layer = s3_torch.ShiftLinear(5, 4, format="dense3", bias=False)
+        latents = {name: torch.randn(4, 5) for name in ("weight", "weight_t1", "weight_t2",
+                                                        "weight_t3")}
+        layer.load_state_dict(latents)
+        s = torch.zeros(4, 5)
+        for k in (1, 2, 3):  # from the innermost
+            s = (latents[f"weight_t{k}"] > 0) * (s + 1)
+        self.assertTrue(torch.equal(layer.discrete(),
+                                    torch.where(latents["weight"] >= 0, 1.0, -1.0) * 2**s))
+        with self.assertRaisesRegex(RuntimeError, "weight_t1 is no latent of shift3"):
+            s3_torch.ShiftLinear(5, 4, bias=False).load_state_dict(latents, strict=False)
 
     def test_a_fused_layer_takes_what_is_there_and_realizes_it(self):
         shift = s3_torch.FusedSGD(self.layer)

@@ -16,14 +16,17 @@ Parameters have the S3 authors' names: weight (the sign latent), weight_val, wei
 (outermost), weight_shift2.
 """
 
+import warnings
+
 import torch
 from torch import nn
 
 from . import _s3, plain
 from ._s3 import Estimator
 
-__all__ = ["ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
-           "unpack", "realize", "shift_layers", "other_parameters", "add_dense_gradient",
+__all__ = ["ShiftConv1d", "ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
+           "unpack", "left_in_float", "realize", "shift_layers", "other_parameters",
+           "add_dense_gradient",
            "steer_zeros", "validate"]
 
 unpack = _s3.unpack_record
@@ -139,6 +142,14 @@ class _ShiftLayer:
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected,
                               errors):
+        for k, name in enumerate(self._names):  # DenseShift's own names: weight_t1 is the innermost
+            if k > 0 and self.sparse() is None and f"{prefix}weight_t{k}" in state_dict:
+                state_dict[prefix + name] = state_dict.pop(f"{prefix}weight_t{k}")
+        known = {*self._names, "weight_sign", "discrete_weight"}
+        for key in state_dict:  # even where strict is off: without them, weight is another thing
+            field = key[len(prefix):]
+            if key.startswith(prefix) and field.startswith("weight_") and field not in known:
+                errors.append(f"{key} is no latent of {self.format}")
         alias = state_dict.pop(prefix + "weight_sign", None)  # one tensor with weight, in their code
         if alias is not None:
             weight = state_dict.setdefault(prefix + "weight", alias)
@@ -161,13 +172,21 @@ class _ShiftLayer:
             self.refresh()
 
 
-class ShiftConv2d(_ShiftLayer, nn.Conv2d):
-    """nn.Conv2d with shift weights; takes all of its options."""
-
     def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
                  **options):
         super().__init__(*arguments, **options)
         self._add_latents(format, surrogate, estimator)
+
+
+class ShiftConv1d(_ShiftLayer, nn.Conv1d):
+    """nn.Conv1d with shift weights; takes all of its options."""
+
+    def forward(self, x):
+        return self._conv_forward(x, self.discrete(), self.bias)
+
+
+class ShiftConv2d(_ShiftLayer, nn.Conv2d):
+    """nn.Conv2d with shift weights; takes all of its options."""
 
     def forward(self, x):
         return self._conv_forward(x, self.discrete(), self.bias)
@@ -175,11 +194,6 @@ class ShiftConv2d(_ShiftLayer, nn.Conv2d):
 
 class ShiftLinear(_ShiftLayer, nn.Linear):
     """nn.Linear with shift weights."""
-
-    def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
-                 **options):
-        super().__init__(*arguments, **options)
-        self._add_latents(format, surrogate, estimator)
 
     def forward(self, x):
         return nn.functional.linear(x, self.discrete(), self.bias)
@@ -206,16 +220,30 @@ def validate(model):
                 raise RuntimeError(f"{name}: {error}") from None
 
 
+def left_in_float(model):
+    """{module name: why}: the modules whose weights multiply, and are not shift weights."""
+    reasons = {}
+    for name, m in model.named_modules():
+        if type(m) in (nn.Conv1d, nn.Conv2d, nn.Linear):
+            reasons[name] = "was kept"
+        elif any(p.dim() > 1 for p in m._parameters.values() if p is not None) and not isinstance(
+                m, (_ShiftLayer, nn.Embedding)):
+            reasons[name] = f"{type(m).__name__} has no shift layer"
+    return reasons
+
+
 def convert(model, format="shift3", keep=None, surrogate="published", estimator=Estimator(),
             trained=False):
-    """Swaps every nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new latents:
-    random ones, or, if `trained`, those that realize what the float weights round to.
+    """Swaps every nn.Conv1d, nn.Conv2d and nn.Linear of `model`, in place, for its shift layer with new
+    latents: random ones, or, if `trained`, those that realize what the float weights round to.
 
     Shift weights are powers of two, not small reals: trained or not, a norm should follow each layer.
     `keep` names the layers that stay float; by default the first and the last, as in the paper.
-    A layer that is used in several places stays one.
+    A layer that is used in several places stays one. A warning names the layers of other kinds, which
+    stay float (transposed convolutions, LSTM, attention); `left_in_float` lists all.
     """
-    found = {name: m for name, m in model.named_modules() if type(m) in (nn.Conv2d, nn.Linear)}
+    swaps = {nn.Conv1d: ShiftConv1d, nn.Conv2d: ShiftConv2d, nn.Linear: ShiftLinear}
+    found = {name: m for name, m in model.named_modules() if type(m) in swaps}
     if keep is None:
         keep = [*found][:1] + [*found][-1:]
     unknown = set(keep) - set(found)
@@ -230,9 +258,9 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
         if isinstance(old, nn.Linear):
             new = ShiftLinear(old.in_features, old.out_features, **options)
         else:
-            new = ShiftConv2d(old.in_channels, old.out_channels, old.kernel_size, old.stride,
-                              old.padding, old.dilation, old.groups,
-                              padding_mode=old.padding_mode, **options)
+            new = swaps[type(old)](old.in_channels, old.out_channels, old.kernel_size, old.stride,
+                                   old.padding, old.dilation, old.groups,
+                                   padding_mode=old.padding_mode, **options)
         if trained:
             try:
                 new.initialize_from(old.weight)
@@ -242,6 +270,9 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
             new.bias = old.bias
         new.train(old.training)
         swapped[id(old)] = new
+    others = [f"{name} ({why})" for name, why in left_in_float(model).items() if why != "was kept"]
+    if others:
+        warnings.warn(f"s3: left in float: {', '.join(others)}", stacklevel=2)
     if id(model) in swapped:
         return swapped[id(model)]
     for parent in list(model.modules()):
@@ -252,7 +283,8 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
 
 
 def export(model):
-    """{layer name: record}: packed weights in the library's one format on disk."""
+    """{layer name: record}: packed weights in the library's one format on disk. A Conv1d becomes a
+    filter of height 1."""
     records = {}
     for name, layer in model.named_modules():
         if not isinstance(layer, _ShiftLayer):
@@ -262,6 +294,8 @@ def export(model):
         if layer.format == "absmean":
             scale = _s3.absmean_scale(fields[0])
             weights = weights.sign()
+        if weights.dim() == 3:
+            weights = weights.unsqueeze(2)
         records[name] = _s3.pack_record(layer.format, weights, scale)
     return records
 
