@@ -16,7 +16,7 @@ import math
 import torch
 from torch import nn
 
-import s3_torch
+import s3.torch
 
 
 class _Through(torch.autograd.Function):
@@ -137,7 +137,7 @@ def layer(arm):
     """A function (in, out, kernel size, stride) -> convolution without bias, for an arm of plan.toml."""
     if "format" in arm:
         def shift(in_channels, out_channels, size, stride):
-            conv = s3_torch.ShiftConv2d(in_channels, out_channels, size, stride, size // 2,
+            conv = s3.torch.ShiftConv2d(in_channels, out_channels, size, stride, size // 2,
                                         bias=False, format=arm["format"],
                                         surrogate=arm.get("surrogate", "published"))
             if "deviation" in arm:
@@ -167,7 +167,7 @@ class InnerOptimizer:
         self.rate, self.inner, self.decay = rate, inner, 0.0
         own = [p for conv in inner for p in conv.parameters()]
         if "format" in arm:
-            self.optimizer = s3_torch.FusedSGD(model, rate, weight_decay=decay, dense=1e-5)
+            self.optimizer = s3.torch.FusedSGD(model, rate, weight_decay=decay, dense=1e-5)
         elif arm["name"].startswith("deepshift_ps"):
             self.optimizer, self.decay = torch.optim.RAdam(own, rate), decay
         else:

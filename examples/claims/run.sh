@@ -17,9 +17,9 @@ esac
 packaging/setup.sh python3-scipy python3-matplotlib
 {
     cmake --preset default
-    cmake --build --preset default --parallel "$(nproc)" --target s3_python
+    cmake --build --preset default --parallel "$(nproc)" --target s3_python_torch
 } >&2
 mkdir -p build/claims
 cp --no-clobber --recursive examples/claims/results/runs/. build/claims 2>/dev/null || true
-export PYTHONPATH=build/default/examples/python PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=build/default/python PYTHONDONTWRITEBYTECODE=1
 exec /usr/bin/python3 examples/claims/claims.py "$@"

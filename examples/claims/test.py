@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of the experiment, on a few images and epochs.
 
-    PYTHONPATH=<build>/examples/python /usr/bin/python3 examples/claims/test.py
+    PYTHONPATH=<build>/python /usr/bin/python3 examples/claims/test.py
 """
 
 import gzip

@@ -5,7 +5,7 @@ One command per process, the same on one host or several; RANK counts from 0, AD
 the host of rank 0, and eth0 the network between them (lo within one host):
 
     GLOO_SOCKET_IFNAME=eth0 MASTER_ADDR=ADDRESS MASTER_PORT=29500 WORLD_SIZE=2 RANK=0 \
-        PYTHONPATH=BUILD/examples/python /usr/bin/python3 train.py
+        PYTHONPATH=BUILD/python /usr/bin/python3 train.py
 
 (torch.distributed.run of PyTorch 1.13 does not start under Python 3.11.)
 
@@ -17,7 +17,7 @@ import gzip
 import math
 import os
 
-import s3_torch
+import s3.torch
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -54,9 +54,9 @@ def main():
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
     torch.manual_seed(1)
-    model = s3_torch.convert(network(), "shift3")
-    shift = s3_torch.FusedSGD(model, dense=1e-5)
-    rest = torch.optim.SGD(s3_torch.other_parameters(model), 0.1, momentum=0.9, weight_decay=1e-4)
+    model = s3.torch.convert(network(), "shift3")
+    shift = s3.torch.FusedSGD(model, dense=1e-5)
+    rest = torch.optim.SGD(s3.torch.other_parameters(model), 0.1, momentum=0.9, weight_decay=1e-4)
     parallel = DistributedDataParallel(model)
 
     images, labels = read(o.data, "train")
@@ -91,7 +91,7 @@ def main():
         print(f"test accuracy {100 * (found == truth).float().mean():.2f}%")
         if o.export:
             os.makedirs(o.export, exist_ok=True)
-            for name, record in s3_torch.export(model).items():
+            for name, record in s3.torch.export(model).items():
                 with open(f"{o.export}/{name}.s3w", "wb") as f:
                     f.write(record)
     dist.destroy_process_group()

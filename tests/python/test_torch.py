@@ -1,6 +1,6 @@
-"""Tests of s3_torch against the definitions written in plain PyTorch.
+"""Tests of s3.torch against the definitions written in plain PyTorch.
 
-    PYTHONPATH=<build>/examples/python /usr/bin/python3 test_s3_torch.py
+    PYTHONPATH=<build>/python /usr/bin/python3 tests/python/test_torch.py
 """
 
 import copy
@@ -13,10 +13,10 @@ import sys
 import tempfile
 import unittest
 
-import s3_torch
+import s3.torch
 import torch
 import torch.distributed as dist
-from s3_torch import _s3, plain
+from s3.torch import _s3, plain
 from torch import nn
 
 FORMATS = ["shift2", "shift3", "shift4", "dense2", "dense3", "dense4"]
@@ -51,7 +51,7 @@ class Formulas(unittest.TestCase):
         for format in FORMATS:
             fields = latents(format)
             g = torch.randn(fields[0].shape)
-            ours, theirs = s3_torch.realize(format, fields), definition(format, fields)
+            ours, theirs = s3.torch.realize(format, fields), definition(format, fields)
             self.assertTrue(torch.equal(ours, theirs), format)
             for a, b in zip(torch.autograd.grad(ours, fields, g),
                             torch.autograd.grad(theirs, fields, g)):
@@ -61,7 +61,7 @@ class Formulas(unittest.TestCase):
         v = torch.randn(6, 9, requires_grad=True)
         scale = v.detach().abs().mean()
         expected = scale * (v.detach() / (scale + 1e-5)).round().clamp(-1, 1)
-        w = s3_torch.realize("absmean", [v])
+        w = s3.torch.realize("absmean", [v])
         torch.testing.assert_close(w, expected)
         w.backward(torch.ones_like(w))
         self.assertTrue(torch.equal(v.grad, torch.ones_like(v)))
@@ -71,7 +71,7 @@ class Formulas(unittest.TestCase):
             fields = latents(format)
             g = torch.randn(fields[0].shape)
             identity, clipped, ewgs = (
-                _s3.backward(format, fields, g, "flat", s3_torch.Estimator(*e))
+                _s3.backward(format, fields, g, "flat", s3.torch.Estimator(*e))
                 for e in [(), ("clipped", 0.5), ("ewgs", 0.2)])
             for x, d, c in zip(fields, identity, clipped):
                 self.assertTrue(torch.equal(c, torch.where(x.abs() <= 0.5, d, torch.zeros(()))))
@@ -85,20 +85,20 @@ class Formulas(unittest.TestCase):
             g = torch.randn(fields[0].shape)
             w = _s3.realize(format, fields)
             for surrogate in ["authors", "square_root", "flat"]:
-                sign = _s3.backward(format, fields, g, surrogate, s3_torch.Estimator())[0]
+                sign = _s3.backward(format, fields, g, surrogate, s3.torch.Estimator())[0]
                 root = torch.sqrt(torch.log2(w.abs()) + 1)
                 factor = dict(authors=w.abs(), square_root=root, flat=torch.ones(()))[surrogate]
                 torch.testing.assert_close(sign, torch.where(w == 0, torch.zeros(()), g * factor))
-            direct = _s3.backward(format, fields, g, "direct", s3_torch.Estimator())
+            direct = _s3.backward(format, fields, g, "direct", s3.torch.Estimator())
             self.assertTrue(torch.equal(direct[0], g))
             published = "square_root" if format.startswith("dense") else "authors"
-            for a, b in zip(*(_s3.backward(format, fields, g, name, s3_torch.Estimator())
+            for a, b in zip(*(_s3.backward(format, fields, g, name, s3.torch.Estimator())
                               for name in ["published", published])):
                 self.assertTrue(torch.equal(a, b))
         with self.assertRaisesRegex(RuntimeError, "no surrogate is named sharp"):
-            s3_torch.ShiftLinear(2, 2, surrogate="sharp")
+            s3.torch.ShiftLinear(2, 2, surrogate="sharp")
         with self.assertRaisesRegex(RuntimeError, "absmean has no surrogates"):
-            s3_torch.ShiftLinear(2, 2, format="absmean", surrogate="flat")
+            s3.torch.ShiftLinear(2, 2, format="absmean", surrogate="flat")
 
     def test_non_contiguous_is_served_and_the_rest_refused_by_name(self):
         fields = [f.detach().transpose(0, 1) for f in latents("shift3")]
@@ -108,7 +108,7 @@ class Formulas(unittest.TestCase):
             with self.assertRaisesRegex(RuntimeError, word):
                 _s3.realize("shift3", [fields[0], bad, *fields[2:]])
         with self.assertRaisesRegex(RuntimeError, "grad_weights"):
-            _s3.backward("shift3", fields, torch.zeros(3), "authors", s3_torch.Estimator())
+            _s3.backward("shift3", fields, torch.zeros(3), "authors", s3.torch.Estimator())
         with self.assertRaisesRegex(RuntimeError, "4 latents, not 3"):
             _s3.realize("shift3", fields[:3])
         with self.assertRaisesRegex(RuntimeError, "no format is named int3"):
@@ -128,7 +128,7 @@ class Plain(unittest.TestCase):
                                         _s3.realize(format, fields)))
             for surrogate in self.surrogates:
                 for e in [(), ("clipped", 0.5), ("ewgs", 0.2)]:
-                    e = s3_torch.Estimator(*e)
+                    e = s3.torch.Estimator(*e)
                     for a, b in zip(plain.backward(format, fields, g, surrogate, e),
                                     _s3.backward(format, fields, g, surrogate, e)):
                         self.assertTrue(torch.equal(a, b), (format, surrogate, e.name))
@@ -150,7 +150,7 @@ class Plain(unittest.TestCase):
                             g = torch.randn(9, 7, generator=torch.Generator().manual_seed(number))
                             count = (number,) if name == "adam_step" else ()
                             getattr(passes, name)(*settings, *count, format, fields, moments, g,
-                                                  w, 1e-3, surrogate, s3_torch.Estimator())
+                                                  w, 1e-3, surrogate, s3.torch.Estimator())
                         results.append([w, *fields, *sum(moments, [])])
                     for a, b in zip(*results):
                         self.assertTrue(torch.equal(a, b), (format, surrogate, name))
@@ -178,12 +178,12 @@ class Plain(unittest.TestCase):
             model, xs, ys = model_and_data("shift3", "flat")
             model.to(dtype)
             before = [f.clone() for f in model[0].fields()]
-            fit(model, [s3_torch.FusedSGD(model, 0.5),
-                        torch.optim.SGD(s3_torch.other_parameters(model), 0.1)], xs.to(dtype), ys)
+            fit(model, [s3.torch.FusedSGD(model, 0.5),
+                        torch.optim.SGD(s3.torch.other_parameters(model), 0.1)], xs.to(dtype), ys)
             self.assertFalse(all(torch.equal(a, b) for a, b in zip(before, model[0].fields())))
-            self.assertTrue(torch.equal(s3_torch.unpack("shift3", s3_torch.export(model)["0"]),
+            self.assertTrue(torch.equal(s3.torch.unpack("shift3", s3.torch.export(model)["0"]),
                                         model[0].discrete().float()))
-            s3_torch.validate(model)
+            s3.torch.validate(model)
 
     def test_under_autocast_latents_stay_float32(self):
         model, xs, ys = model_and_data()
@@ -202,7 +202,7 @@ class Plain(unittest.TestCase):
                           ([*fields[:3], fields[3] + torch.tensor([0, math.nan, 0])],
                            "shift_2.1.: value is not finite")]:
             with self.assertRaisesRegex(RuntimeError, word):
-                s3_torch.realize("shift3", bad)
+                s3.torch.realize("shift3", bad)
 
 
 class Layers(unittest.TestCase):
@@ -211,7 +211,7 @@ class Layers(unittest.TestCase):
         for options in [dict(), dict(stride=2, padding=1), dict(dilation=2, groups=2, bias=False),
                         dict(padding="same", padding_mode="reflect"), dict(padding=(1, 2),
                         padding_mode="circular")]:
-            layer = s3_torch.ShiftConv2d(4, 6, 3, format="shift4", **options)
+            layer = s3.torch.ShiftConv2d(4, 6, 3, format="shift4", **options)
             conv = nn.Conv2d(4, 6, 3, **options)
             conv.weight.data, conv.bias = definition("shift4", layer.fields()).detach(), layer.bias
             self.assertTrue(torch.equal(layer(x), conv(x)), options)
@@ -220,7 +220,7 @@ class Layers(unittest.TestCase):
 
     def test_linear(self):
         for format in FORMATS + ["absmean"]:
-            layer = s3_torch.ShiftLinear(5, 3, format=format)
+            layer = s3.torch.ShiftLinear(5, 3, format=format)
             x = torch.randn(4, 5)
             w = _s3.realize(format, layer.fields())
             self.assertTrue(torch.equal(layer(x), nn.functional.linear(x, w, layer.bias)))
@@ -235,32 +235,32 @@ class Layers(unittest.TestCase):
                 self.attention, self.last = nn.MultiheadAttention(8, 2), nn.Linear(8, 2)
         model = Speech()
         with self.assertWarnsRegex(UserWarning, "memory .LSTM has no shift layer"):
-            s3_torch.convert(model)
-        self.assertIsInstance(model.conv, s3_torch.ShiftConv1d)
+            s3.torch.convert(model)
+        self.assertIsInstance(model.conv, s3.torch.ShiftConv1d)
         x = torch.randn(2, 8, 12)
         self.assertTrue(torch.equal(model.conv(x), nn.functional.conv1d(
             x, model.conv.discrete(), model.conv.bias, dilation=2, groups=2)))
-        left = s3_torch.left_in_float(model)
+        left = s3.torch.left_in_float(model)
         self.assertEqual({"first", "up", "memory", "attention", "attention.out_proj", "last"},
                          set(left))
         self.assertEqual((left["first"], left["up"]),
                          ("was kept", "ConvTranspose1d has no shift layer"))
-        self.assertEqual(len(s3_torch.unpack("shift3", s3_torch.export(model)["conv"])), 8)
+        self.assertEqual(len(s3.torch.unpack("shift3", s3.torch.export(model)["conv"])), 8)
 
     def test_convert_keeps_ends_options_and_sharing(self):
         shared = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=2)
         model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(shared, nn.ReLU(), shared),
                               nn.Flatten(), nn.Linear(4, 2))
         bias = shared.bias
-        s3_torch.convert(model)
+        s3.torch.convert(model)
         self.assertIs(type(model[0]), nn.Conv2d)
         self.assertIs(type(model[3]), nn.Linear)
-        self.assertIs(type(model[1][0]), s3_torch.ShiftConv2d)
+        self.assertIs(type(model[1][0]), s3.torch.ShiftConv2d)
         self.assertIs(model[1][0], model[1][2])
         self.assertIs(model[1][0].bias, bias)
         self.assertEqual((model[1][0].dilation, model[1][0].groups), ((2, 2), 2))
         with self.assertRaisesRegex(ValueError, "nothing"):
-            s3_torch.convert(model, keep=["nothing"])
+            s3.torch.convert(model, keep=["nothing"])
 
     def test_convert_from_trained_weights(self):
         for format in FORMATS + ["absmean"]:
@@ -268,7 +268,7 @@ class Layers(unittest.TestCase):
                                   nn.Linear(4, 2))
             model.to(memory_format=torch.channels_last)
             weights = [m.weight.detach().clone() for m in model]
-            s3_torch.convert(model, format, trained=True)
+            s3.torch.convert(model, format, trained=True)
             for layer, w in zip(model[1:3], weights[1:3]):
                 if format == "absmean":
                     self.assertTrue(torch.equal(layer.weight, w))
@@ -282,45 +282,45 @@ class Layers(unittest.TestCase):
         bad = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
         bad[1].weight.data[1, 0] = math.nan
         with self.assertRaisesRegex(RuntimeError, r"1: s3: weights\[2\]"):
-            s3_torch.convert(bad, trained=True)
+            s3.torch.convert(bad, trained=True)
 
     def test_records_hold_the_weights(self):
         for format in FORMATS:
-            model = nn.Sequential(s3_torch.ShiftConv2d(3, 5, (3, 2), format=format),
-                                  s3_torch.ShiftLinear(9, 4, format=format))
-            records = s3_torch.export(model)
+            model = nn.Sequential(s3.torch.ShiftConv2d(3, 5, (3, 2), format=format),
+                                  s3.torch.ShiftLinear(9, 4, format=format))
+            records = s3.torch.export(model)
             for name, layer in model.named_children():
-                self.assertTrue(torch.equal(s3_torch.unpack(format, records[name]),
+                self.assertTrue(torch.equal(s3.torch.unpack(format, records[name]),
                                             layer.discrete()))
-        small, large = (len(s3_torch.export(s3_torch.ShiftLinear(64, 64, format=f))[""])
+        small, large = (len(s3.torch.export(s3.torch.ShiftLinear(64, 64, format=f))[""])
                         for f in ("shift3", "shift4"))
         self.assertEqual(large - small, 64 * 64 // 8)
         with self.assertRaises(RuntimeError):
-            s3_torch.unpack("shift2", records["1"])
+            s3.torch.unpack("shift2", records["1"])
 
     def test_regularizer_and_share_of_zeros(self):
-        layer = s3_torch.ShiftLinear(40, 40)
+        layer = s3.torch.ShiftLinear(40, 40)
         for target in (0.1, 0.7):
             for _ in range(400):
                 for f in layer.fields():
                     f.grad = torch.zeros_like(f)
-                s3_torch.steer_zeros(layer, target, gain=0.2)
-                s3_torch.add_dense_gradient(layer)
+                s3.torch.steer_zeros(layer, target, gain=0.2)
+                s3.torch.add_dense_gradient(layer)
                 layer.weight_val.data -= 0.2 * layer.weight_val.grad
             zeros = (layer.discrete() == 0).float().mean().item()
             self.assertAlmostEqual(zeros, target, delta=0.05)
 
     def test_validate_names_layer_and_latent(self):
-        model = nn.Sequential(s3_torch.ShiftLinear(3, 3))
-        s3_torch.validate(model)
+        model = nn.Sequential(s3.torch.ShiftLinear(3, 3))
+        s3.torch.validate(model)
         model[0].weight_shift.data[1, 1] = math.nan
         with self.assertRaisesRegex(RuntimeError, "0: .*shift_2"):
-            s3_torch.validate(model)
+            s3.torch.validate(model)
 
 
 class StateDicts(unittest.TestCase):
     def setUp(self):
-        self.layer = s3_torch.ShiftConv2d(2, 3, 3, bias=False)
+        self.layer = s3.torch.ShiftConv2d(2, 3, 3, bias=False)
         self.state = {n: torch.randn(3, 2, 3, 3)
                       for n in ("weight", "weight_val", "weight_shift", "weight_shift2")}
 
@@ -350,7 +350,7 @@ class StateDicts(unittest.TestCase):
     def test_foreign_entries(self):
         # A float layer's state dict has no latents; another format's has others.
         self.refused("Missing.*weight_val", weight_val=None, weight_shift=None, weight_shift2=None)
-        other = s3_torch.ShiftConv2d(2, 3, 3, bias=False, format="shift4").state_dict()
+        other = s3.torch.ShiftConv2d(2, 3, 3, bias=False, format="shift4").state_dict()
         self.refused("Unexpected.*weight_shift3", **other)
         self.refused("Unexpected.*discrete_weight", discrete_weight=torch.zeros(3, 2, 3, 3))
         with self.assertRaisesRegex(RuntimeError, "weight_shift3 is no latent of shift3"):
@@ -365,7 +365,7 @@ class StateDicts(unittest.TestCase):
         self.assertTrue(torch.equal(self.layer.weight_val, sparse))
 
     def test_dense_shift_names(self):
-        layer = s3_torch.ShiftLinear(5, 4, format="dense3", bias=False)
+        layer = s3.torch.ShiftLinear(5, 4, format="dense3", bias=False)
         latents = {name: torch.randn(4, 5) for name in ("weight", "weight_t1", "weight_t2",
                                                         "weight_t3")}
         layer.load_state_dict(latents)
@@ -375,10 +375,10 @@ class StateDicts(unittest.TestCase):
         self.assertTrue(torch.equal(layer.discrete(),
                                     torch.where(latents["weight"] >= 0, 1.0, -1.0) * 2**s))
         with self.assertRaisesRegex(RuntimeError, "weight_t1 is no latent of shift3"):
-            s3_torch.ShiftLinear(5, 4, bias=False).load_state_dict(latents, strict=False)
+            s3.torch.ShiftLinear(5, 4, bias=False).load_state_dict(latents, strict=False)
 
     def test_a_fused_layer_takes_what_is_there_and_realizes_it(self):
-        shift = s3_torch.FusedSGD(self.layer)
+        shift = s3.torch.FusedSGD(self.layer)
         self.layer.load_state_dict({"weight": -self.layer.weight.detach()}, strict=False)
         self.assertTrue(torch.equal(self.layer.discrete(),
                                     _s3.realize("shift3", self.layer.fields())))
@@ -388,8 +388,8 @@ class StateDicts(unittest.TestCase):
 def model_and_data(format="shift3", surrogate="published"):
     torch.manual_seed(5)
     options = dict(format=format, surrogate=surrogate)
-    model = nn.Sequential(s3_torch.ShiftConv2d(2, 4, 3, **options), nn.ReLU(), nn.Flatten(),
-                          s3_torch.ShiftLinear(64, 8, **options), nn.Tanh(), nn.Linear(8, 3))
+    model = nn.Sequential(s3.torch.ShiftConv2d(2, 4, 3, **options), nn.ReLU(), nn.Flatten(),
+                          s3.torch.ShiftLinear(64, 8, **options), nn.Tanh(), nn.Linear(8, 3))
     return model, torch.randn(4, 16, 2, 6, 6), torch.randint(3, (4, 16))
 
 
@@ -399,7 +399,7 @@ def fit(model, optimizers, xs, ys, dense=0.0):
             o.zero_grad(set_to_none=True)
         nn.functional.cross_entropy(model(x), y).backward()
         if dense:
-            s3_torch.add_dense_gradient(model, dense)
+            s3.torch.add_dense_gradient(model, dense)
         for o in optimizers:
             o.step()
 
@@ -409,26 +409,26 @@ class Training(unittest.TestCase):
         for format, surrogate in [("shift2", "published"), ("shift3", "published"),
                                   ("shift4", "flat"), ("dense3", "published")]:
             for ours, theirs in [
-                (lambda m: s3_torch.FusedSGD(m, 0.05, weight_decay=1e-3, dense=1e-3),
+                (lambda m: s3.torch.FusedSGD(m, 0.05, weight_decay=1e-3, dense=1e-3),
                  lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3)),
-                (lambda m: s3_torch.FusedAdam(m, 0.004, dense=1e-3),
+                (lambda m: s3.torch.FusedAdam(m, 0.004, dense=1e-3),
                  lambda p: torch.optim.Adam(p, 0.004))]:
                 model, xs, ys = model_and_data(format, surrogate)
                 other = copy.deepcopy(model)
                 fit(other, [theirs(other.parameters())], xs, ys, dense=1e-3)
                 fused = ours(model)
-                fit(model, [fused, theirs(s3_torch.other_parameters(model))], xs, ys)
+                fit(model, [fused, theirs(s3.torch.other_parameters(model))], xs, ys)
                 for name, value in other.state_dict().items():
                     torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4,
                                                atol=1e-5)
-                for layer in s3_torch.shift_layers(model):
+                for layer in s3.torch.shift_layers(model):
                     self.assertTrue(torch.equal(layer.discrete(),
                                                 _s3.realize(format, layer.fields())))
 
     def test_averages_are_on_the_grid(self):
         model, xs, ys = model_and_data()
-        optimizers = [s3_torch.FusedSGD(model, 0.5),
-                      torch.optim.SGD(s3_torch.other_parameters(model), 0.1)]
+        optimizers = [s3.torch.FusedSGD(model, 0.5),
+                      torch.optim.SGD(s3.torch.other_parameters(model), 0.1)]
         average = torch.optim.swa_utils.AveragedModel(model)
         by_data = copy.deepcopy(model)
         for x, y in zip(xs, ys):
@@ -453,9 +453,9 @@ class Training(unittest.TestCase):
             for format in (torch.contiguous_format, torch.channels_last):
                 model, xs, ys = model_and_data()
                 model.to(memory_format=format)
-                optimizers = [s3_torch.FusedSGD(model, 0.05)] if fused else []
+                optimizers = [s3.torch.FusedSGD(model, 0.05)] if fused else []
                 optimizers.append(torch.optim.SGD(
-                    s3_torch.other_parameters(model) if fused else model.parameters(), 0.05))
+                    s3.torch.other_parameters(model) if fused else model.parameters(), 0.05))
                 fit(model, optimizers, [x.contiguous(memory_format=format) for x in xs], ys)
                 self.assertTrue(model[0].discrete().is_contiguous(memory_format=format))
                 results.append(model.state_dict())
@@ -463,8 +463,8 @@ class Training(unittest.TestCase):
                 torch.testing.assert_close(results[1][name], value, rtol=1e-4, atol=1e-5)
 
     def test_saved_and_resumed_it_continues_bit_for_bit(self):
-        fused = lambda m: [s3_torch.FusedAdam(m), torch.optim.SGD(
-            s3_torch.other_parameters(m), 0.1, momentum=0.9)]
+        fused = lambda m: [s3.torch.FusedAdam(m), torch.optim.SGD(
+            s3.torch.other_parameters(m), 0.1, momentum=0.9)]
         autograd = lambda m: [torch.optim.Adam(m.parameters(), 0.01)]
         for optimizers in (fused, autograd):
             model, xs, ys = model_and_data()
@@ -489,23 +489,23 @@ class Training(unittest.TestCase):
         for target in (0.2, 0.8):
             for fused in (False, True):
                 model, xs, ys = model_and_data()
-                optimizers = [s3_torch.FusedSGD(model, 0.2)] if fused else []
+                optimizers = [s3.torch.FusedSGD(model, 0.2)] if fused else []
                 optimizers.append(torch.optim.SGD(
-                    s3_torch.other_parameters(model) if fused else model.parameters(), 0.1,
+                    s3.torch.other_parameters(model) if fused else model.parameters(), 0.1,
                     momentum=0.9))
                 for _ in range(300):
-                    s3_torch.steer_zeros(model, target)
+                    s3.torch.steer_zeros(model, target)
                     for o in optimizers:
                         o.zero_grad(set_to_none=True)
                     nn.functional.cross_entropy(model(xs[0]), ys[0]).backward()
-                    s3_torch.add_dense_gradient(model)
+                    s3.torch.add_dense_gradient(model)
                     for o in optimizers:
                         o.step()
-                for layer in s3_torch.shift_layers(model):
+                for layer in s3.torch.shift_layers(model):
                     zeros = (layer.discrete() == 0).float().mean().item()
                     self.assertAlmostEqual(zeros, target, delta=0.1)  # from 0.5
         with self.assertRaisesRegex(RuntimeError, "target is 2"):
-            s3_torch.steer_zeros(model, 2)
+            s3.torch.steer_zeros(model, 2)
 
 
 def distributed_worker(rank, folder, fused):
@@ -518,9 +518,9 @@ def distributed_worker(rank, folder, fused):
 def train_part(folder, fused, rank=None):
     torch.set_num_threads(1)
     model, xs, ys = model_and_data()
-    optimizers = [s3_torch.FusedSGD(model, 0.05)] if fused else []
+    optimizers = [s3.torch.FusedSGD(model, 0.05)] if fused else []
     optimizers.append(torch.optim.SGD(
-        s3_torch.other_parameters(model) if fused else model.parameters(), 0.05, momentum=0.9))
+        s3.torch.other_parameters(model) if fused else model.parameters(), 0.05, momentum=0.9))
     if rank is None:
         fit(model, optimizers, xs, ys)
         return model.state_dict()
@@ -539,7 +539,8 @@ class Distributed(unittest.TestCase):
                         torch.testing.assert_close(value, one[name], rtol=1e-4, atol=1e-6)
 
     def test_the_example(self):
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "train.py")
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                              "../../examples/python/train.py")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])

@@ -1,11 +1,11 @@
 """Shift layers for PyTorch, over the s3 library.
 
-    model = s3_torch.convert(model, "shift3")           # Conv2d, Linear -> ShiftConv2d, ShiftLinear
-    # or, from trained float weights: s3_torch.convert(model, "shift3", trained=True)
-    shift = s3_torch.FusedSGD(model, dense=1e-5)        # lr=2, to be lowered to 0 along a cosine
-    rest = torch.optim.SGD(s3_torch.other_parameters(model), lr=0.1, momentum=0.9)
+    model = s3.torch.convert(model, "shift3")           # Conv2d, Linear -> ShiftConv2d, ShiftLinear
+    # or, from trained float weights: s3.torch.convert(model, "shift3", trained=True)
+    shift = s3.torch.FusedSGD(model, dense=1e-5)        # lr=2, to be lowered to 0 along a cosine
+    rest = torch.optim.SGD(s3.torch.other_parameters(model), lr=0.1, momentum=0.9)
     ...  loss.backward(); rest.step(); shift.step(); rest.zero_grad(); shift.zero_grad()
-    records = s3_torch.export(model)                    # {layer name: bytes of packed weights}
+    records = s3.torch.export(model)                    # {layer name: bytes of packed weights}
 
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times

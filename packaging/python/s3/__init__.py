@@ -1,0 +1,1 @@
+"""Low-bit shift networks. `s3.torch` trains them."""
