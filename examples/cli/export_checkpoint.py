@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A PyTorch checkpoint as a safetensors file for `s3 import`. Needs torch and NumPy alone.
+"""A PyTorch checkpoint as a safetensors file for `s3shift import`. Needs torch and NumPy alone.
 
     export_checkpoint.py checkpoint.pt checkpoint.safetensors
 

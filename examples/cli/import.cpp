@@ -1,4 +1,4 @@
-// s3 import: a state dict, a description and samples become a model file.
+// s3shift import: a state dict, a description and samples become a model file.
 
 #include "commands.hpp"
 #include "images.hpp"

@@ -1,4 +1,4 @@
-// s3: takes trained networks to small exact integer networks.
+// s3shift: takes trained networks to small exact integer networks.
 //
 //   import   a PyTorch state dict and a description → a model file
 //   inspect  what is in a model file: layers, bytes, zeros, operations, energy
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "s3: %s\n", e.what());
+        std::fprintf(stderr, "s3shift: %s\n", e.what());
         return 1;
     }
     return 0;

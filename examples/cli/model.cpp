@@ -1,4 +1,4 @@
-// s3 inspect and s3 export: what a model file says, as tables and as C++.
+// s3shift inspect and s3shift export: what a model file says, as tables and as C++.
 
 #include "commands.hpp"
 #include "tables.hpp"

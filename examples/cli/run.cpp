@@ -1,4 +1,4 @@
-// s3 run and s3 bench: a model file classifies images, and how fast it does.
+// s3shift run and s3shift bench: a model file classifies images, and how fast it does.
 
 #include "commands.hpp"
 #include "images.hpp"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the program s3: imports networks of every kind of weights and compares what they answer with
+"""Tests the program s3shift: imports networks of every kind of weights and compares what they answer with
 a float computation in NumPy; and what it says to bad input.
 
     test.py PROGRAM FOLDER     FOLDER is emptied and filled
@@ -400,4 +400,4 @@ for value, says in ((np.nan, "not finite"), (0.3, "not of a shift format")):
 state["third.weight"] = state["third.weight"][:, :8]
 safetensors.write(path("bad"), state)
 importing("bad", code=1, says="line 9 (third)")
-print("s3: all checks passed")
+print("s3shift: all checks passed")
