@@ -1,17 +1,33 @@
 #!/usr/bin/env bash
-# Builds and runs the consumer in one way: run.sh <way> <source tree> <build tree> <c++> <cmake> <generator> <has s3::io> <has s3::runtime>
+# Builds and runs the consumer in one way of getting the library.
+#
+#   run.sh <way> <source tree> <build tree> [<c++> <cmake> <generator> <has s3::io> <has s3::runtime>]
+#
+# The build tree is configured, for what it would install. The exit status is 77, behind a line that
+# says why, where a way cannot be tried on this machine. S3_CPM names CPM.cmake for the way `cpm`.
 set -euo pipefail
-way=$1 source=$2 build=$3 cxx=$4 cmake=$5 generator=$6 io=$7 runtime=$8
+way=$1 source=$2 build=$3
+cxx=${4:-g++} cmake=${5:-cmake} generator=${6:-Ninja} io=${7:-0} runtime=${8:-0}
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp -r "$source/tests/consumer/project/." "$folder"
 cd "$folder"
 
+not_tried() {
+    echo "$1"
+    exit 77
+}
+
 # Installed to one place, then moved: the package must be relocatable.
 install_tree() {
     "$cmake" --install "$build" --prefix "$folder/first" >/dev/null
     mv first prefix
+}
+
+# A release as a file, of what the tree holds now.
+archive() {
+    tar -czf s3.tar.gz --transform 's,^\.,s3,' --exclude=./build --exclude=./.git -C "$source" .
 }
 
 build_with_cmake() {
@@ -27,6 +43,16 @@ build_with_cmake() {
     grep -q "s3::s3" of_consumer/share/cmake/wrapper/wrapper_targets.cmake
 }
 
+build_plainly() { # flags
+    "$cxx" -std=c++20 "$@" main.cpp -o consumer
+    ./consumer
+}
+
+# The version that a package of another system states must be the header's.
+version() {
+    sed -nE 's/^#define S3_VERSION_[A-Z]+ ([0-9]+)$/\1/p' "$source/include/s3/version.hpp" | paste -sd.
+}
+
 case $way in
 find_package)
     install_tree
@@ -36,12 +62,73 @@ add_subdirectory)
     build_with_cmake -DS3_SOURCE_DIR="$source" -DS3_BUILD_RUNTIME="$runtime" \
         -DS3_RUNTIME_SETS=avx2 -DS3_RUNTIME_FORMATS=shift3 -DS3_RUNTIME_ACTIVATIONS=uint8_t
     ;;
+fetch_content)
+    archive
+    runtime=0
+    build_with_cmake -DS3_ARCHIVE="$folder/s3.tar.gz"
+    ;;
+cpm)
+    [ -n "${S3_CPM:-}" ] || not_tried "CPM.cmake is not here: name one in S3_CPM"
+    archive
+    runtime=0
+    build_with_cmake -DS3_ARCHIVE="$folder/s3.tar.gz" -DS3_CPM="$S3_CPM"
+    ;;
 pkg_config)
     install_tree
     export PKG_CONFIG_PATH="$folder/prefix/share/pkgconfig"
     # shellcheck disable=SC2046
-    "$cxx" -std=c++20 $(pkg-config --cflags s3) main.cpp -o consumer
-    ./consumer
+    build_plainly $(pkg-config --cflags s3)
+    ;;
+include)
+    build_plainly -I"$source/include"
+    ;;
+single_header)
+    mkdir -p alone/s3
+    python3 "$source/packaging/single_header.py" alone/s3/shift.hpp
+    build_plainly -Ialone
+    ;;
+debian)
+    for tool in dpkg-buildpackage dh lintian; do
+        command -v "$tool" >/dev/null || not_tried "$tool is not installed (dpkg-dev, debhelper, lintian)"
+    done
+    archive
+    tar -xzf s3.tar.gz
+    cp -r s3/packaging/debian s3/debian
+    (cd s3 && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -b -us -uc)
+    lintian --allow-root --fail-on error,warning,info ./*.changes
+    [ "$(dpkg-deb --field libs3-shift-dev_*.deb Version)" = "$(version)" ]
+    dpkg-deb --extract libs3-shift-dev_*.deb prefix
+    build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix/usr"
+    ;;
+conan)
+    python3 -m py_compile "$source/packaging/conan/conanfile.py"
+    command -v conan >/dev/null || not_tried "conan is not installed; the recipe is Python that compiles"
+    export CONAN_HOME=$folder/conan
+    conan profile detect
+    conan create "$source/packaging/conan" --build=missing -s compiler.cppstd=20
+    conan install --requires="s3-shift/$(version)" -g CMakeDeps -of generators -s compiler.cppstd=20
+    io=1
+    build_with_cmake -DCMAKE_PREFIX_PATH="$folder/generators" -DCMAKE_BUILD_TYPE=Release
+    ;;
+vcpkg)
+    [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' \
+        "$source/packaging/vcpkg/vcpkg.json")" = "$(version)" ]
+    command -v vcpkg >/dev/null || not_tried "vcpkg is not installed; the port states the right version"
+    vcpkg install s3-shift --overlay-ports="$source/packaging/vcpkg" --x-install-root="$folder/installed"
+    build_with_cmake -DCMAKE_PREFIX_PATH="$(echo "$folder"/installed/*-*)"
+    ;;
+pip)
+    project=$(find "$source" -maxdepth 3 -name pyproject.toml -not -path '*/build/*' -printf '%h\n' -quit)
+    [ -n "$project" ] || not_tried "there is no pyproject.toml"
+    python=/usr/bin/python3
+    "$python" -m pip --version >/dev/null 2>&1 || not_tried "pip is not installed (python3-pip)"
+    "$python" -m pip install --no-build-isolation --no-deps --no-index --target python "$project"
+    PYTHONPATH=$folder/python "$python" -c 'import s3; print(s3.__version__)'
+    ;;
+program)
+    install_tree
+    [ -x prefix/bin/s3shift ] || not_tried "the program was not built in $build"
+    prefix/bin/s3shift --help
     ;;
 *)
     echo "unknown way: $way" >&2
