@@ -184,6 +184,33 @@ TEST_CASE("import: concatenations bring each input to one scale, in the order of
         }
 }
 
+TEST_CASE("import: what a concatenation alone reads has its scale, and is copied") {
+    test::random r(5);
+    test::checkpoint c;
+    for (const char* name : {"a.weight", "b.weight", "c.weight", "d.weight"})
+        c.put(name, {2, 2, 1, 1}, test::shifts_at_random(4, name[0] == 'd' ? 0.5f : 0.125f, r));
+    const auto x = test::bytes_at_random(5 * 2 * 4 * 4, r);
+    const std::string start = "input 4 4 2\nconv a 2 2 kernel=1\nconv b 2 2 kernel=1 from=input\n"
+                              "maxpool kernel=2\nupsample large\nconv c 2 2 kernel=1 bits=6 "
+                              "from=input\nconv d 2 2 kernel=1 from=input\nrelu d1\n";
+    const auto copied = [&](const std::string& rest) { // of d1, a, large and c
+        const auto o = import_it(start + rest, c, x);
+        const auto& whole = std::get<net::concatenation>(o.model.layers[6].operation);
+        std::string each;
+        for (const auto& from : whole.inputs)
+            each += from.scale == 1 &&
+                            o.model.values[from.value].zero_point == o.model.values[7].zero_point
+                        ? "1"
+                        : "0";
+        return each;
+    };
+    CHECK(copied("concat a large c from=d1\n") == "1110"); // six bits are not eight
+    CHECK(copied("concat a large c from=d1 name=all\nadd all\n") == "1110");
+    CHECK(copied("concat a large c from=d1 name=all\nmaxpool kernel=1 from=a\n") == "1010");
+    CHECK(copied("concat a large c from=d1 name=all\nmaxpool kernel=1 from=b\n") == "1100");
+    CHECK(copied("concat a large c from=d1 name=all\nadd d1 from=d1\n") == "0110");
+}
+
 TEST_CASE("import: upsampling repeats pixels, of its input's scale") {
     test::random r(6);
     test::checkpoint c;

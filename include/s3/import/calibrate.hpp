@@ -6,7 +6,9 @@
 // measures the squared error of rounding for scales that cover different shares of that range, of
 // which the best is taken; so the largest activations may saturate. A value that only a function
 // reads covers no more than the range where the function changes, and its error is that of the
-// function. Errors: samples beyond the input's bits, activations that are not finite.
+// function. Some values take the quantizer of another: what max pooling, upsampling and padding
+// give, that of their input; what a concatenation alone reads, that of the concatenation. Errors:
+// samples beyond the input's bits, activations that are not finite.
 
 #include <s3/import/fuse.hpp>
 
@@ -107,6 +109,42 @@ private:
     return q;
 }
 
+/// Gives what a concatenation alone reads the concatenation's quantizer, so that it is rounded
+/// once, and then copied. `found` has a quantizer for each value of the model.
+inline void share_quantizers(const description& d, const fused_network& n,
+                             std::vector<quantizer>& found) {
+    std::vector<std::size_t> readers(found.size(), 0);
+    for (std::size_t i = 0; i < d.lines.size(); ++i) {
+        const auto read = [&](std::size_t v) {
+            readers[n.value_of[v]] += n.value_of[v] != n.value_of[i + 1]; // else it is fused
+        };
+        read(d.lines[i].from);
+        for (const std::size_t v : d.lines[i].others)
+            read(v);
+    }
+    for (std::size_t g = n.layers.size(); g-- > 0;) {
+        const line& concatenation = d.lines[n.layers[g].first];
+        if (concatenation.kind != line_kind::concatenate)
+            continue;
+        const quantizer& whole = found[g + 1];
+        const auto give = [&](std::size_t v) {
+            // The value, and those before it of whose bytes it consists.
+            std::vector<std::size_t> values;
+            for (bool more = true; more; v = n.input_of(n.layers[v - 1])) {
+                if (v == 0 || readers[v] != 1 || found[v].bits != whole.bits)
+                    return;
+                values.push_back(v);
+                more = keeps_bytes(d.lines[n.layers[v - 1].first].kind);
+            }
+            for (const std::size_t own : values)
+                found[own] = whole;
+        };
+        give(n.input_of(n.layers[g]));
+        for (const std::size_t v : concatenation.others)
+            give(n.value_of[v]);
+    }
+}
+
 /// One quantizer for each value of the model. `samples` are whole images, one after the other.
 inline described_result<std::vector<quantizer>>
 calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
@@ -146,6 +184,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
             found.push_back(ranges[g].best(l.bits));
         }
     }
+    share_quantizers(d, n, found);
     return found;
 }
 
