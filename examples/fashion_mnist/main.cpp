@@ -99,6 +99,8 @@ int train_and_run(const options& o) {
     torch::manual_seed(o.training.seed);
     network<full_conv> fp32;
     network<shift_conv> s3;
+    for (auto& layer : s3.inner)
+        layer->initialize(s3::small_deviation); // the first updates decide, rather than chance
     results r;
     train_both(fp32, s3, data, o, r);
 

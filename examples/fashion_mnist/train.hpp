@@ -2,8 +2,8 @@
 // The training loop, the same for both arms: momentum SGD, learning rates that fall to zero along a
 // cosine, batches drawn without replacement in an order that the seed fixes.
 //
-// The latents of shift weights have a learning rate of their own (s3/train/optimizer.hpp): at the
-// ordinary one they cross zero too seldom to fit the data.
+// The inner layers, whether of float weights or of latents, have a learning rate and a decay of
+// their own in each arm, as tuning in examples/claims chose them.
 
 #include "network.hpp"
 #include "progress.hpp"
@@ -16,8 +16,7 @@ namespace fashion {
 struct training_options {
     int epochs = 12;
     std::int64_t batch = 128;
-    double rate = 0.1;
-    double latent_rate = s3::sgd{}.learning_rate;
+    double rate = 0.1; ///< of the first and the last layer and the norms
     double momentum = 0.9;
     double weight_decay = 1e-4;
     float dense_weight = 1e-5f; ///< α of the dense-weight regularizer
@@ -34,24 +33,40 @@ struct epoch_record {
 };
 using history = std::vector<epoch_record>;
 
-/// Two parameter groups: ordinary weights, and latents.
+/// The settings of the inner layers.
+struct inner_options {
+    double rate;
+    double weight_decay;
+};
+template <class Conv>
+inline constexpr inner_options inner_tuned{1, 1e-4};
+template <>
+inline constexpr inner_options inner_tuned<shift_conv>{2, 3e-4};
+
+/// Two parameter groups: those of the inner layers, and all others.
 template <class Conv>
 [[nodiscard]] torch::optim::SGD make_optimizer(network<Conv>& net, const training_options& o) {
-    std::vector<torch::Tensor> ordinary = net.parameters(), latents;
-    for (const auto* layer : s3::libtorch::shift_layers(net))
-        latents.insert(latents.end(), layer->fields().begin(), layer->fields().end());
-    std::erase_if(ordinary, [&](const torch::Tensor& p) {
-        return std::any_of(latents.begin(), latents.end(), [&](auto& l) { return l.is_same(p); });
+    std::vector<torch::Tensor> others = net.parameters(), inner;
+    for (const auto& layer : net.inner)
+        for (const auto& p : layer->parameters())
+            inner.push_back(p);
+    std::erase_if(others, [&](const torch::Tensor& p) {
+        return std::any_of(inner.begin(), inner.end(), [&](auto& i) { return i.is_same(p); });
     });
-    const auto options =
-        torch::optim::SGDOptions(o.rate).momentum(o.momentum).weight_decay(o.weight_decay);
-    return torch::optim::SGD({{ordinary}, {latents}}, options);
+    const auto options = [&](double rate, double decay) {
+        return torch::optim::SGDOptions(rate).momentum(o.momentum).weight_decay(decay);
+    };
+    const auto [rate, decay] = inner_tuned<Conv>;
+    std::vector<torch::optim::OptimizerParamGroup> groups{{others}, {inner}};
+    groups[1].set_options(std::make_unique<torch::optim::SGDOptions>(options(rate, decay)));
+    return torch::optim::SGD(groups, options(o.rate, o.weight_decay));
 }
 
-inline void set_rates(torch::optim::SGD& optimizer, const training_options& o, double epochs_done) {
+template <class Conv>
+void set_rates(torch::optim::SGD& optimizer, const training_options& o, double epochs_done) {
     const double cosine = (1 + std::cos(std::numbers::pi * epochs_done / o.epochs)) / 2;
     optimizer.param_groups()[0].options().set_lr(cosine * o.rate);
-    optimizer.param_groups()[1].options().set_lr(cosine * o.latent_rate);
+    optimizer.param_groups()[1].options().set_lr(cosine * inner_tuned<Conv>.rate);
 }
 
 /// Trains on this thread. `number` is the training's place in `bars`.
@@ -75,7 +90,7 @@ history train(network<Conv>& net, const dataset& data, const training_options& o
             const auto labels = data.train.labels.index_select(0, order[b]);
             const auto pixels = data.train.images.index_select(0, order[b]);
             const double done = epoch + static_cast<double>(b) / static_cast<double>(order.size());
-            set_rates(optimizer, o, done);
+            set_rates<Conv>(optimizer, o, done);
             bars.step(number, done);
             optimizer.zero_grad();
             const auto loss =

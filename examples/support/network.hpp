@@ -17,7 +17,7 @@ namespace fashion {
 }
 
 using full_conv = torch::nn::Conv2d;
-using shift_conv = s3::libtorch::ShiftConv2d<shift_format>;
+using shift_conv = s3::libtorch::ShiftConv2d<shift_format, s3::surrogate::direct>;
 
 [[nodiscard]] inline torch::nn::Conv2dOptions conv_options(const layer_shape& layer) {
     const auto [in, out, stride] = layer;
@@ -79,8 +79,9 @@ private:
 [[nodiscard]] inline torch::Tensor weights_of(const full_conv& conv) {
     return conv->weight.detach();
 }
-template <class F, class Estimator>
-[[nodiscard]] torch::Tensor weights_of(const s3::libtorch::ShiftConv2d<F, Estimator>& conv) {
+template <class F, class Surrogate, class Estimator>
+[[nodiscard]] torch::Tensor
+weights_of(const s3::libtorch::ShiftConv2d<F, Surrogate, Estimator>& conv) {
     return conv->realized();
 }
 
