@@ -44,6 +44,7 @@ def main():
                         ("@SAMPLES@", text(raw[:SAMPLES * 28 * 28])),
                         ("@WEIGHTS@", json.dumps([first_shift_layer(model)]))]:
         page = page.replace(mark, value)
+    page = page.replace("@SIZE@", f"{len(page.encode()) / 1000:.0f}")
     Path(out).write_text(page)
     print(f"{out}: {len(page) / 1000:.0f} KB")
 

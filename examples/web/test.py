@@ -51,6 +51,6 @@ assert (np.array(shown["logits"]) == expected).all(), "the browser computes othe
 assert len(set(expected.argmax(1))) > 4, "the images do not tell networks apart"
 assert 20 < shown["stroke"] < 500, f"the pointer drew {shown['stroke']} pixels"
 assert abs(sum(shown["probabilities"]) - 1) < 1e-6
-for text in ("ms an image", "filters of"):
+for text in ("ms an image", "filters, a row"):
     assert text in page, f"the page does not show '{text}'"
 print(f"web: {SAMPLES} images, every logit the same; {size} bytes in all")
