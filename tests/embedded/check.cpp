@@ -1,9 +1,8 @@
 // Runs the exported networks and compares every output. It is compiled for
 // this machine, and for one that has nothing.
 
+#include "board.hpp"
 #include "networks.hpp"
-
-void print(const char* text);
 
 namespace {
 

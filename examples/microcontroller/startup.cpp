@@ -1,8 +1,9 @@
-// What a program needs on a bare Cortex-M3: a vector table, zeroed and copied memory, and, for the
-// emulator alone, semihosting calls to print and to leave.
+// What a program needs on a bare Cortex-M3: a vector table, zeroed and copied memory, a counter,
+// and, for the emulator alone, semihosting calls to print and to leave.
+
+#include "board.hpp"
 
 #include <cstddef>
-#include <cstdint>
 
 extern "C" {
 extern std::uint32_t stack_top, data_from, data_begin, data_end, bss_begin, bss_end;
@@ -37,6 +38,26 @@ void semihosting(int operation, const void* argument) {
 
 void print(const char* text) {
     semihosting(0x04, text);
+}
+
+/// The emulator runs an instruction a nanosecond (-icount shift=0), and the board's 24-bit timer
+/// counts down once every 40.
+std::uint64_t instructions() {
+    auto* const control = reinterpret_cast<volatile std::uint32_t*>(0xe000e010);
+    auto* const reload = control + 1;
+    auto* const now = control + 2;
+    constexpr std::uint32_t top = 0xffffff;
+    static std::uint32_t last = top;
+    static std::uint64_t ticks = 0;
+    if (*control == 0) {
+        *reload = top;
+        *now = 0;
+        *control = 5; // on, by the processor's clock
+    }
+    const std::uint32_t value = *now;
+    ticks += (last - value) & top;
+    last = value;
+    return ticks * 40;
 }
 [[noreturn]] void leave(int status) {
     const std::uint32_t reason[] = {0x20026, static_cast<std::uint32_t>(status)};
