@@ -1,5 +1,5 @@
 // The two halves of a shift weight's life in as few lines as they take: inference from packed
-// weights, and training on the host's own buffers. The README shows these very lines.
+// weights, and training on the host's own buffers. The README at the top shows these very lines.
 
 #include <s3/shift.hpp>
 
