@@ -20,16 +20,16 @@ struct format_list {
     static constexpr std::size_t size = sizeof...(F);
     template <class G>
     static constexpr bool has = (std::is_same_v<F, G> || ...);
-    /// List<Of<F>...>: for example a variant, or the list of some other template.
+    /// `List<Of<F>...>`: for example a variant, or the list of some other template.
     template <template <class...> class List, template <class> class Of = std::type_identity_t>
     using as = List<Of<F>...>;
 
-    /// Calls f.operator()<F>() for each format.
+    /// Calls `f.operator()<F>()` for each format.
     template <class Function>
     static constexpr void each(Function&& f) {
         (f.template operator()<F>(), ...);
     }
-    /// Calls f.operator()<F>() for the format of this name; false if there is none.
+    /// Calls `f.operator()<F>()` for the format of this name; false if there is none.
     template <class Function>
     static constexpr bool visit(std::string_view name, Function&& f) {
         return ((name == F::name && (f.template operator()<F>(), true)) || ...);
