@@ -6,7 +6,7 @@
 # Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, and under the
 # sanitizers; where this machine lacks an instruction set, its tests are built, not run. Under QEMU
 # aarch64 for each of its sets, riscv64, and s390x, which is big-endian; WebAssembly under node.
-# Logs: build/matrix/<name>.log. The exit status is the number of builds that failed.
+# Logs: build/matrix/<name>.log. Lines that begin with "figure" are for trust/trust.py. The exit status is the number of builds that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
@@ -78,6 +78,23 @@ run_build() { # name, needed instruction set, arguments for cmake…
     ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure
 }
 
+# What trust/trust.py reads: a build that passed, and whose test of the golden hash did.
+figures() { # name, outcome, log
+    local passed=1 key=matrix
+    case $2 in
+    'only built') return ;;
+    FAILED) passed=0 ;;
+    esac
+    [[ $1 != *-sanitize ]] || key=sanitizers
+    echo "figure $key $1 $passed $((1 - passed))"
+    [[ $1 != *-noexcept ]] || echo "figure strict $1 $passed $((1 - passed))"
+    if grep -Eq ' ops/golden \.+ +Passed' "$3"; then
+        echo "figure golden $1 1 0"
+    elif grep -Eq ' ops/golden \.+' "$3"; then
+        echo "figure golden $1 0 1"
+    fi
+}
+
 mkdir -p build/matrix
 table=
 failures=0
@@ -96,6 +113,7 @@ while IFS='|' read -r name set arguments; do
         failures=$((failures + 1))
         tail -n 30 "$log"
     fi
+    figures "$name" "$outcome" "$log"
     tests=$(sed -n 's/.*tests passed, .* out of \([0-9]*\).*/\1/p' "$log")
     table+=$(printf '%-18s %-11s %5s tests %5d s' "$name" "$outcome" "${tests:--}" \
         $((SECONDS - start)))$'\n'

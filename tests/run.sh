@@ -5,7 +5,8 @@
 #
 # The preset (see CMakePresets.json) may also come in S3_PRESET. --full adds what takes long: all
 # formats on all architectures of the build, each header alone, the paper's claims, the Python module,
-# the exercises of house.sh, and the planted mistakes of planted/plant.py.
+# and the exercises of house.sh. Without arguments for ctest it ends with trust/trust.py, which measures
+# every promise for hours and writes build/report/trust.html; its parts can be run alone, by name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,3 +37,6 @@ packaging/setup.sh "${compiler[@]}" "${statistics[@]}"
 cmake --preset "$preset" -DS3_BUILD_BENCHMARKS=OFF -DS3_TEST_FULL=$full
 cmake --build --preset "$preset" --parallel "$(nproc)"
 ctest --preset "$preset" --parallel "$(nproc)" "$@"
+if [ $full = ON ] && [ $# -eq 0 ]; then
+    S3_PRESET=$preset tests/trust/trust.py
+fi

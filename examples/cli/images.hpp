@@ -1,13 +1,14 @@
 #pragma once
 // Images and arrays from files, as bytes in NHWC:
 //
-//   .npy            uint8, [N][H][W][C], [N][H][W], [H][W][C] or [H][W] (NumPy's format, version
-//   1–3) .pgm .ppm       binary (P5, P6), 255 levels idx             uint8 images (MNIST's format),
-//   plain or gzip .raw            bytes of exactly the images' size
+//   .npy         uint8, [N][H][W][C], [N][H][W], [H][W][C] or [H][W] (NumPy's versions 1 to 3)
+//   .pgm, .ppm   binary (P5, P6), 255 levels
+//   idx          uint8 images (MNIST's format), plain or gzip
+//   .raw         bytes of exactly the images' size
 //
 // Everything that can be wrong is thrown as std::runtime_error, with the file's name.
 
-#include <s3/io/mapped_file.hpp>
+#include <s3/core/saturating.hpp>
 
 #include <zlib.h>
 
@@ -39,8 +40,12 @@ struct images {
     throw std::runtime_error(where + ": " + why);
 }
 
-/// The whole file, decompressed if it is gzip's.
-[[nodiscard]] inline std::vector<std::uint8_t> read_bytes(const std::string& path) {
+/// The limit of a file's bytes. A compressed one may hold a thousand times as many as its size.
+inline constexpr std::size_t max_bytes = std::size_t{1} << (sizeof(std::size_t) == 8 ? 34 : 30);
+
+/// The whole file, decompressed if it is gzip's; of at most `most` bytes then.
+[[nodiscard]] inline std::vector<std::uint8_t> read_bytes(const std::string& path,
+                                                          std::size_t most = max_bytes) {
     struct close {
         void operator()(gzFile file) const { gzclose_r(file); }
     };
@@ -50,8 +55,11 @@ struct images {
     std::vector<std::uint8_t> bytes;
     std::array<std::uint8_t, 65536> block;
     int got = 0;
-    while ((got = gzread(file.get(), block.data(), block.size())) > 0)
+    while ((got = gzread(file.get(), block.data(), block.size())) > 0) {
+        if (static_cast<std::size_t>(got) > most - bytes.size())
+            fail(path, "holds more than " + std::to_string(most) + " bytes");
         bytes.insert(bytes.end(), block.begin(), block.begin() + got);
+    }
     if (got < 0)
         fail(path, "cannot be read");
     return bytes;
@@ -78,8 +86,7 @@ npy_field(const std::string& header, const std::string& key, char open, char clo
         return {};
     return header.substr(begin + 1, end - begin - 1);
 }
-[[nodiscard]] inline npy_array read_npy(const std::string& path) {
-    const auto file = read_bytes(path);
+[[nodiscard]] inline npy_array read_npy(const std::string& path, std::vector<std::uint8_t> file) {
     if (file.size() < 12 || std::string(file.begin(), file.begin() + 6) != "\x93NUMPY")
         fail(path, "not a NumPy array");
     const std::size_t width = file[6] == 1 ? 2 : 4;
@@ -107,7 +114,7 @@ npy_field(const std::string& header, const std::string& key, char open, char clo
         if (end - at > 9)
             fail(path, "is too large");
         a.shape.push_back(std::stoul(shape->substr(at, end - at)));
-        count *= a.shape.back();
+        count = s3::saturating_mul(count, a.shape.back());
         if (count > std::size_t{1} << 40)
             fail(path, "is too large");
         at = end;
@@ -134,8 +141,8 @@ inline void write_npy(const std::string& path, const char* type, const std::stri
 
 namespace detail {
 
-[[nodiscard]] inline images from_npy(const std::string& path) {
-    auto a = read_npy(path);
+[[nodiscard]] inline images from_npy(const std::string& path, std::vector<std::uint8_t> file) {
+    auto a = read_npy(path, std::move(file));
     if (a.type != "|u1")
         fail(path, "holds '" + a.type + "', images must be uint8");
     auto& s = a.shape;
@@ -149,8 +156,8 @@ namespace detail {
         fail(path, "images have 2 to 4 dimensions");
     return {s[0], s[1], s[2], s[3], std::move(a.bytes)};
 }
-[[nodiscard]] inline images from_pnm(const std::string& path) {
-    const auto file = read_bytes(path);
+[[nodiscard]] inline images from_pnm(const std::string& path,
+                                     const std::vector<std::uint8_t>& file) {
     std::size_t at = 2;
     const auto number = [&] {
         std::size_t value = 0, digits = 0;
@@ -211,15 +218,16 @@ namespace detail {
 
 } // namespace detail
 
-/// All images of a file, which must have this shape.
+/// All images of a file, which must have this shape. The file holds at most `most` bytes.
 [[nodiscard]] inline images read_images(const std::string& path, std::size_t height,
-                                        std::size_t width, std::size_t channels) {
-    auto file = read_bytes(path);
+                                        std::size_t width, std::size_t channels,
+                                        std::size_t most = max_bytes) {
+    auto file = read_bytes(path, most);
     images i;
     if (file.size() >= 6 && file[0] == 0x93 && file[1] == 'N')
-        i = detail::from_npy(path);
+        i = detail::from_npy(path, std::move(file));
     else if (file.size() >= 6 && file[0] == 'P' && (file[1] == '5' || file[1] == '6'))
-        i = detail::from_pnm(path);
+        i = detail::from_pnm(path, file);
     else if (file.size() >= 6 && file[0] == 0 && file[1] == 0 && file[2] == 8 &&
              path.find("idx") != std::string::npos)
         i = detail::from_idx(path, std::move(file));
@@ -245,15 +253,22 @@ namespace detail {
     return i;
 }
 
-/// Labels: idx (plain or gzip) or an npy array of uint8, int32 or int64.
-[[nodiscard]] inline std::vector<std::int64_t> read_labels(const std::string& path) {
-    const auto file = read_bytes(path);
+/// Labels: idx (plain or gzip) or an npy array of uint8, int32 or int64. The file holds at most
+/// `most` bytes.
+[[nodiscard]] inline std::vector<std::int64_t> read_labels(const std::string& path,
+                                                           std::size_t most = max_bytes) {
+    auto file = read_bytes(path, most);
     std::vector<std::int64_t> labels;
     if (file.size() >= 8 && file[0] == 0 && file[2] == 8 && file[3] == 1) {
+        std::size_t count = 0;
+        for (std::size_t b = 4; b < 8; ++b)
+            count = count << 8 | file[b];
+        if (count != file.size() - 8)
+            fail(path, "the data do not fit the sizes");
         labels.assign(file.begin() + 8, file.end());
         return labels;
     }
-    const auto a = read_npy(path);
+    const auto a = read_npy(path, std::move(file));
     if (a.shape.size() != 1 || (a.type != "|u1" && a.type != "<i4" && a.type != "<i8"))
         fail(path, "labels are one list of uint8, int32 or int64");
     const std::size_t each = static_cast<std::size_t>(a.type.back() - '0');

@@ -5,6 +5,8 @@
 #include "progress.hpp"
 #include "tables.hpp"
 
+#include <s3/io/mapped_file.hpp>
+
 #include <CLI/Error.hpp>
 
 namespace s3_program {

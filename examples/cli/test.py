@@ -364,6 +364,10 @@ s3("inspect", path("images.npy"), code=1, says="safetensors")
 with open(path("model"), "rb") as whole, open(path("short"), "wb") as short:
     short.write(whole.read()[:-1])
 s3("inspect", path("short"), code=1, says="safetensors")
+with open(path("labels-idx1"), "wb") as file:  # one label less than it says
+    file.write(bytes([0, 0, 8, 1, 0, 0, 0, len(images)]) + bytes(len(images) - 1))
+s3("run", path("model"), path("images.npy"), "--labels", path("labels-idx1"), code=1,
+   says="do not fit the sizes")
 with open(path("other.npy"), "wb") as f:  # a header of 2 MB ends no program by its depth
     header = ("{'descr': '" + 2_000_000 * "x" + "', 'fortran_order': False, 'shape': (1,), }").encode()
     f.write(b"\x93NUMPY\2\0" + len(header).to_bytes(4, "little") + header)

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The tests of a build as figures: suite.sh KEY PATTERN runs those of build/default whose names match
+# and prints, for each, what trust.py reads. Build them before: tests/run.sh does.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+ctest --test-dir "build/${S3_PRESET:-default}" --tests-regex "$2" --no-tests=error |
+    awk -v key="$1" '{ print }
+        /Test +#[0-9]+: / { passed = / Passed /; sub(/.*Test +#[0-9]+: /, "")
+            print "figure", key, $1, passed, !passed }'
