@@ -2,9 +2,18 @@
 # Builds and runs the main example, from nothing but Debian 12: trains a 3-bit shift network on
 # Fashion-MNIST, packs it, runs it in exact integers, and reports.
 #
-#   examples/run.sh [arguments for fashion_mnist]    e.g. examples/run.sh --quick, or --help
+#   examples/run.sh [--quick] [arguments for fashion_mnist]
+#
+# --quick takes less than a minute, and --help-all, once it is built, lists the program's own options.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+--help-all) set -- --help ;;
+esac
 
 packaging/setup.sh
 

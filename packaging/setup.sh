@@ -2,6 +2,12 @@
 # Installs the Debian 12 packages that building, testing and running s3 needs, where they are
 # missing. Arguments: further packages. As root it installs at once, otherwise it asks first.
 set -euo pipefail
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+esac
 
 packages=(
     g++ cmake ninja-build pkg-config
@@ -10,7 +16,7 @@ packages=(
     doctest-dev binutils libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
     python3 python3-numpy python3-torch python3-dev pybind11-dev
     # examples
-    libcli11-dev zlib1g-dev python3-numpy dataset-fashion-mnist
+    libcli11-dev zlib1g-dev libstb-dev dataset-fashion-mnist
     "$@"
 )
 

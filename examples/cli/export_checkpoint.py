@@ -9,14 +9,17 @@ pickles: load only those you trust.
 
 import sys
 
-import torch
-
-import safetensors
-
 
 def main():
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     if len(sys.argv) != 3:
         sys.exit(__doc__)
+    import torch  # not before --help is answered
+
+    import safetensors
+
     state = torch.load(sys.argv[1], map_location="cpu")
     if hasattr(state, "state_dict"):
         state = state.state_dict()
