@@ -37,9 +37,11 @@ int main(int argc, char** argv) {
 
     auto* importing = app.add_subcommand("import", "A PyTorch state dict becomes a model file");
     importing
-        ->add_option("--network", o.network,
-                     "resnet8, resnet18, resnet20, resnet50, resnet56, or a file with a "
-                     "description (see s3/import/description.hpp)")
+        ->add_option(
+            "--network", o.network,
+            "resnet8, resnet18, resnet20, resnet50, resnet56, mobilenet_v2, mobilenet_v3_small, "
+            "mobilenet_v3_large, or a file with a description (see "
+            "s3/import/description.hpp)")
         ->required();
     importing->add_option("--checkpoint", o.checkpoint,
                           "State dict as safetensors (see export_checkpoint.py)");

@@ -350,6 +350,8 @@ answer = s3("run", path("model"), path("one.raw"))
 assert answer == s3("run", path("model"), path("one.ppm"))
 for network in ("resnet8", "resnet18", "resnet20", "resnet50", "resnet56"):
     s3("import", "--network", network, "--description", says="linear fc")
+for network in ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"):
+    s3("import", "--network", network, "--description", says="linear classifier")
 
 # Wrong usage and bad input.
 s3("--help", says="import")

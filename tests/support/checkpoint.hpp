@@ -84,12 +84,13 @@ inline std::vector<float> float_values(const safetensors::contents& file,
     return all;
 }
 
-/// A state dict for a description: 3-bit weights, and norms that know the mean and the variance
-/// that each channel has on the images, as after training. Precondition: the description can be
-/// imported.
+/// A state dict for a description: 3-bit weights after a first layer of real ones, and norms that
+/// know the mean and the variance that each channel has on the images, as after training, unless
+/// there are none. Precondition: the description can be imported.
 inline checkpoint checkpoint_for(const importing::description& d,
                                  std::span<const std::uint8_t> images, random& r) {
     checkpoint c;
+    bool first = true;
     const auto shapes = importing::infer(d);
     for (std::size_t i = 0; i < d.lines.size(); ++i) {
         const importing::line& l = d.lines[i];
@@ -104,11 +105,16 @@ inline checkpoint checkpoint_for(const importing::description& d,
             shape = {f.out_channels, f.columns()};
         else if (d.kind == net::value_kind::sequence)
             shape = {f.out_channels, f.in_channels, f.width};
-        c.put(l.name + ".weight", shape, shifts_at_random(f.out_channels * f.columns(), scale, r));
+        auto w = shifts_at_random(f.out_channels * f.columns(), scale, r);
+        if (first) // of real numbers, as inputs of different deviations need them
+            for (float& v : w)
+                v = 4 * scale * r.real();
+        first = false;
+        c.put(l.name + ".weight", shape, w);
         c.put(l.name + ".bias", {f.out_channels}, reals_at_random(f.out_channels, r));
     }
     for (const importing::line& l : d.lines)
-        if (l.kind == importing::line_kind::norm) {
+        if (l.kind == importing::line_kind::norm && !images.empty()) {
             const std::size_t channels = shapes->values[l.from].channels;
             const auto x = float_values(c.file, d, images, l.from);
             const float share = static_cast<float>(channels) / static_cast<float>(x.size());

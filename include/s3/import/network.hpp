@@ -10,6 +10,7 @@
 // Errors: those of the stages and of net::check; samples that are missing or not whole images.
 // Their descriptions say which line or layer is wrong, and why.
 
+#include <s3/import/built_in.hpp>
 #include <s3/import/calibrate.hpp>
 #include <s3/import/fuse.hpp>
 #include <s3/import/lower.hpp>
