@@ -421,6 +421,40 @@ TEST_CASE("import: bits of activations per layer, and kernels that equal the def
     CHECK(y == values->back());
 }
 
+TEST_CASE("import: biases make up for the mean of what rounded weights lose") {
+    test::random random{8};
+    constexpr std::size_t in = 6, hidden = 16, out = 10, count = 200;
+    const std::string text = "input 1 1 6\n"
+                             "conv a 6 16 kernel=1\n"
+                             "relu\n"
+                             "conv b 16 10 kernel=1 groups=2 format=shift2\n"
+                             "linear fc 10 10 format=float\n";
+    checkpoint c;
+    c.put("a.weight", {hidden, in, 1, 1}, shifts_at_random(hidden * in, 0.25f, random));
+    c.put("b.weight", {out, hidden / 2, 1, 1}, reals_at_random(out * hidden / 2, random));
+    std::vector<float> identity(out * out, 0.0f);
+    for (std::size_t k = 0; k < out; ++k)
+        identity[k * (out + 1)] = 1;
+    c.put("fc.weight", {out, out}, identity);
+    const auto samples = bytes_at_random(count * in, random);
+    const auto m = import_it(c, text, {.samples = samples}).model;
+    const auto got = net::prepare<format_list<shift2, shift3, int8_weights>>(m);
+    REQUIRE(got);
+    std::vector<float> y(count * out);
+    REQUIRE(net::run(*got, {samples, count, 1, 1, in}, std::span(y)));
+    const auto wanted = test::float_values(c.file, *importing::parse(text), samples, 4);
+    double spread = 0;
+    for (std::size_t k = 0; k < out; ++k) {
+        double lost = 0;
+        for (std::size_t i = k; i < y.size(); i += out) {
+            lost += (double{wanted[i]} - double{y[i]}) / count;
+            spread = std::max(spread, std::fabs(double{wanted[i]} - double{y[i]}));
+        }
+        CHECK(std::fabs(lost) < 0.01);
+    }
+    CHECK(spread > 0.1); // of single outputs, whose weights are of two bits
+}
+
 TEST_CASE("import: a last layer in float is the float layer of the activations before it") {
     const whole w;
     const auto imported = import_it(w.c, w.text, {.samples = w.samples, .float_last = true});

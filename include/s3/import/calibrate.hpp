@@ -1,6 +1,6 @@
 #pragma once
-// The scale and zero point of every activation, measured by running the network in float on
-// samples.
+// The scale and zero point of every activation, and the mean of each of its channels, measured by
+// running the network in float on samples.
 //
 // There are two passes over the samples. The first measures the range of each value. The second
 // measures the squared error of rounding for scales that cover different shares of that range, of
@@ -145,12 +145,28 @@ inline void share_quantizers(const description& d, const fused_network& n,
     }
 }
 
-/// One quantizer for each value of the model. `samples` are whole images, one after the other.
-inline described_result<std::vector<quantizer>>
+/// Adds one image's part of the means over `images` of them.
+inline void add_means(std::span<const float> values, std::size_t channels, std::size_t images,
+                      std::vector<double>& means) {
+    means.resize(channels);
+    const double part = static_cast<double>(channels) /
+                        (static_cast<double>(values.size()) * static_cast<double>(images));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        means[i % channels] += part * double{values[i]};
+}
+
+struct calibration {
+    std::vector<quantizer> quantizers;      ///< one for each value of the model
+    std::vector<std::vector<double>> means; ///< of each channel; empty for the input
+};
+
+/// Measures all values of the model. `samples` are whole images, one after the other.
+inline described_result<calibration>
 calibrate(const description& d, const fused_network& n, const std::vector<float_weights>& weights,
           std::span<const std::uint8_t> samples,
           const std::function<void(std::size_t, std::size_t)>& progress) {
     std::vector<quantizer> found{input_quantizer(d)};
+    std::vector<std::vector<double>> means(n.layers.size() + 1);
     for (const std::uint8_t q : samples)
         if (q > found[0].top())
             return described_error(error(errc::bad_option, "samples").got(q).limit(found[0].top()),
@@ -171,6 +187,8 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
             else if (!ranges[g].widen(values))
                 return refuse(d.lines[l.last], "an activation is not finite",
                               error(errc::not_finite, "samples").at(i));
+            else
+                add_means(values, n.shapes.values[l.last + 1].channels, count, means[g + 1]);
         }
         if (progress)
             progress(i + 1, 2 * count);
@@ -185,7 +203,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
         }
     }
     share_quantizers(d, n, found);
-    return found;
+    return calibration{std::move(found), std::move(means)};
 }
 
 } // namespace s3::importing::detail

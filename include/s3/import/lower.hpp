@@ -9,7 +9,8 @@
 //   epilogue           scale = factor·unit / scale of the output
 //                      bias = round(offset / (factor·unit)) − zero_point·Σw
 //
-// An input with a mean and a deviation per channel stays bytes: both go into the offset and the
+// Where weights were rounded, the offset makes up for the mean of what the sums lose. An input with
+// a mean and a deviation per channel stays bytes: both go into the offset and the
 // weights of the first convolution. Errors: rows whose sums could overflow int32, judged by their
 // real Σ|w|.
 
@@ -44,8 +45,9 @@ namespace detail {
 class network_lowering {
 public:
     network_lowering(const description& d, const fused_network& n, network_weights weights,
-                     std::vector<quantizer> quantizers)
-        : d_(d), n_(n), w_(std::move(weights)), q_(std::move(quantizers)) {}
+                     calibration measured)
+        : d_(d), n_(n), w_(std::move(weights)), q_(std::move(measured.quantizers)),
+          means_(std::move(measured.means)) {}
 
     described_result<imported_network> run() {
         for (std::size_t v = 0; v < q_.size(); ++v) {
@@ -218,11 +220,35 @@ private:
                             (d_.deviation.empty() ? 1 : d_.deviation[channel]);
             }
         }
+        a.offset += lost_by_rounding(f, row);
         if (f.norm) {
             a.factor = w_.real[*f.norm].factor[row];
             a.offset = a.offset * a.factor + w_.real[*f.norm].offset[row];
         }
         return a;
+    }
+
+    /// The mean of what a row's sum loses because its weights were rounded, Σ (w − rounded)·mean of
+    /// the channel: part of the bias makes up for it (Nagel et al. 2019, "bias correction").
+    [[nodiscard]] double lost_by_rounding(const fused_layer& f, std::size_t row) const {
+        const imported_weights& w = w_.packed[f.first];
+        const std::vector<double>& means = means_[n_.input_of(f)];
+        if (w.error == 0 || means.empty())
+            return 0;
+        const filter_shape& shape = n_.shapes.filters[f.first];
+        const std::size_t columns = shape.columns();
+        const std::size_t first =
+            row / (shape.out_channels / d_.lines[f.first].groups) * shape.in_channels;
+        return std::visit(
+            [&](const auto& p) {
+                double lost = 0;
+                for (std::size_t k = 0; k < columns; ++k)
+                    lost += (double{w.real[row * columns + k]} -
+                             double{p.matrix.real_scale(row)} * p.matrix.value(row, k)) *
+                            means[first + k % shape.in_channels];
+                return lost;
+            },
+            w.filter);
     }
 
     void report_weights(const fused_layer& f, layer_report& r) const {
@@ -314,6 +340,7 @@ private:
     const fused_network& n_;
     network_weights w_;
     std::vector<quantizer> q_;
+    std::vector<std::vector<double>> means_;
     imported_network out_;
 };
 

@@ -52,11 +52,11 @@ inline described_result<imported_network> import_network(const safetensors::cont
     auto weights = detail::read_weights(file, d, *fused);
     if (!weights)
         return weights.error();
-    auto quantizers = detail::calibrate(d, *fused, weights->real, o.samples, o.progress);
-    if (!quantizers)
-        return quantizers.error();
+    auto measured = detail::calibrate(d, *fused, weights->real, o.samples, o.progress);
+    if (!measured)
+        return measured.error();
     auto imported =
-        detail::network_lowering(d, *fused, *std::move(weights), *std::move(quantizers)).run();
+        detail::network_lowering(d, *fused, *std::move(weights), *std::move(measured)).run();
     if (!imported)
         return imported.error();
     if (auto s = net::check(imported->model); !s) {
