@@ -16,7 +16,7 @@ case ${1:-} in
 esac
 
 command -v npm >/dev/null || packaging/setup.sh nodejs npm
-packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
+packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev python3-matplotlib
 
 modules=build/onnxruntime
 report=build/report
@@ -51,4 +51,4 @@ done
 for m in 512 1024 2048 4096; do
     beside 4 "${m}x${m}x512" warm shift3 dot 2.1
 done
-[ ! -f "$report/rows.jsonl" ] || python3 benchmarks/report.py "$report"
+[ ! -f "$report/rows.jsonl" ] || /usr/bin/python3 benchmarks/report.py "$report"

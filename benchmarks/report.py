@@ -2,7 +2,7 @@
 """From measured rows to the report: report.py FOLDER
 
 Reads FOLDER/rows.jsonl, as the benchmarks write it, and FOLDER/onnxruntime.jsonl if it is there;
-writes FOLDER/kernels.json, FOLDER/kernels.html and FOLDER/roofline.svg. Standard library only.
+writes FOLDER/kernels.json, FOLDER/kernels.html and FOLDER/roofline.svg, the plot by matplotlib.
 """
 
 import collections
@@ -12,7 +12,10 @@ import pathlib
 import platform
 import sys
 
-import roofline
+if "--help" in sys.argv[1:] or len(sys.argv) != 2:
+    sys.exit(print(__doc__) if "--help" in sys.argv[1:] else __doc__)
+
+import roofline  # needs matplotlib
 
 KEYS = ["regime", "shape", "kernel", "isa", "value", "baseline", "unit", "ratio", "target", "met"]
 

@@ -1,27 +1,19 @@
 """The roofline plot of a report, as an SVG of its own: multiply-accumulates per second over
 multiply-accumulates per byte of weights, both logarithmic, below the machine's measured limits."""
 
-import html
-import math
+import io
+import textwrap
 
-STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #24292f }
-.title { font-weight: 600; font-size: 16px } .small { font-size: 12px; fill: #57606a }
-.grid { stroke: #eaeef2 } .roof { fill: none; stroke: #24292f; stroke-width: 1.5 }
-.leader { stroke: #8c959f; stroke-width: .8 }
-circle { stroke-width: 1.5; fill-opacity: .85 }
-.dot { fill: #54aeff; stroke: #0969da } .shift { fill: #4ac26b; stroke: #1a7f37 }
-.dot.fp32 { fill: #fff; stroke: #0969da } .shift.fp32 { fill: #fff; stroke: #1a7f37 }
-.peer { fill: #d0d7de; stroke: #6e7781 }
-"""
+import matplotlib.figure
+import matplotlib.ticker
 
-LEGEND = [
-    ("dot", "dot, bytes"),
-    ("shift", "shift_add, bytes"),
-    ("dot fp32", "dot, fp32"),
-    ("shift fp32", "shift_add, fp32"),
-    ("peer", "other libraries"),
-]
+STYLES = {
+    "dot": ("dot, bytes", "#54aeff", "#0969da"),
+    "shift": ("shift_add, bytes", "#4ac26b", "#1a7f37"),
+    "dot fp32": ("dot, fp32", "#ffffff", "#0969da"),
+    "shift fp32": ("shift_add, fp32", "#ffffff", "#1a7f37"),
+    "peer": ("other libraries", "#d0d7de", "#6e7781"),
+}
 
 # Points that are named: (text, regime, part of the kernel or name of the rival, shape).
 NAMED = [
@@ -72,127 +64,65 @@ def points(rows):
 
 
 class Plot:
-    WIDTH, HEIGHT = 960, 560
-    LEFT, RIGHT, TOP, BOTTOM = 64, 230, 74, 62
+    """Lays the points out by matplotlib."""
 
     def __init__(self, machine, rows, title, subtitle):
         self.machine, self.title, self.subtitle = machine, title, subtitle
         self.peaks = [kind for kind in ("tile", "integer", "float") if machine.get(f"{kind}_peak")]
         self.points = list(points(rows))
-        loads = [p[0] for p in self.points]
-        rates = [p[1] for p in self.points] + [machine[f"{kind}_peak"] for kind in self.peaks]
-        self.x = (math.log10(min(loads) / 1.6), math.log10(max(loads) * 1.4))
-        self.y = (math.log10(min(rates) / 1.4), math.log10(max(rates) * 1.5))
 
-    def at(self, load, rate):
-        across = (math.log10(load) - self.x[0]) / (self.x[1] - self.x[0])
-        up = (math.log10(rate) - self.y[0]) / (self.y[1] - self.y[0])
-        return (
-            self.LEFT + across * (self.WIDTH - self.LEFT - self.RIGHT),
-            self.TOP + (1 - up) * (self.HEIGHT - self.TOP - self.BOTTOM),
-        )
-
-    @staticmethod
-    def text(x, y, text, anchor="start", style=""):
-        style = f' class="{style}"' if style else ""
-        return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{html.escape(text)}</text>'
-
-    @staticmethod
-    def line(a, b, style):
-        return f'<line class="{style}" x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"/>'
-
-    def axes(self):
-        low, high = [10**v for v in self.x], [10**v for v in self.y]
-        for exponent in range(math.ceil(self.x[0]), math.floor(self.x[1]) + 1):
-            x = 10.0**exponent
-            yield self.line(self.at(x, high[0]), self.at(x, high[1]), "grid")
-            yield self.text(self.at(x, 1)[0], self.HEIGHT - self.BOTTOM + 18, f"{x:g}", "middle")
-        for exponent in range(math.ceil(self.y[0]), math.floor(self.y[1]) + 1):
-            y = 10.0**exponent
-            yield self.line(self.at(low[0], y), self.at(low[1], y), "grid")
-            yield self.text(self.LEFT - 8, self.at(1, y)[1] + 4, f"{y:g}", "end")
-        middle = (self.LEFT + self.WIDTH - self.RIGHT) / 2
-        yield self.text(middle, self.HEIGHT - 22, "multiply-accumulates per byte of weights", "middle")
-        yield (
-            f'<text transform="translate(18 {(self.TOP + self.HEIGHT - self.BOTTOM) / 2:.0f}) rotate(-90)"'
-            ' text-anchor="middle">GMAC/s</text>'
-        )
-
-    def roofs(self):
-        low, high = (10**v for v in self.x)
+    def roofs(self, axes, low, high):
         stream = self.machine["stream"]
-        start = max(low, 10 ** self.y[0] / stream)
         for kind in self.peaks:
             peak = self.machine[f"{kind}_peak"]
-            ridge = min(max(peak / stream, low), high)
-            corners = [(start, start * stream), (ridge, peak), (high, peak)]
-            path = " ".join("{:.1f},{:.1f}".format(*self.at(*corner)) for corner in corners)
-            yield f'<polyline class="roof" points="{path}"/>'
-        # Along the slope, above it.
-        load = start * 1.25
-        x, y = self.at(load, load * stream)
-        x2, y2 = self.at(load * 10, load * 10 * stream)
-        angle = math.degrees(math.atan2(y2 - y, x2 - x))
-        yield (
-            f'<text class="small" transform="translate({x - 7:.1f} {y - 7:.1f}) rotate({angle:.1f})">'
-            f"streaming read, {stream:.1f} GB/s</text>"
-        )
+            axes.plot([low, min(max(peak / stream, low), high), high],
+                      [low * stream, peak, peak], color="#24292f", linewidth=1.2, zorder=1)
+        axes.text(0.99, 0.02, f"slope: streaming read, {stream:.1f} GB/s", transform=axes.transAxes,
+                  ha="right", fontsize=9, color="#57606a")
 
-    def labels(self):
-        """Names: of points of few columns beside them, others and the peaks in the right margin."""
-        margin = []
-        for load, rate, _, _, name in self.points:
-            if name is None:
-                continue
-            x, y = self.at(load, rate)
-            if "N = 1" in name:
-                yield self.text(x + 9, y + 4, name, style="small")
-            else:
-                margin.append([y, x + 5, y, name])
+    def labels(self, axes, high):
+        """Names in the right margin, kept apart, each with a line to its point."""
+        margin = [[rate, load, name] for load, rate, _, _, name in self.points if name]
         for kind in self.peaks:
             peak = self.machine[f"{kind}_peak"]
-            x, y = self.at(10 ** self.x[1], peak)
-            margin.append([y, x, y, f"{self.machine[kind + '_peak_name']}, {peak:.0f} GMAC/s"])
+            margin.append([peak, high, f"{self.machine[kind + '_peak_name']}, {peak:.0f} GMAC/s"])
         margin.sort()
-        gap = 17
-        for i in range(1, len(margin)):
-            margin[i][0] = max(margin[i][0], margin[i - 1][0] + gap)
-        shift = sum(m[0] - m[2] for m in margin) / len(margin)
-        left = self.WIDTH - self.RIGHT + 14
-        for at, x, y, name in margin:
-            at = at - shift
-            yield self.line((x, y), (left - 3, at), "leader")
-            yield self.text(left, at + 4, name)
-
-    def dots(self):
-        for load, rate, style, text, _ in sorted(self.points, key=lambda p: p[2] != "peer"):
-            x, y = self.at(load, rate)
-            yield (
-                f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
-                f"<title>{html.escape(text)}: {rate:.4g} GMAC/s</title></circle>"
-            )
-
-    def legend(self):
-        x = self.LEFT
-        for style, text in LEGEND:
-            yield f'<circle class="{style}" cx="{x + 5}" cy="60" r="4"/>'
-            yield self.text(x + 14, 64, text)
-            x += 30 + 7.2 * len(text)
+        to_axes = axes.transScale + axes.transLimits
+        gap, heights = 0.042, []
+        for rate, load, _ in margin:
+            wanted = to_axes.transform((load, rate))[1]
+            heights.append(max(wanted, heights[-1] + gap) if heights else max(wanted, 0.08))
+        over = max(0.0, heights[-1] - 1)
+        heights = [h - over for h in heights]
+        for (rate, load, name), height in zip(margin, heights):
+            axes.annotate(name, (load, rate), (1.06, height), textcoords="axes fraction", va="center",
+                          fontsize=9, arrowprops={"arrowstyle": "-", "color": "#8c959f", "lw": 0.7,
+                                                    "relpos": (0, 0.5)})
 
     def svg(self):
-        return "\n".join(
-            [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.WIDTH} {self.HEIGHT}"'
-                f' width="{self.WIDTH}" height="{self.HEIGHT}" role="img">',
-                f"<style>{STYLE}</style>",
-                f'<rect width="{self.WIDTH}" height="{self.HEIGHT}" fill="#fff"/>',
-                self.text(self.LEFT, 22, self.title, style="title"),
-                self.text(self.LEFT, 41, self.subtitle, style="small"),
-                *self.axes(),
-                *self.roofs(),
-                *self.labels(),
-                *self.dots(),
-                *self.legend(),
-                "</svg>",
-            ]
-        )
+        matplotlib.rcParams["svg.hashsalt"] = "s3"  # the same plot has the same bytes
+        figure = matplotlib.figure.Figure(figsize=(10.5, 6))
+        axes = figure.add_axes((0.07, 0.1, 0.64, 0.7))
+        loads, rates = zip(*(p[:2] for p in self.points))
+        rates += tuple(self.machine[f"{kind}_peak"] for kind in self.peaks)
+        low, high = min(loads) / 1.6, max(loads) * 1.4
+        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min(rates) / 1.4, max(rates) * 1.5),
+                 xlabel="multiply-accumulates per byte of weights", ylabel="GMAC/s")
+        axes.grid(True, color="#eaeef2")
+        for side in (axes.xaxis, axes.yaxis):
+            side.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:g}"))
+        self.roofs(axes, low, high)
+        for style, (text, face, edge) in STYLES.items():
+            mine = [p for p in self.points if p[2] == style]
+            if mine:
+                axes.scatter([p[0] for p in mine], [p[1] for p in mine], s=28, c=face, edgecolors=edge,
+                             label=text, zorder=2 if style == "peer" else 3)
+        self.labels(axes, high)
+        figure.text(0.07, 0.96, self.title, fontsize=13, weight="bold", va="top")
+        figure.text(0.07, 0.915, textwrap.fill(self.subtitle, 135), fontsize=8.5, color="#57606a", va="top")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=5, frameon=False, fontsize=9,
+                    borderaxespad=0.2, handletextpad=0.1, columnspacing=1)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+        text = out.getvalue()
+        return text[text.index("<svg"):]

@@ -39,7 +39,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev
+packaging/setup.sh libbenchmark-dev libdnnl-dev libopenblas-dev python3-matplotlib
 
 report=build/report
 rows=$report/rows.jsonl
@@ -126,7 +126,7 @@ export OPENBLAS_CORETYPE=Haswell
 [ ${#avx2[@]} -eq 0 ] || measure avx2 "${avx2[@]}"
 [ ${#vnni[@]} -eq 0 ] || measure vnni "${vnni[@]}"
 
-python3 benchmarks/report.py "$report"
+/usr/bin/python3 benchmarks/report.py "$report"
 if [ -n "$save" ]; then
     mkdir -p "benchmarks/results/$save"
     cp "$report/kernels.json" "$report/roofline.svg" "benchmarks/results/$save"
