@@ -27,8 +27,8 @@
 //
 // A depthwise convolution has groups=IN. relu, relu6 and clip cost nothing after a conv, linear,
 // bn, add or mul that nothing else uses. Other functions, and these elsewhere, look each byte up in
-// a table (net/layers/table.hpp). Only
-// conv, linear, maxpool, upsample and pad can read an input with a mean or std.
+// a table (net/layers/table.hpp). Only conv, linear, maxpool, upsample and pad can read an input
+// with a mean or std.
 //
 // Numbers are read in the same way in every locale. Errors say which line is wrong, and why.
 
