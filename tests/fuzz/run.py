@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/fuzz"
 BUILD = ROOT / "build/fuzz"
 HARNESSES = ["safetensors", "model_file", "description", "record", "images", "labels", "state_dict"]
-FLAGS = ["-std=c++20", "-O1", "-g1", "-Iinclude"]
+FLAGS = ["-std=c++20", "-O2", "-g1", "-Iinclude"]
 SANITIZERS = "address,undefined"
 
 

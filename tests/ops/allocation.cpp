@@ -6,112 +6,18 @@
 #include <s3/pack/quantize.hpp>
 #include <s3/pack/record.hpp>
 
+#include "../support/allocations.hpp"
 #include "../support/random.hpp"
 #include "../support/weights.hpp"
 
 #include <doctest/doctest.h>
 
-#include <cstddef>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 using namespace s3;
+using test::allocations, test::fail_each;
 
 namespace {
-
-/// The library allocates without exceptions: aligned memory, and arrays of objects.
-struct allocations {
-    static inline long before_failure = -1; ///< so many succeed before one fails; −1 for all
-    static inline bool failed = false;
-    static inline long made = 0;
-    static inline long alive = 0;
-    static inline long others = 0; ///< by a way that throws
-
-    static void* take(std::size_t size, std::size_t alignment) noexcept {
-        ++made;
-        if (before_failure >= 0 && before_failure-- == 0) { // that one alone
-            failed = true;
-            return nullptr;
-        }
-        ++alive;
-        return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    }
-    static void release(void* p) noexcept {
-        alive -= p != nullptr;
-        std::free(p);
-    }
-};
-
-} // namespace
-
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-    return allocations::take(size, static_cast<std::size_t>(alignment));
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-    return allocations::take(size, alignof(std::max_align_t));
-}
-void operator delete(void* p, std::align_val_t) noexcept {
-    allocations::release(p);
-}
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-    allocations::release(p);
-}
-void operator delete[](void* p) noexcept {
-    allocations::release(p);
-}
-void operator delete[](void* p, std::size_t) noexcept {
-    allocations::release(p);
-}
-void* operator new[](std::size_t size) {
-    ++allocations::others;
-    void* const p = allocations::take(size, alignof(std::max_align_t));
-    if (p == nullptr)
-        std::abort();
-    return p;
-}
-void* operator new(std::size_t size) {
-    ++allocations::others;
-    void* const p = std::malloc(size == 0 ? 1 : size);
-    if (p == nullptr)
-        std::abort();
-    return p;
-}
-void operator delete(void* p) noexcept {
-    std::free(p);
-}
-void operator delete(void* p, std::size_t) noexcept {
-    std::free(p);
-}
-
-namespace {
-
-/// Calls f with the first, the second, … allocation failing, until none does. f returns a result.
-template <class Function>
-void fail_each(const char* name, Function&& f) {
-    CAPTURE(name);
-    for (long n = 0;; ++n) {
-        CAPTURE(n);
-        const long alive = allocations::alive, others = allocations::others;
-        allocations::failed = false;
-        allocations::before_failure = n;
-        {
-            const auto r = f();
-            allocations::before_failure = -1;
-            REQUIRE(allocations::others == others);
-            REQUIRE(r.has_value() != allocations::failed);
-            if (allocations::failed) {
-                REQUIRE(r.error().code == errc::out_of_memory);
-                REQUIRE(allocations::alive == alive);
-            }
-        }
-        REQUIRE(allocations::alive == alive);
-        if (!allocations::failed) {
-            CHECK(n > 0);
-            return;
-        }
-    }
-}
 
 template <class Function>
 void allocates_nothing(Function&& f) {

@@ -9,6 +9,7 @@
 // Each layer writes its own call (`emit` in net/layers/) by the functions of `cpp_writer`.
 
 #include <s3/core/bit_cast.hpp>
+#include <s3/core/out_of_memory.hpp>
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
 
@@ -315,7 +316,8 @@ inline result<std::string> cpp_header(const net::model& m, const export_options&
         return error(errc::bad_option, "options.name");
     if (auto s = net::check(m); !s)
         return s.error();
-    return cpp_writer(m, options).text();
+    return s3::detail::or_out_of_memory(
+        [&]() -> result<std::string> { return cpp_writer(m, options).text(); });
 }
 
 } // namespace s3::exporting

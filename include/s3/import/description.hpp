@@ -35,6 +35,7 @@
 #include <s3/core/conv.hpp>
 #include <s3/core/error.hpp>
 #include <s3/core/is_finite.hpp>
+#include <s3/core/out_of_memory.hpp>
 #include <s3/import/activations.hpp>
 #include <s3/net/value.hpp>
 
@@ -331,6 +332,7 @@ private:
     double real(const std::string& text) {
         std::istringstream in(text);
         in.imbue(std::locale::classic());
+        in.exceptions(std::ios::badbit); // set when memory is missing, which is no wrong number
         double value = 0;
         in >> std::noskipws >> value;
         if (in.fail() || in.peek() != std::istringstream::traits_type::eof() || !is_finite(value))
@@ -385,7 +387,7 @@ private:
 
 /// Reads a description. Errors: bad_option, with the line as index and a message that says why.
 inline described_result<description> parse(std::string_view text) {
-    return detail::description_parser().parse(text);
+    return s3::detail::or_out_of_memory([&] { return detail::description_parser().parse(text); });
 }
 
 } // namespace s3::importing

@@ -10,6 +10,7 @@
 // Errors: those of the stages and of net::check; samples that are missing or not whole images.
 // Their descriptions say which line or layer is wrong, and why.
 
+#include <s3/core/out_of_memory.hpp>
 #include <s3/import/built_in.hpp>
 #include <s3/import/calibrate.hpp>
 #include <s3/import/fuse.hpp>
@@ -30,7 +31,8 @@ struct import_options {
     bool float_last = false;
 };
 
-/// Imports a network. Errors: see the top.
+namespace detail {
+
 inline described_result<imported_network> import_network(const safetensors::contents& file,
                                                          const description& given,
                                                          const import_options& o) {
@@ -44,19 +46,18 @@ inline described_result<imported_network> import_network(const safetensors::cont
                                    " bytes each");
     if (o.bits < 2 || o.bits > 8)
         return error(errc::bad_option, "bits").got(o.bits).limit(8);
-    if (const char* const wrong = detail::wrong_input(d))
+    if (const char* const wrong = wrong_input(d))
         return described_error(error(errc::bad_option, "description"), wrong);
-    const auto fused = detail::fuse(d, o.bits);
+    const auto fused = fuse(d, o.bits);
     if (!fused)
         return fused.error();
-    auto weights = detail::read_weights(file, d, *fused);
+    auto weights = read_weights(file, d, *fused);
     if (!weights)
         return weights.error();
-    auto measured = detail::calibrate(d, *fused, weights->real, o.samples, o.progress);
+    auto measured = calibrate(d, *fused, weights->real, o.samples, o.progress);
     if (!measured)
         return measured.error();
-    auto imported =
-        detail::network_lowering(d, *fused, *std::move(weights), *std::move(measured)).run();
+    auto imported = network_lowering(d, *fused, *std::move(weights), *std::move(measured)).run();
     if (!imported)
         return imported.error();
     if (auto s = net::check(imported->model); !s) {
@@ -65,6 +66,15 @@ inline described_result<imported_network> import_network(const safetensors::cont
         return layer < imported->report.size() ? e.in(imported->report[layer].name) : e;
     }
     return imported;
+}
+
+} // namespace detail
+
+/// Imports a network. Errors: see the top.
+inline described_result<imported_network> import_network(const safetensors::contents& file,
+                                                         const description& given,
+                                                         const import_options& o) {
+    return s3::detail::or_out_of_memory([&] { return detail::import_network(file, given, o); });
 }
 
 } // namespace s3::importing

@@ -388,12 +388,9 @@ private:
     std::list<std::vector<std::byte>>& memory_;
 };
 
-} // namespace detail
-
-/// The network in the bytes of a file. Errors: see the top.
-inline result<net::model> read(std::span<const std::byte> bytes,
-                               stream_memory memory = stream_memory::copy) {
-    const auto file = safetensors::read(bytes);
+inline result<net::model> read(std::span<const std::byte> bytes, stream_memory memory,
+                               std::size_t max_header) {
+    const auto file = safetensors::read(bytes, max_header);
     if (!file)
         return file.error();
     const auto found = file->metadata.find(version_key);
@@ -407,13 +404,10 @@ inline result<net::model> read(std::span<const std::byte> bytes,
     const auto parsed = safetensors::detail::parse_object(text, twice, 4);
     if (!parsed.is_object() || twice)
         return error(errc::foreign, "model.network");
-    return detail::reader(*file, memory).read(parsed, file->tensors.size());
+    return reader(*file, memory).read(parsed, file->tensors.size());
 }
 
-/// The bytes of a file from which `read` makes the model m. Errors: those of net::check; two layers
-/// with the same name; a name that is not UTF-8.
 inline result<std::vector<std::byte>> write(const net::model& m) {
-    using detail::json;
     if (auto s = net::check(m); !s)
         return s.error();
     safetensors::contents file;
@@ -422,7 +416,7 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
     network["output_scale"] = m.output_scale;
     for (const auto& v : m.values) {
         json j;
-        net::value_info::fields(v, detail::field_writer(j, "", file, memory));
+        net::value_info::fields(v, field_writer(j, "", file, memory));
         network["values"].push_back(std::move(j));
     }
     std::set<std::string> names;
@@ -438,7 +432,7 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
         std::visit(
             [&]<class L>(const L& o) {
                 j["kind"] = net::name_of(o);
-                L::fields(o, detail::field_writer(j, l.name, file, memory));
+                L::fields(o, field_writer(j, l.name, file, memory));
             },
             l.operation);
         network["layers"].push_back(std::move(j));
@@ -446,6 +440,22 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
     file.metadata[version_key] = version;
     file.metadata[network_key] = network.dump(-1, ' ', false, json::error_handler_t::replace);
     return safetensors::write(file);
+}
+
+} // namespace detail
+
+/// The network in the bytes of a file. `max_header` is that of safetensors::read. Errors: see the
+/// top.
+inline result<net::model> read(std::span<const std::byte> bytes,
+                               stream_memory memory = stream_memory::copy,
+                               std::size_t max_header = safetensors::max_header_bytes) {
+    return s3::detail::or_out_of_memory([&] { return detail::read(bytes, memory, max_header); });
+}
+
+/// The bytes of a file from which `read` makes the model m. Errors: those of net::check; two layers
+/// with the same name; a name that is not UTF-8.
+inline result<std::vector<std::byte>> write(const net::model& m) {
+    return s3::detail::or_out_of_memory([&] { return detail::write(m); });
 }
 
 /// Writes a model to a file, whole or not at all. Errors: those of `write`; io.

@@ -16,6 +16,7 @@
 #include <s3/core/bit_cast.hpp>
 #include <s3/core/error.hpp>
 #include <s3/core/little_endian.hpp>
+#include <s3/core/out_of_memory.hpp>
 #include <s3/core/view.hpp>
 
 #include <nlohmann/json.hpp>
@@ -246,25 +247,19 @@ using bits_of = std::conditional_t<
     std::conditional_t<sizeof(T) == 4, std::uint32_t,
                        std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint8_t>>>;
 
-} // namespace detail
-
-/// The tensors and metadata of a whole file. The tensors are views of `bytes`, which must outlive
-/// them.
-inline result<contents> read(std::span<const std::byte> bytes) {
-    if (bytes.size() < detail::prefix_bytes)
-        return error(errc::truncated, "safetensors.length")
-            .got(bytes.size())
-            .needs(detail::prefix_bytes);
-    const auto length = little_endian::load(bytes.data(), detail::prefix_bytes);
-    if (length > max_header_bytes)
-        return error(errc::foreign, "safetensors.length").got(length).limit(max_header_bytes);
-    const auto rest = bytes.subspan(detail::prefix_bytes);
+inline result<contents> read(std::span<const std::byte> bytes, std::size_t max_header) {
+    if (bytes.size() < prefix_bytes)
+        return error(errc::truncated, "safetensors.length").got(bytes.size()).needs(prefix_bytes);
+    const auto length = little_endian::load(bytes.data(), prefix_bytes);
+    if (length > max_header)
+        return error(errc::foreign, "safetensors.length").got(length).limit(max_header);
+    const auto rest = bytes.subspan(prefix_bytes);
     if (length > rest.size())
         return error(errc::truncated, "safetensors.header").got(rest.size()).needs(length);
     const auto text = rest.first(static_cast<std::size_t>(length));
     const auto data = rest.subspan(text.size());
     bool twice = false;
-    const auto header = detail::parse_object(text, twice, 3);
+    const auto header = parse_object(text, twice, 3);
     if (!header.is_object())
         return error(errc::foreign, "safetensors.header");
     if (twice)
@@ -272,8 +267,8 @@ inline result<contents> read(std::span<const std::byte> bytes) {
 
     contents file;
     for (const auto& [name, entry] : header.items()) {
-        if (name != detail::metadata_key) {
-            auto t = detail::read_entry(entry, file.tensors.size(), data);
+        if (name != metadata_key) {
+            auto t = read_entry(entry, file.tensors.size(), data);
             if (!t)
                 return t.error();
             file.tensors.emplace(name, *std::move(t));
@@ -287,21 +282,19 @@ inline result<contents> read(std::span<const std::byte> bytes) {
             file.metadata.emplace(key, value.get_ref<const std::string&>());
         }
     }
-    if (const status covered = detail::check_cover(file, data); !covered)
+    if (const status covered = check_cover(file, data); !covered)
         return covered.error();
     return file;
 }
 
-/// The bytes of a file that `read` turns into `file` again. Errors: a shape that does not fit its
-/// data; a name that is reserved or not UTF-8.
 inline result<std::vector<std::byte>> write(const contents& file) {
     using nlohmann::json;
     json header = json::object();
     if (!file.metadata.empty())
-        header[detail::metadata_key] = file.metadata;
+        header[metadata_key] = file.metadata;
     std::size_t end = 0, number = 0;
     for (const auto& [name, t] : file.tensors) {
-        if (name == detail::metadata_key)
+        if (name == metadata_key)
             return error(errc::bad_option, "safetensors.name").at(number);
         if (t.bytes() != t.data.size())
             return error(errc::shape_mismatch, "safetensors.shape")
@@ -325,14 +318,30 @@ inline result<std::vector<std::byte>> write(const contents& file) {
             .got(text.size())
             .limit(max_header_bytes);
 
-    std::vector<std::byte> bytes(detail::prefix_bytes);
-    bytes.reserve(detail::prefix_bytes + text.size() + end);
+    std::vector<std::byte> bytes(prefix_bytes);
+    bytes.reserve(prefix_bytes + text.size() + end);
     little_endian::store(bytes.data(), text.size(), bytes.size());
     for (const char c : text)
         bytes.push_back(static_cast<std::byte>(c));
     for (const auto& [name, t] : file.tensors)
         bytes.insert(bytes.end(), t.data.begin(), t.data.end());
     return bytes;
+}
+
+} // namespace detail
+
+/// The tensors and metadata of a whole file. The tensors are views of `bytes`, which must outlive
+/// them. Memory is taken for the header, up to a hundred times its size; `max_header` may lower
+/// what is accepted.
+inline result<contents> read(std::span<const std::byte> bytes,
+                             std::size_t max_header = max_header_bytes) {
+    return s3::detail::or_out_of_memory([&] { return detail::read(bytes, max_header); });
+}
+
+/// The bytes of a file that `read` turns into `file` again. Errors: a shape that does not fit its
+/// data; a name that is reserved or not UTF-8.
+inline result<std::vector<std::byte>> write(const contents& file) {
+    return s3::detail::or_out_of_memory([&] { return detail::write(file); });
 }
 
 /// Values in the form that they have in a file.

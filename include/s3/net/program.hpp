@@ -15,6 +15,7 @@
 // that is not in the list is `unsupported`. `run` refuses images of another shape, activations
 // beyond the input's bits, and buffers that are too small; it then has written nothing.
 
+#include <s3/core/out_of_memory.hpp>
 #include <s3/net/check.hpp>
 #include <s3/net/plan.hpp>
 
@@ -104,7 +105,7 @@ private:
 /// Prepares a network. The model is no longer needed afterwards.
 template <class Formats = all_formats, architecture Arch = arch::native>
 result<program<Formats, Arch>> prepare(const model& m, const program_options& options = {}) {
-    return program<Formats, Arch>::make(m, options);
+    return s3::detail::or_out_of_memory([&] { return program<Formats, Arch>::make(m, options); });
 }
 
 namespace detail {
