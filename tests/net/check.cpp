@@ -225,6 +225,19 @@ TEST_CASE("products, tables, upsampling and concatenations that do not fit") {
           }) == "4 value.height");
 }
 
+TEST_CASE("operations are counted before a network runs, under windows inside the image") {
+    model m = good();
+    const auto& first = std::get<net::convolution>(m.layers[0].operation);
+    const std::size_t columns =
+        std::visit([](const auto& f) { return f.shape.columns(); }, first.filter);
+    // Two convolutions, a window of 2 × 2, a sum, and a convolution over the whole image.
+    CHECK(net::operations(m) ==
+          8 * 8 * 6 * columns + 4 * 4 * 6 * 4 + 4 * 4 * 6 * 6 + 4 * 4 * 6 + 2 * 4 * 4 * 6);
+    const std::size_t without = net::operations(m) - 4 * 4 * 6 * 4;
+    m.layers[1].operation = net::pooling{.input = 1, .window = 2000};
+    CHECK(net::operations(m) == without + 4 * 4 * 6 * 8 * 8);
+}
+
 TEST_CASE("layers read bytes of earlier values alone") {
     const auto inner = [](net::element_type e) {
         return refused([&](model& m) {

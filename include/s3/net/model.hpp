@@ -9,6 +9,7 @@
 
 #include <s3/net/layers.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -55,6 +56,30 @@ struct weight_counter {
         std::visit([&]<class L>(const L& o) { L::fields(o, detail::weight_counter{bytes}); },
                    l.operation);
     return bytes;
+}
+
+/// The operations of one image, at most: products of weights, elements under windows, and one for
+/// every element of the other layers' outputs; SIZE_MAX if there are more. A host can refuse by it
+/// a network from a file that would run too long. Precondition: net::check passes.
+[[nodiscard]] inline std::size_t operations(const model& m) {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < m.layers.size(); ++i) {
+        const layer_site site = m.site(i);
+        const auto per_output = [&](const auto& l) -> std::size_t {
+            if constexpr (requires { l.filter; })
+                return std::visit([](const auto& f) { return f.shape.columns(); }, l.filter);
+            else if constexpr (requires { l.weights; })
+                return site[l.input].size();
+            else if constexpr (requires { l.window; })
+                return saturating_mul(std::min(l.window.height, site[l.input].height),
+                                      std::min(l.window.width, site[l.input].width));
+            else
+                return 1;
+        };
+        sum = saturating_add(
+            sum, saturating_mul(site.out().size(), std::visit(per_output, m.layers[i].operation)));
+    }
+    return sum;
 }
 
 } // namespace s3::net
