@@ -13,7 +13,8 @@ set(S3_RUNTIME_FORMATS all CACHE STRING "Weight formats of s3::runtime")
 set(S3_RUNTIME_ACTIVATIONS all CACHE STRING "Activation types of s3::runtime")
 
 # s3_add_runtime(<target> SETS <set>… FORMATS <format>… ACTIVATIONS <type>…) makes a static library;
-# `all` stands for all of them.
+# `all` stands for all of them. Without activation types the library has networks
+# (runtime/program.hpp) alone.
 function(s3_add_runtime target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SETS;FORMATS;ACTIVATIONS")
     set(folder ${PROJECT_SOURCE_DIR}/include/s3/runtime/compiled)

@@ -76,3 +76,22 @@ TEST_CASE("import: real weights are rounded with a scale per row, which no other
         CHECK(w->error <= std::sqrt(wrong / squares) * (1 + 1e-6));
     }
 }
+
+TEST_CASE("import: real weights inside a network take the format that is asked for, others stay") {
+    test::random random{13};
+    checkpoint c;
+    c.put("real.weight", {4, 9}, reals_at_random(36, random));
+    c.put("exact.weight", {4, 9}, std::vector<float>(36, 0.5f));
+    const auto format = [&](const char* name, bool end, const char* otherwise) -> std::string {
+        const auto w = importing::import_weights(
+            c.file, name, {4, 1, 1, 9}, {.format = "auto", .end = end, .otherwise = otherwise});
+        return w ? w->format : w.error().message();
+    };
+    CHECK(format("real", false, "shift4") == "shift4");
+    CHECK(format("real", false, "int8") == "int8");
+    CHECK(format("real", true, "shift4") == "int8");
+    CHECK(format("exact", false, "shift4") == "shift2");
+    for (const char* none : {"", "auto"})
+        CHECK(format("real", false, none).find("say format=") != std::string::npos);
+    CHECK(format("real", false, "shift9").find("format (unknown)") != std::string::npos);
+}

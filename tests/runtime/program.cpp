@@ -45,6 +45,31 @@ TEST_CASE("networks at random are exact on every instruction set") {
     }
 }
 
+TEST_CASE("kernels that are measured on an instruction set are those that run there") {
+    test::random r(5);
+    std::size_t measured = 0;
+    for (int i = 0; i < 5; ++i) {
+        const net::model m = test::network_maker<format_list<shift3, int8_weights>>(r).make(6);
+        bool choice = false;
+        for (const isa set : test::supported_sets()) {
+            const auto names = runtime::tune(m, {.set = set}, 1e-4);
+            REQUIRE_MESSAGE(names, names.error().message());
+            REQUIRE(names->size() == m.layers.size());
+            const auto p = runtime::prepare(m, {.set = set, .layer_kernels = *names});
+            REQUIRE_MESSAGE(p, p.error().message());
+            for (std::size_t layer = 0; layer < p->layers(); ++layer)
+                if (!(*names)[layer].empty()) {
+                    CHECK(p->kernel_name(layer) == (*names)[layer]);
+                    choice = true;
+                    ++measured;
+                }
+        }
+        const std::vector<std::string> unknown(m.layers.size(), "unknown");
+        CHECK(runtime::prepare(m, {.layer_kernels = unknown}).has_value() != choice);
+    }
+    CHECK(measured > 0);
+}
+
 TEST_CASE("a format that the library is not built for is refused at its layer") {
     test::random r(4);
     const net::model m = test::network_maker<format_list<dense5>>(r).make(1);

@@ -29,6 +29,9 @@ struct import_options {
     /// Whether the last line, a `linear`, stays in float, whatever its format; it then promises no
     /// bits.
     bool float_last = false;
+    /// The format that real weights between the first and the last layer are rounded to, where the
+    /// description says auto; if empty, they are refused.
+    std::string format = {};
 };
 
 namespace detail {
@@ -51,7 +54,7 @@ inline described_result<imported_network> import_network(const safetensors::cont
     const auto fused = fuse(d, o.bits);
     if (!fused)
         return fused.error();
-    auto weights = read_weights(file, d, *fused);
+    auto weights = read_weights(file, d, *fused, o.format);
     if (!weights)
         return weights.error();
     auto measured = calibrate(d, *fused, weights->real, o.samples, o.progress);

@@ -55,8 +55,11 @@ inline described_result<float_weights> read_norm(const safetensors::contents& fi
     return w;
 }
 
-inline described_result<network_weights>
-read_weights(const safetensors::contents& file, const description& d, const fused_network& n) {
+/// `otherwise` is the format that real weights of layers inside the network are rounded to where
+/// the description says auto; empty if they are refused.
+inline described_result<network_weights> read_weights(const safetensors::contents& file,
+                                                      const description& d, const fused_network& n,
+                                                      const std::string& otherwise = {}) {
     network_weights w;
     w.real.resize(d.lines.size());
     w.packed.resize(d.lines.size());
@@ -69,7 +72,8 @@ read_weights(const safetensors::contents& file, const description& d, const fuse
         weight_options o{s.format,
                          reads_input || &l == &n.layers.back(),
                          l.output == net::element_type::int32,
-                         {}};
+                         {},
+                         otherwise};
         if (reads_input && l.output != net::element_type::float32)
             o.divide = d.deviation;
         auto packed = import_weights(file, s.name, n.shapes.filters[l.first], o);

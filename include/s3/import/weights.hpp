@@ -41,6 +41,8 @@ struct weight_options {
     bool one_scale = false; ///< rounded weights share one scale, instead of one per row
     /// A divisor per input channel, for what is rounded but not for `real`; or empty.
     std::span<const double> divide = {};
+    /// The format that `auto` rounds real numbers to in other layers; if empty, they are refused.
+    std::string otherwise = {};
 };
 
 namespace detail {
@@ -429,6 +431,8 @@ inline result<packed_weights> pack_weights(const found_weights& found, const fil
         return packer.round_to(values, o.format);
     if (o.end)
         return packer.round_to_int8(values);
+    if (!o.otherwise.empty() && o.otherwise != "auto")
+        return pack_weights(found, shape, {o.otherwise, false, o.one_scale, o.divide});
     return error(errc::not_in_format,
                  "weight (not of a shift format: say format=… to round to one)");
 }

@@ -18,7 +18,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <variant>
+#include <vector>
 
 namespace s3::net {
 struct model; // in net/model.hpp, which includes kernels
@@ -35,6 +37,9 @@ struct program_options {
     std::optional<isa> set = {}; ///< if empty, the best that this machine supports
     std::size_t batch = 1;       ///< images per run that kernels are chosen for; any batch runs
     family kernels = family::automatic;
+    /// The name of a kernel for each layer, as `tune` measured them. An empty name, or an empty
+    /// list, leaves the choice to the estimate.
+    std::span<const std::string> layer_kernels = {};
 };
 
 namespace detail {
@@ -95,5 +100,11 @@ private:
 
 /// Prepares a network. The model is no longer needed afterwards.
 result<program> prepare(const net::model& model, const program_options& o = {});
+
+/// Measures the kernels of each layer on this machine, for `seconds` per layer: names for
+/// program_options::layer_kernels, which fit the set, batch and family of `o`. Errors: those of
+/// `prepare`.
+result<std::vector<std::string>> tune(const net::model& model, const program_options& o = {},
+                                      double seconds = 0.05);
 
 } // namespace s3::runtime

@@ -22,4 +22,8 @@ made<conv2d_kernel> make_conv2d(const packed_filter<F>&, const conv_options&,
 template <isa>
 made<program_kernels> make_program(const net::model&, const program_options&);
 
+template <isa>
+result<std::vector<std::string>> tune_program(const net::model&, const program_options&,
+                                              double seconds);
+
 } // namespace s3::runtime::detail

@@ -1,6 +1,6 @@
 // Networks. This file is compiled once per instruction set.
 
-#include <s3/net/program.hpp>
+#include <s3/net/tune.hpp>
 #include <s3/runtime/compiled/factories.hpp>
 
 namespace s3::runtime::detail {
@@ -29,11 +29,16 @@ private:
     net::program<formats> p_;
 };
 
+/// The same options without the instruction set, which this file is compiled for.
+[[nodiscard]] net::program_options of_network(const program_options& o) {
+    return {.batch = o.batch, .kernels = o.kernels, .layer_kernels = o.layer_kernels};
+}
+
 } // namespace
 
 template <>
 made<program_kernels> make_program<compiled_isa>(const net::model& m, const program_options& o) {
-    auto p = net::prepare<formats>(m, {.batch = o.batch, .kernels = o.kernels});
+    auto p = net::prepare<formats>(m, of_network(o));
     if (!p)
         return p.error();
     std::unique_ptr<const program_kernels> kernels(new (std::nothrow)
@@ -41,6 +46,12 @@ made<program_kernels> make_program<compiled_isa>(const net::model& m, const prog
     if (kernels == nullptr)
         return error(errc::out_of_memory, "allocation").got(sizeof(prepared_program));
     return kernels;
+}
+
+template <>
+result<std::vector<std::string>>
+tune_program<compiled_isa>(const net::model& m, const program_options& o, double seconds) {
+    return net::tune<formats>(m, of_network(o), {.seconds = seconds});
 }
 
 } // namespace s3::runtime::detail

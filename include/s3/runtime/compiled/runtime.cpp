@@ -13,7 +13,7 @@ struct activation_types {
     /// Calls f(X{}) for the type that is asked for, or returns `unsupported` if the library is not
     /// built for it.
     template <class T, class Function>
-    static result<T> with(activation_type type, Function&& f) {
+    static result<T> with([[maybe_unused]] activation_type type, [[maybe_unused]] Function&& f) {
         result<T> made = error(errc::unsupported, "options.activations");
         (void)((type == activation_type_of<X> && (made = f(X{}), true)) || ...);
         return made;
@@ -91,6 +91,15 @@ result<conv2d> detail::prepare(any_filter filter, const conv_options& shape, con
 
 result<program> prepare(const net::model& model, const program_options& o) {
     return with_set<program>(o.set, [&](auto set) { return detail::make_program<set>(model, o); });
+}
+
+result<std::vector<std::string>> tune(const net::model& model, const program_options& o,
+                                      double seconds) {
+    const auto set = choose(o.set);
+    if (!set)
+        return set.error();
+    return dispatch::with(*set,
+                          [&](auto of) { return detail::tune_program<of>(model, o, seconds); });
 }
 
 } // namespace s3::runtime

@@ -1,0 +1,330 @@
+// Networks for Python: reading, importing, running and tuning them. The Python side (s3/network.py)
+// makes tables of what this says. Errors are exceptions of the type s3.Error, with the library's
+// text.
+
+#include <s3/import/network.hpp>
+#include <s3/io/model_file.hpp>
+#include <s3/net/cost.hpp>
+#include <s3/net/reference.hpp>
+#include <s3/runtime/program.hpp>
+
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+
+namespace {
+
+namespace py = pybind11;
+namespace net = s3::net;
+
+/// What Python sees as s3.Error.
+struct failure : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+template <class T, class E>
+T checked(s3::result<T, E> r) {
+    if constexpr (std::is_void_v<T>) {
+        if (!r)
+            throw failure(r.error().message());
+    } else {
+        if (!r)
+            throw failure(r.error().message());
+        return *std::move(r);
+    }
+}
+
+/// The same for an error whose index is a layer, which is told by its name.
+template <class T>
+T checked(s3::result<T> r, const net::model& m) {
+    if (r)
+        return *std::move(r);
+    const auto layer = static_cast<std::size_t>(r.error().index);
+    if (layer >= m.layers.size())
+        throw failure(r.error().message());
+    s3::error e = r.error();
+    e.index = -1;
+    throw failure("layer " + m.layers[layer].name + ": " + e.message());
+}
+
+[[nodiscard]] s3::family family_of(const std::string& name) {
+    if (name == "automatic")
+        return s3::family::automatic;
+    if (name == "dot")
+        return s3::family::dot;
+    if (name == "shift_add")
+        return s3::family::shift_add;
+    throw failure("kernels: there is no family '" + name + "' (automatic, dot, shift_add)");
+}
+
+using dimensions = std::vector<py::ssize_t>;
+
+[[nodiscard]] std::string text_of(const dimensions& shape) {
+    std::string text;
+    for (const auto d : shape)
+        text.append(text.empty() ? "" : ", ").append(std::to_string(d));
+    return "[" + text + "]";
+}
+
+/// The dimensions of a value after that of the batch.
+[[nodiscard]] dimensions shape_of(const net::value_info& v) {
+    const auto n = [](std::size_t size) { return static_cast<py::ssize_t>(size); };
+    if (v.height == 1 && v.width == 1)
+        return {n(v.channels)};
+    if (v.kind == net::value_kind::sequence)
+        return {n(v.width), n(v.channels)};
+    return {n(v.height), n(v.width), n(v.channels)};
+}
+
+/// Which kernels run a network.
+struct choice {
+    std::string set, family = "automatic"; ///< an empty set stands for the best of this machine
+    std::size_t batch = 1;
+    std::vector<std::string> kernels = {}; ///< empty, or measured ones per layer
+
+    [[nodiscard]] s3::runtime::program_options options() const {
+        if (batch == 0)
+            throw failure("batch: must be at least 1");
+        s3::runtime::program_options o;
+        if (!set.empty())
+            o.set = checked(s3::runtime::find(set));
+        o.batch = batch;
+        o.kernels = family_of(family);
+        o.layer_kernels = kernels;
+        return o;
+    }
+};
+
+class network {
+public:
+    explicit network(net::model m, std::vector<s3::importing::layer_report> report = {})
+        : model_(std::move(m)), report_(std::move(report)), program_(prepare(choice_)) {}
+
+    void choose(choice c) {
+        program_ = prepare(c);
+        choice_ = std::move(c);
+    }
+    std::vector<std::string> tune(choice c, double seconds) {
+        if (!(seconds > 0))
+            throw failure("seconds: must be positive");
+        c.kernels = {};
+        {
+            const py::gil_scoped_release free;
+            c.kernels = checked(s3::runtime::tune(model_, c.options(), seconds), model_);
+        }
+        choose(c);
+        return choice_.kernels;
+    }
+
+    /// Runs the network on images that are checked to be bytes of its input's shape. Outputs are
+    /// real numbers, or the integers of the network's own type.
+    [[nodiscard]] py::array run(const py::array& x, bool integers) const {
+        const auto images = check_input(x);
+        const auto batch = static_cast<std::size_t>(images.shape(0));
+        dimensions shape = shape_of(program_.output());
+        shape.insert(shape.begin(), images.shape(0));
+        const auto element = integers ? program_.output().element : net::element_type::float32;
+        switch (element) {
+        case net::element_type::uint8:
+            return run_as<std::uint8_t>(images, batch, shape);
+        case net::element_type::int32:
+            return run_as<std::int32_t>(images, batch, shape);
+        case net::element_type::float32:
+            break;
+        }
+        return run_as<float>(images, batch, shape);
+    }
+    /// The integers of the same outputs by the network's definition, one loop after the other.
+    [[nodiscard]] py::array_t<std::int32_t> reference(const py::array& x) const {
+        const auto images = check_input(x);
+        const auto batch = static_cast<std::size_t>(images.shape(0));
+        if (model_.output().element == net::element_type::float32)
+            throw failure("the network's last layer is in float, which has no reference");
+        std::vector<std::vector<std::int32_t>> values;
+        {
+            const py::gil_scoped_release free;
+            values = checked(
+                net::reference::run(
+                    model_, {images.data(), static_cast<std::size_t>(images.size())}, batch),
+                model_);
+        }
+        dimensions shape = shape_of(model_.output());
+        shape.insert(shape.begin(), images.shape(0));
+        py::array_t<std::int32_t> y(shape);
+        std::copy(values.back().begin(), values.back().end(), y.mutable_data());
+        return y;
+    }
+
+    void save(const std::string& path) const { checked(s3::model_file::save(model_, path)); }
+    [[nodiscard]] py::bytes bytes() const {
+        const auto file = checked(s3::model_file::write(model_));
+        return {reinterpret_cast<const char*>(file.data()), file.size()};
+    }
+
+    [[nodiscard]] py::list layers() const {
+        py::list rows;
+        for (std::size_t i = 0; i < model_.layers.size(); ++i) {
+            const auto cost = net::cost_of(model_, i);
+            const auto& out = model_.values[i + 1];
+            rows.append(
+                py::dict(py::arg("name") = model_.layers[i].name,
+                         py::arg("kind") = std::visit([](const auto& l) { return net::name_of(l); },
+                                                      model_.layers[i].operation),
+                         py::arg("format") = cost.weights == 0 ? "" : cost.format,
+                         py::arg("weights") = cost.weights, py::arg("zeros") = cost.zeros,
+                         py::arg("bytes") = cost.bytes,
+                         py::arg("output") = py::tuple(py::cast(shape_of(out))),
+                         py::arg("bits") = out.bits, py::arg("products") = cost.work.products,
+                         py::arg("multiplications") = cost.work.multiplies,
+                         py::arg("kernel") = program_.kernel_name(i)));
+        }
+        return rows;
+    }
+    [[nodiscard]] py::list report() const {
+        py::list rows;
+        for (const auto& r : report_)
+            rows.append(py::dict(py::arg("name") = r.name, py::arg("format") = r.format,
+                                 py::arg("method") = r.method, py::arg("weights") = r.weights,
+                                 py::arg("zeros") = r.zeros,
+                                 py::arg("weight_error") = r.weight_error, py::arg("bits") = r.bits,
+                                 py::arg("scale") = r.scale,
+                                 py::arg("activation_error") = r.activation_error));
+        return rows;
+    }
+    [[nodiscard]] py::tuple input_shape() const { return py::cast(shape_of(model_.input())); }
+    [[nodiscard]] float input_scale() const { return model_.input().scale; }
+    [[nodiscard]] int input_zero_point() const { return model_.input().zero_point; }
+    [[nodiscard]] int input_bits() const { return model_.input().bits; }
+    [[nodiscard]] float output_scale() const {
+        const auto& out = model_.output();
+        return out.element == net::element_type::uint8 ? out.scale : model_.output_scale;
+    }
+    [[nodiscard]] const char* instruction_set() const { return s3::to_string(program_.isa()); }
+
+private:
+    [[nodiscard]] s3::runtime::program prepare(const choice& c) const {
+        return checked(s3::runtime::prepare(model_, c.options()), model_);
+    }
+    using images_type = py::array_t<std::uint8_t, py::array::c_style>;
+    [[nodiscard]] images_type check_input(const py::array& x) const {
+        if (!py::isinstance<py::array_t<std::uint8_t>>(x))
+            throw failure("input: an array of uint8 is needed, not of " +
+                          py::str(x.dtype()).cast<std::string>());
+        const dimensions shape(x.shape(), x.shape() + x.ndim());
+        const auto& in = model_.input();
+        dimensions each = shape_of(in);
+        const bool gray = in.channels == 1 && each.size() == 3 && shape.size() == 3;
+        if (gray)
+            each.pop_back();
+        if (shape.size() != each.size() + 1 ||
+            !std::equal(each.begin(), each.end(), shape.begin() + 1))
+            throw failure("input: shape does not fit (got " + text_of(shape) + ", needs [N" +
+                          (each.empty() ? "]" : ", " + text_of(shape_of(in)).substr(1)) + ")");
+        return images_type::ensure(x);
+    }
+    template <class Y>
+    [[nodiscard]] py::array_t<Y> run_as(const images_type& images, std::size_t batch,
+                                        const dimensions& shape) const {
+        py::array_t<Y> y(shape);
+        const auto& in = model_.input();
+        const s3::image_view<const std::uint8_t> view{
+            std::span(images.data(), static_cast<std::size_t>(images.size())), batch, in.height,
+            in.width, in.channels};
+        // Chosen for batches of this size: larger ones run piece by piece, in less memory.
+        const std::size_t out = program_.output().size();
+        const std::span<Y> all(y.mutable_data(), static_cast<std::size_t>(y.size()));
+        const py::gil_scoped_release free;
+        std::size_t most = std::max<std::size_t>(choice_.batch, 16);
+        for (std::size_t n = 0; n < batch; n += most) {
+            const std::size_t some = std::min(most, batch - n);
+            checked(program_.run({view.data.subspan(n * in.size(), some * in.size()), some,
+                                  in.height, in.width, in.channels},
+                                 all.subspan(n * out, some * out)));
+        }
+        return y;
+    }
+
+    net::model model_;
+    std::vector<s3::importing::layer_report> report_;
+    choice choice_;
+    s3::runtime::program program_;
+};
+
+[[nodiscard]] std::unique_ptr<network> load(const std::string& path) {
+    const auto file = s3::mapped_file::open(path);
+    if (!file)
+        throw failure(path + ": " + file.error().message());
+    auto model = s3::model_file::read(file->bytes());
+    if (!model)
+        throw failure(path + ": " + model.error().message());
+    return std::make_unique<network>(*std::move(model));
+}
+
+using floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+
+/// A state dict of arrays, which must outlive it.
+[[nodiscard]] s3::safetensors::contents state_dict(const std::map<std::string, floats>& arrays) {
+    s3::safetensors::contents file;
+    for (const auto& [name, array] : arrays)
+        file.tensors[name] = {
+            s3::safetensors::dtype::f32,
+            {array.shape(), array.shape() + array.ndim()},
+            std::as_bytes(std::span(array.data(), static_cast<std::size_t>(array.size())))};
+    return file;
+}
+
+/// Imports a network from its description, tensors and samples (import/network.hpp).
+[[nodiscard]] std::unique_ptr<network>
+import_network(const std::map<std::string, floats>& tensors, const std::string& description,
+               const py::array_t<std::uint8_t, py::array::c_style>& samples, int bits,
+               const std::string& format, bool float_last,
+               const std::function<void(std::size_t, std::size_t)>& progress) {
+    static_assert(std::endian::native == std::endian::little); // as state dicts are
+    const auto parsed = checked(s3::importing::parse(description));
+    s3::importing::import_options o{
+        std::span(samples.data(), static_cast<std::size_t>(samples.size())), bits, progress,
+        float_last, format};
+    auto imported = checked(s3::importing::import_network(state_dict(tensors), parsed, o));
+    return std::make_unique<network>(std::move(imported.model), std::move(imported.report));
+}
+
+} // namespace
+
+PYBIND11_MODULE(_runtime, m) {
+    s3::permit_tiles();
+    py::register_exception<failure>(m, "Error", PyExc_RuntimeError);
+    py::class_<network>(m, "Network")
+        .def("choose",
+             [](network& n, std::string set, std::string family, std::size_t batch,
+                std::vector<std::string> kernels) {
+                 n.choose({std::move(set), std::move(family), batch, std::move(kernels)});
+             })
+        .def(
+            "tune",
+            [](network& n, std::string set, std::string family, std::size_t batch, double seconds) {
+                return n.tune({std::move(set), std::move(family), batch}, seconds);
+            })
+        .def("run", &network::run)
+        .def("reference", &network::reference)
+        .def("save", &network::save)
+        .def("bytes", &network::bytes)
+        .def("layers", &network::layers)
+        .def("report", &network::report)
+        .def_property_readonly("input_shape", &network::input_shape)
+        .def_property_readonly("input_scale", &network::input_scale)
+        .def_property_readonly("input_zero_point", &network::input_zero_point)
+        .def_property_readonly("input_bits", &network::input_bits)
+        .def_property_readonly("output_scale", &network::output_scale)
+        .def_property_readonly("instruction_set", &network::instruction_set);
+    m.def("load", &load);
+    m.def("import_network", &import_network);
+    m.def("instruction_sets", [] {
+        std::vector<std::string> names;
+        for (const s3::isa set : s3::runtime::instruction_sets())
+            names.emplace_back(s3::to_string(set));
+        return names;
+    });
+}

@@ -1,0 +1,90 @@
+"""From a trained PyTorch module to a network in integers."""
+
+import numpy
+
+from . import _runtime
+from ._runtime import Error
+from .network import Network
+
+
+def convert_network(model, samples, mean=None, std=None, format="shift3", bits=8, float_last=False,
+                    progress=None):
+    """An exact integer network of a trained torch.nn.Module, which stays as it is.
+
+    The module is traced with torch.fx; its norms are folded, and its activations calibrated on
+    `samples`: some hundred small inputs or a dozen large ones, either bytes q, as the network will
+    receive them,
+
+        numpy uint8 [N, height, width, channels], or a torch uint8 tensor [N, channels, height, width]
+        (sequences: [N, length, channels] and [N, channels, length]; vectors: [N, channels])
+
+    or a float tensor of the module's own inputs. The module is one that takes
+    x = (q / 255 - mean) / std, with `mean` and `std` a number or one per channel.
+
+    Shift layers of s3.torch keep their weights exactly. Float weights are rounded: those of the
+    first and the last layer to int8, others to `format`, one scale per output channel ("int8",
+    "shift2" ... "shift5", "dense2" ... "dense5"). `bits` are those of activations, 2 to 8. With
+    `float_last` the last linear layer stays in float and promises no bits. progress(done, all) is
+    called between samples. network.report() tells what became of each layer.
+
+    Raises s3.Error that names, by the module's path and all at once, what cannot be converted; or
+    what is wrong with the weights or the samples.
+    """
+    import torch
+
+    from . import trace
+
+    if not isinstance(model, torch.nn.Module):
+        raise Error(f"model: a torch.nn.Module is needed, not {type(model).__name__}")
+    mean, std = _numbers("mean", mean), _numbers("std", std)
+    pixels, example = _samples(torch, samples, mean, std)
+    description, tensors = trace.describe(model, example)
+    sizes = " ".join(map(str, pixels.shape[1:] if pixels.ndim > 2 else (1, 1, pixels.shape[1])))
+    head = f"input {sizes}"
+    for key, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None:
+            head += f" {key}=" + ",".join(repr(float(v)) for v in numbers)
+    return Network(_runtime.import_network(tensors, f"{head}\n{description}", pixels, bits, format,
+                                           float_last, progress))
+
+
+def _numbers(name, given):
+    if given is None:
+        return None
+    try:
+        numbers = numpy.asarray(given, numpy.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise Error(f"{name}: a number, or one per channel, is needed") from None
+    if not numpy.isfinite(numbers).all() or not numbers.size:
+        raise Error(f"{name}: its numbers must be finite")
+    return numbers
+
+
+def _samples(torch, samples, mean, std):
+    """(bytes with channels last, a small batch as the module takes it) of samples."""
+    if isinstance(samples, torch.Tensor):
+        samples = samples.detach().cpu()
+        samples = samples.movedim(1, -1) if samples.ndim > 2 else samples
+        samples = samples.numpy()
+    samples = numpy.asarray(samples)
+    if samples.ndim not in (2, 3, 4) or not samples.size:
+        raise Error(f"samples: shape {[*samples.shape]} is not that of a batch of images, sequences "
+                    "or vectors")
+    channels = samples.shape[-1]
+    for name, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and numbers.size not in (1, channels):
+            raise Error(f"{name}: has {numbers.size} numbers, but samples have {channels} channels")
+    mean, std = 0 if mean is None else mean, 1 if std is None else std
+    if samples.dtype == numpy.uint8:
+        pixels = samples
+    elif numpy.issubdtype(samples.dtype, numpy.floating):
+        real = (samples.astype(numpy.float64) * std + mean) * 255
+        if not numpy.isfinite(real).all() or real.min() < -0.5 or real.max() > 255.5:
+            raise Error(f"samples: x * std + mean goes from {real.min() / 255:.3g} to "
+                        f"{real.max() / 255:.3g}, not from 0 to 1: tell mean and std")
+        pixels = numpy.rint(real).clip(0, 255).astype(numpy.uint8)
+    else:
+        raise Error(f"samples: uint8 or float is needed, not {samples.dtype}")
+    example = torch.from_numpy((pixels[:2] / 255 - mean) / std).float()
+    return (numpy.ascontiguousarray(pixels),
+            example.movedim(-1, 1).contiguous() if example.ndim > 2 else example)

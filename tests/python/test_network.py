@@ -1,0 +1,372 @@
+"""Tests of the networks of the Python package, and of their conversion from PyTorch.
+
+    PYTHONPATH=<build>/python /usr/bin/python3 tests/python/test_network.py
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy
+import s3
+import s3.torch
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+MEAN, STD = [0.4, 0.5, 0.45], [0.2, 0.25, 0.3]
+
+
+def pixels(count, *shape, seed=0):
+    """Smooth random images, as real ones are: [count, *shape], channels last."""
+    random = numpy.random.default_rng(seed)
+    images = random.normal(size=(count, *shape))
+    for axis in range(1, len(shape)):
+        images = images + numpy.roll(images, 1, axis) + numpy.roll(images, 2, axis)
+    images -= images.min()
+    return (images * (255 / images.max())).astype(numpy.uint8)
+
+
+def real(x, mean=0, std=1):
+    """What a module takes for these bytes."""
+    x = torch.from_numpy((x / 255 - mean) / std).float()
+    return x.movedim(-1, 1).contiguous() if x.ndim > 2 else x
+
+
+def settle(model, x):
+    """Gives norms the statistics of x, and random gains; for training that takes no time."""
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.momentum = None
+            nn.init.uniform_(module.weight, -1.2, 1.2)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    with torch.no_grad():
+        model.train()(x)
+    return model.eval()
+
+
+def off(ours, theirs):
+    """The error of outputs, relative to how much they differ between images."""
+    theirs = theirs.movedim(1, -1) if theirs.ndim > 2 else theirs
+    theirs = theirs.numpy()
+    return numpy.linalg.norm(ours - theirs) / numpy.linalg.norm(theirs - theirs.mean(0))
+
+
+class Block(nn.Module):
+    """The block of ResNet-20."""
+
+    def __init__(self, channels, out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Sequential()
+        if stride != 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False),
+                                          nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        y += self.shortcut(x)
+        return F.relu(y)
+
+
+class ResNet(nn.Module):
+    def __init__(self, width=8, blocks=3):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        layers, channels = [], width
+        for stage in range(3):
+            for block in range(blocks):
+                out = width << stage
+                layers.append(Block(channels, out, 2 if stage and not block else 1))
+                channels = out
+        self.layers = nn.Sequential(*layers)
+        self.fc = nn.Linear(channels, 10)
+
+    def forward(self, x):
+        x = self.layers(F.relu(self.bn1(self.conv1(x))))
+        x = F.avg_pool2d(x, x.size()[3])
+        return self.fc(x.view(x.size(0), -1))
+
+
+class Conversion(unittest.TestCase):
+    def convert(self, *arguments, **options):
+        """s3.convert_network, or a skipped test where the package is not built for the format."""
+        try:
+            return s3.convert_network(*arguments, **options)
+        except s3.Error as error:
+            if "format: combination is not supported" in str(error):
+                self.skipTest(str(error))
+            raise
+
+    def check(self, model, x, limit, mean=None, std=None, **options):
+        """A network that equals its own definition, and PyTorch's outputs up to rounding."""
+        net = self.convert(model, x, mean, std, **options)
+        y = net.run(x)
+        if not options.get("float_last"):
+            numpy.testing.assert_array_equal(net.run(x, integers=True), net.reference(x))
+        with torch.no_grad():
+            expected = model(real(x, mean or 0, std or 1))
+        self.assertLess(off(y, expected), limit)
+        return net, y, expected.numpy()
+
+    def test_a_resnet_of_shift_layers(self):
+        torch.manual_seed(0)
+        x = pixels(24, 32, 32, 3)
+        for format in ("shift3", "dense3", "absmean"):
+            with self.subTest(format=format):
+                model = settle(s3.torch.convert(ResNet(), format), real(x, MEAN, STD))
+                net, y, expected = self.check(model, x, 0.25, MEAN, STD)
+                self.assertGreater((y.argmax(1) == expected.argmax(1)).mean(), 0.85)
+                packed = [l for l in net._network.layers()
+                          if l["format"] == ("shift2" if format == "absmean" else format)]
+                self.assertEqual(len(packed), 20)
+                errors = {r["weight_error"] for r in net._network.report()
+                          if r["name"].startswith("layers")}
+                self.assertLess(max(errors), 1e-6)  # latents are kept exactly
+
+    def test_float_layers_are_rounded(self):
+        torch.manual_seed(0)
+        x = pixels(24, 32, 32, 3)
+        model = settle(ResNet(blocks=1), real(x, MEAN, STD))
+        before = {name: t.clone() for name, t in model.state_dict().items()}
+        errors = []
+        for format in ("int8", "shift4", "shift3", "shift2"):
+            with self.subTest(format=format):
+                net = self.convert(model, x, MEAN, STD, format=format)
+                with torch.no_grad():
+                    errors.append(off(net.run(x), model(real(x, MEAN, STD))))
+                self.assertEqual({l["format"] for l in net._network.layers()} - {""},
+                                 {format, "int8"})
+        self.assertLess(errors[0], 0.2)
+        self.assertEqual(errors, sorted(errors))  # fewer bits, more error
+        for name, t in model.state_dict().items():
+            self.assertTrue(torch.equal(t, before[name]))
+
+    def test_float_samples_are_the_same_as_bytes(self):
+        torch.manual_seed(0)
+        x = pixels(6, 12, 12, 3)
+        model = settle(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+                                     nn.Linear(800, 5)), real(x, MEAN, STD))
+        files = [s3.convert_network(model, samples, MEAN, STD)._network.bytes() for samples in
+                 (x, real(x, MEAN, STD), torch.from_numpy(x).movedim(-1, 1))]
+        self.assertEqual(files[0], files[1])
+        self.assertEqual(files[0], files[2])
+
+    def test_operations(self):
+        class Mixed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding="same"), nn.BatchNorm2d(8),
+                                          nn.Hardswish())
+                self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+                self.point = nn.Conv2d(8, 12, 1)
+                self.squeeze, self.excite = nn.Linear(12, 4), nn.Linear(4, 12)
+                self.even = nn.Conv2d(12, 6, 2, padding="same")
+                self.head = nn.Linear(18 * 16, 7)
+
+            def forward(self, x):
+                x = self.point(F.relu6(self.depthwise(self.stem(x))))
+                s = x.mean((2, 3))
+                s = torch.sigmoid(self.excite(torch.relu(self.squeeze(s))))
+                x = x * s.view(s.shape[0], -1, 1, 1)
+                y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2, mode="nearest")
+                x = torch.cat([y, nn.functional.gelu(self.even(x))], 1)
+                x = F.avg_pool2d(x, 2)
+                return self.head(F.dropout(torch.flatten(x, 1), training=self.training))
+
+        torch.manual_seed(3)
+        x = pixels(16, 8, 8, 3)
+        self.check(settle(Mixed(), real(x)), x, 0.15, format="int8")
+
+    def test_sequences_and_vectors(self):
+        torch.manual_seed(0)
+        x = pixels(16, 40, 6)
+        model = nn.Sequential(nn.Conv1d(6, 8, 9, 2, 4), nn.BatchNorm1d(8), nn.LeakyReLU(0.4),
+                              nn.MaxPool1d(2), nn.Conv1d(8, 8, 3), nn.Tanh(),
+                              nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4))
+        net, _, _ = self.check(settle(model, real(x)), x, 0.15, format="int8")
+        self.assertEqual(net.input_shape, (40, 6))
+        x = pixels(16, 20)
+        model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 16), nn.ELU(),
+                              nn.Linear(16, 3))
+        net, _, _ = self.check(model, x, 0.1, format="int8")
+        self.assertEqual(net.input_shape, (20,))
+
+    def test_a_layer_that_is_used_twice(self):
+        class Twice(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv, self.relu = nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()
+
+            def forward(self, x):
+                return self.conv(self.relu(self.conv(x)))
+
+        torch.manual_seed(0)
+        x = pixels(8, 6, 6, 3)
+        net, y, _ = self.check(Twice(), x, 0.1, format="int8")
+        self.assertEqual(y.shape, (8, 6, 6, 3))
+        self.assertEqual([l["name"] for l in net._network.layers()], ["conv", "conv@2"])
+
+    def test_a_last_layer_in_float(self):
+        torch.manual_seed(0)
+        x = pixels(16, 12)
+        model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+        net, y, _ = self.check(model, x, 0.1, float_last=True)
+        self.assertIn("float", repr(net.report()).splitlines()[-1])
+        with self.assertRaisesRegex(s3.Error, "float"):
+            net.reference(x)
+
+    def test_everything_unsupported_is_named_at_once(self):
+        class Inner(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.pool = nn.MaxPool2d(2, ceil_mode=True)
+                self.norm = nn.GroupNorm(1, 4)
+
+            def forward(self, x):
+                return torch.fft.fft(self.norm(self.pool(x))).real + 1
+
+        model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), Inner())
+        with self.assertRaises(s3.Error) as raised:
+            s3.convert_network(model, pixels(2, 8, 8, 3))
+        self.assertEqual([line.strip().split(":")[0] for line in str(raised.exception).splitlines()],
+                         ["6 operations of the model cannot be converted", "0 (Conv2d)",
+                          "1.pool (MaxPool2d)", "1.norm (GroupNorm)", "1", "1", "1"])
+        self.assertIn("padding_mode='circular'", str(raised.exception))
+        self.assertIn("1: fft_fft", str(raised.exception))
+
+    def test_what_cannot_be_traced(self):
+        class Branches(nn.Module):
+            def forward(self, x):
+                return x if x.sum() > 0 else -x
+
+        with self.assertRaisesRegex(s3.Error, "cannot be traced"):
+            s3.convert_network(Branches(), pixels(2, 8, 8, 3))
+
+    def test_bad_arguments(self):
+        model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), pixels(2, 8, 8, 3)
+        for wrong, *arguments in [("torch.nn.Module", "net", x), ("uint8 or float", model, x.astype("i4")),
+                                  ("shape", model, x[0, 0, 0]), ("mean: has 2", model, x, [0, 1]),
+                                  ("tell mean and std", model, real(x) * 3),
+                                  ("finite", model, x, float("nan")),
+                                  ("cannot be traced", model, x[..., :2])]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, wrong):
+                s3.convert_network(*arguments)
+        for wrong, options in [("format", {"format": "shift9"}), ("bits", {"bits": 9})]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, wrong):
+                s3.convert_network(nn.Sequential(*model, nn.Conv2d(4, 4, 3)), x, **options)
+        with torch.no_grad():
+            model[1].weight[0, 0, 0, 0] = float("nan")
+        with self.assertRaisesRegex(s3.Error, r"line 3 \(1\): weight\[0\]: value is not finite"):
+            s3.convert_network(model, x)
+
+
+class Running(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        torch.manual_seed(0)
+        cls.x = pixels(20, 16, 16, 1)
+        model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                              nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 4))
+        cls.net = s3.convert_network(model, cls.x)
+
+    def test_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "net.safetensors")
+            self.net.save(path)
+            loaded = s3.load(path)
+            numpy.testing.assert_array_equal(loaded.run(self.x), self.net.run(self.x))
+            self.assertEqual(repr(loaded.inspect()), repr(self.net.inspect()))
+            loaded.save(path)  # onto the file that it came from
+            numpy.testing.assert_array_equal(loaded.run(self.x), s3.load(path).run(self.x))
+            script = ("import sys, numpy, s3\n"
+                      f"print(s3.load({path!r}).run(numpy.zeros((1, 16, 16, 1), 'u1')).shape)\n"
+                      "assert 'torch' not in sys.modules")
+            said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            self.assertEqual(said.stdout, "(1, 4)\n", said.stderr)
+            with open(path, "rb") as file:
+                whole = file.read()
+            with open(path, "wb") as file:
+                file.write(whole[:-7])
+            for bad in (path, path + ".no"):
+                with self.assertRaises(s3.Error) as raised:
+                    s3.load(bad)
+                self.assertIn(bad, str(raised.exception))
+            with self.assertRaises(s3.Error):
+                self.net.save(os.path.join(folder, "no", "net"))
+
+    def test_any_batch_and_layout(self):
+        whole = self.net.run(self.x)
+        self.assertEqual(whole.dtype, numpy.float32)
+        numpy.testing.assert_array_equal(numpy.concatenate([self.net.run(i[None]) for i in self.x]),
+                                         whole)
+        numpy.testing.assert_array_equal(self.net.run(self.x[..., 0]), whole)
+        numpy.testing.assert_array_equal(self.net.run(self.x[::-1])[::-1], whole)  # not contiguous
+        self.assertEqual(self.net.run(self.x[:0]).shape, (0, 4))
+        integers = self.net.run(self.x, integers=True)
+        self.assertEqual(integers.dtype, numpy.int32)
+        scale = numpy.float32(self.net.output_scale)
+        numpy.testing.assert_array_equal(integers.astype("f4") * scale, whole)
+
+    def test_bad_inputs(self):
+        for wrong, x in [("uint8", self.x.astype("f4")), ("uint8", self.x.tolist()),
+                         (r"needs \[N, 16, 16, 1\]", self.x[0]),
+                         ("shape does not fit", self.x[:, 1:])]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, f"input: .*{wrong}"):
+                self.net.run(x)
+
+    def test_kernels(self):
+        expected = self.net.run(self.x)
+        self.assertIn(self.net.instruction_set, s3.instruction_sets())
+        for choice in ({"kernels": "shift_add"}, {"instruction_set": "baseline"}, {"batch": 16}):
+            self.net.choose(**choice)
+            numpy.testing.assert_array_equal(self.net.run(self.x), expected)
+        names = self.net.tune(batch=4, seconds=0.01)
+        self.assertTrue(names[0])
+        self.assertEqual([l["kernel"] for l in self.net._network.layers()][0], names[0])
+        numpy.testing.assert_array_equal(self.net.run(self.x), expected)
+        self.net.choose()
+        for wrong, choice in [("family", {"kernels": "fast"}), ("options.set", {"instruction_set": "z80"}),
+                              ("batch", {"batch": 0}), ("layer 0: .*kernel", {"layer_kernels": ["none"] * 4})]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, wrong):
+                self.net.choose(**choice)
+        numpy.testing.assert_array_equal(self.net.run(self.x), expected)
+
+    def test_tables(self):
+        table = self.net.inspect()
+        lines = repr(table).splitlines()
+        self.assertEqual(len(lines), 2 + len(self.net._network.layers()) + 1)
+        self.assertRegex(lines[4], "^3 .* shift3 .*576")
+        self.assertIn("input 16x16x1", lines[-1])
+        html = table._repr_html_()
+        self.assertEqual(html.count("<tr>"), len(lines) - 2)
+        self.assertIn("<td>shift3</td>", html)
+        self.assertIn("rounded", repr(self.net.report()))
+
+
+class Example(unittest.TestCase):
+    def test_convert(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                              "../../examples/convert/main.py")
+        with tempfile.TemporaryDirectory() as folder:
+            said = subprocess.run([sys.executable, script, "--images", "6000", "--epochs", "1",
+                                   "--format", "int8", "--out", os.path.join(folder, "net")],
+                                  capture_output=True, text=True)
+        self.assertEqual(said.returncode, 0, said.stderr)
+        found = re.search(r"PyTorch ([\d.]+)%, in integers ([\d.]+)%", said.stdout)
+        theirs, ours = map(float, found.groups())
+        self.assertGreater(theirs, 30)
+        self.assertAlmostEqual(ours, theirs, delta=1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
