@@ -27,7 +27,7 @@ template <class... T>
 inline void print_costs(const net::model& m) {
     support::table rows{{"layer", "weights", "format", "zeros", "bytes", "output", "bits",
                          "products", "adds", "shifts", "multiplies", "uJ"}};
-    net::operations all;
+    net::operation_counts all;
     std::size_t weights = 0, bytes = 0;
     for (std::size_t i = 0; i < m.layers.size(); ++i) {
         const net::layer_cost c = net::cost_of(m, i);

@@ -13,12 +13,12 @@
 namespace s3::net {
 
 /// Of one image. A product with a zero costs nothing, one with ±1 an addition.
-struct operations {
+struct operation_counts {
     double products = 0;   ///< what a dense layer would multiply
     double additions = 0;  ///< int32, of non-zero shift weights
     double shifts = 0;     ///< of weights that are neither 0 nor ±1
     double multiplies = 0; ///< int8, of int8 weights
-    void add(const operations& o) {
+    void add(const operation_counts& o) {
         products += o.products;
         additions += o.additions;
         shifts += o.shifts;
@@ -35,7 +35,7 @@ struct operations {
 struct layer_cost {
     const char* format = ""; ///< of its weights, or the name of the layer
     std::size_t weights = 0, zeros = 0, bytes = 0;
-    operations work;
+    operation_counts work;
 };
 
 namespace detail {
