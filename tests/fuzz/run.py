@@ -68,6 +68,7 @@ def run_libfuzzer(name, options):
 
 def run_afl(name, options):
     results = BUILD / "afl" / name
+    results.parent.mkdir(exist_ok=True)
     environment = {**os.environ, "AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_NO_AFFINITY": "1",
                    "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1", "AFL_AUTORESUME": "1"}
     limit = ["-E", options.runs] if options.runs else ["-V", options.seconds]
