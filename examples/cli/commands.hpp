@@ -11,8 +11,11 @@ using support::check, support::checked;
 
 /// Of all subcommands, which share the names that they share.
 struct options {
-    std::string checkpoint, network, samples, out, model, images, labels, logits;
-    std::size_t classes = 1000, size = 0, channels = 3, count = 0, batch = 1;
+    std::string checkpoint, network, samples, out, model, other, images, labels, logits;
+    std::string format = "auto", mean, deviation;
+    std::size_t classes = 0, size = 0, channels = 0, count = 0, batch = 1;
+    int threads = 1;
+    bool json = false;
     int bits = 8;
     double seconds = 2;
     bool description = false, float_last = false, verbose = false;
@@ -23,8 +26,8 @@ struct options {
 
 void import_model(const options& o);
 void inspect(const options& o);
-void show_kernels(const options& o);
 void run_model(const options& o);
+void compare(const options& o);
 void bench(const options& o);
 void export_model(const options& o);
 

@@ -2,6 +2,7 @@
 // Images and arrays from files, as bytes in NHWC:
 //
 //   .npy         uint8, [N][H][W][C], [N][H][W], [H][W][C] or [H][W] (NumPy's versions 1 to 3)
+//   .png, .jpg   grey or colour, where stb_image was there when this was compiled
 //   .pgm, .ppm   binary (P5, P6), 255 levels
 //   idx          uint8 images (MNIST's format), plain or gzip
 //   .raw         bytes of exactly the images' size
@@ -11,6 +12,15 @@
 #include <s3/core/saturating.hpp>
 
 #include <zlib.h>
+#if __has_include(<stb/stb_image.h>)
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 8192
+#include <stb/stb_image.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -216,7 +226,58 @@ namespace detail {
     return i;
 }
 
+/// A PNG or JPEG image of grey or colour; an alpha channel is dropped.
+[[nodiscard]] inline images from_picture(const std::string& path,
+                                         const std::vector<std::uint8_t>& file,
+                                         [[maybe_unused]] std::size_t most) {
+    if (file.size() > std::size_t{1} << 30)
+        fail(path, "is larger than 1 GiB");
+#if defined(STBI_VERSION)
+    int width = 0, height = 0, channels = 0;
+    const int size = static_cast<int>(file.size());
+    if (stbi_info_from_memory(file.data(), size, &width, &height, &channels) == 0)
+        fail(path, stbi_failure_reason());
+    const int wanted = channels < 3 ? 1 : 3;
+    if (std::size_t{8} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height) > most)
+        fail(path, "is larger than " + std::to_string(most) + " bytes when it is decoded");
+    const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
+        stbi_load_from_memory(file.data(), size, &width, &height, &channels, wanted),
+        stbi_image_free);
+    if (!pixels)
+        fail(path, stbi_failure_reason());
+    images i{1,
+             static_cast<std::size_t>(height),
+             static_cast<std::size_t>(width),
+             static_cast<std::size_t>(wanted),
+             {}};
+    i.bytes.assign(pixels.get(), pixels.get() + i.size());
+    return i;
+#else
+    fail(path, "this program was built without stb (Debian: libstb-dev)");
+#endif
+}
+
 } // namespace detail
+
+/// The images of a file that states their shape; none where it does not, as raw bytes do not.
+[[nodiscard]] inline std::optional<images> read_shaped_images(const std::string& path,
+                                                              std::vector<std::uint8_t>& file,
+                                                              std::size_t most = max_bytes) {
+    const auto begins = [&](const std::string& with) {
+        return file.size() >= std::max<std::size_t>(with.size(), 6) &&
+               std::equal(with.begin(), with.end(), file.begin(),
+                          [](char c, std::uint8_t b) { return static_cast<std::uint8_t>(c) == b; });
+    };
+    if (begins("\x93NUMPY"))
+        return detail::from_npy(path, std::move(file));
+    if (begins("P5") || begins("P6"))
+        return detail::from_pnm(path, file);
+    if (begins("\x89PNG") || begins("\xff\xd8\xff"))
+        return detail::from_picture(path, file, most);
+    if (begins(std::string("\0\0\x08", 3)) && path.find("idx") != std::string::npos)
+        return detail::from_idx(path, std::move(file));
+    return {};
+}
 
 /// All images of a file, which must have this shape. The file holds at most `most` bytes.
 [[nodiscard]] inline images read_images(const std::string& path, std::size_t height,
@@ -224,13 +285,8 @@ namespace detail {
                                         std::size_t most = max_bytes) {
     auto file = read_bytes(path, most);
     images i;
-    if (file.size() >= 6 && file[0] == 0x93 && file[1] == 'N')
-        i = detail::from_npy(path, std::move(file));
-    else if (file.size() >= 6 && file[0] == 'P' && (file[1] == '5' || file[1] == '6'))
-        i = detail::from_pnm(path, file);
-    else if (file.size() >= 6 && file[0] == 0 && file[1] == 0 && file[2] == 8 &&
-             path.find("idx") != std::string::npos)
-        i = detail::from_idx(path, std::move(file));
+    if (auto shaped = read_shaped_images(path, file, most))
+        i = *std::move(shaped);
     else {
         i = {0, height, width, channels, std::move(file)};
         if (i.bytes.empty() || i.bytes.size() % i.size() != 0)

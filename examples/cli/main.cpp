@@ -3,6 +3,7 @@
 //   import   a PyTorch state dict and a description → a model file
 //   inspect  what is in a model file: layers, bytes, zeros, operations, energy
 //   run      classify images
+//   compare  two models on the same images: accuracy, outputs, speed
 //   bench    images per second
 //   export   a model as one C++ header
 //
@@ -10,11 +11,25 @@
 
 #include "commands.hpp"
 
+#include <s3/format/list.hpp>
 #include <s3/simd/tile_permission.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+
+namespace {
+
+constexpr const char* image_kinds = "npy, idx (also gzip), PNG, JPEG, PGM, PPM or raw bytes";
+
+/// The names of all formats that import rounds to.
+std::vector<std::string> formats() {
+    std::vector<std::string> names{"auto"};
+    s3::all_formats::each([&]<class F>() { names.emplace_back(F::name); });
+    return names;
+}
+
+} // namespace
 
 int main(int argc, char** argv) {
     using namespace s3_program;
@@ -27,10 +42,15 @@ int main(int argc, char** argv) {
         c->add_option("model", o.model, "Model file")->required();
         return c;
     };
+    const auto json = [&](CLI::App* c) {
+        c->add_flag("--json", o.json, "Print JSON instead of tables");
+    };
     const auto kernels = [&](CLI::App* c) {
         c->add_option("--kernels", o.kernels, "Family of kernels")
             ->check(CLI::IsMember({"automatic", "shift_add", "dot"}));
         c->add_option("--batch", o.batch, "Images per run")->check(CLI::Range(1, 4096));
+        c->add_option("--threads", o.threads, "Threads that share each run")
+            ->check(CLI::Range(1, 1024));
         c->add_option("--tune", o.tune,
                       "Measure the kernels of each layer, and keep their names in this file");
     };
@@ -45,16 +65,27 @@ int main(int argc, char** argv) {
         ->required();
     importing->add_option("--checkpoint", o.checkpoint,
                           "State dict as safetensors (see export_checkpoint.py)");
-    importing->add_option("--samples", o.samples,
-                          "Images that activations are calibrated on: npy, idx, PGM, PPM, raw");
+    importing->add_option(
+        "--samples", o.samples,
+        "Images that activations are calibrated on: npy, idx, PNG, JPEG, PGM, PPM, raw");
     importing->add_option("--count", o.count, "Use so many of the samples; 0: all");
     importing
         ->add_option("--bits", o.bits, "Bits of activations, where the description does not say")
         ->check(CLI::IsMember({4, 6, 8}));
-    importing->add_option("--classes", o.classes, "Of a network of ours");
+    importing
+        ->add_option("--format", o.format,
+                     "Round real weights to this format, in all layers but the first and the last "
+                     "whose format the description leaves open")
+        ->check(CLI::IsMember(formats()));
+    importing->add_option("--classes", o.classes,
+                          "Of a network of ours; 0: as the checkpoint has them");
     importing->add_option("--size", o.size,
-                          "Height of the images of a network of ours; 0: its own");
-    importing->add_option("--channels", o.channels, "Of the images of a network of ours");
+                          "Height of the images of a network of ours; 0: of the samples");
+    importing->add_option("--channels", o.channels,
+                          "Of the images of a network of ours; 0: as the checkpoint has them");
+    importing->add_option("--mean", o.mean,
+                          "What training subtracted from images in 0 … 1, per channel: M,M,M");
+    importing->add_option("--std", o.deviation, "What it then divided them by: S,S,S");
     importing->add_flag("--float-last", o.float_last,
                         "The last linear layer stays in float, which promises no bits");
     importing->add_flag("--description", o.description, "Only print the network's description");
@@ -64,23 +95,34 @@ int main(int argc, char** argv) {
     auto* look =
         model(app.add_subcommand("inspect", "Layers, bytes, zeros, operations, energy, kernels"));
     kernels(look);
-    look->callback([&] {
-        inspect(o);
-        show_kernels(o);
-    });
+    json(look);
+    look->callback([&] { inspect(o); });
 
     auto* run = model(app.add_subcommand("run", "Classify images"));
-    run->add_option("images", o.images, "npy, idx (also gzip), PGM, PPM or raw bytes")->required();
+    run->add_option("images", o.images, image_kinds)->required();
     run->add_option("--labels", o.labels, "idx or npy: report the accuracy");
     run->add_option("--logits", o.logits, "Write the network's outputs to this npy file");
     run->add_option("--count", o.count, "Only so many images; 0: all");
     run->add_flag("--verbose", o.verbose, "Tell which kernel each layer got, and why");
     kernels(run);
+    json(run);
     run->callback([&] { run_model(o); });
 
-    auto* speed = model(app.add_subcommand("bench", "Images per second, on one thread"));
+    auto* comparing = model(
+        app.add_subcommand("compare", "Two models on the same images: accuracy, outputs, speed"));
+    comparing->add_option("other", o.other, "The other model file")->required();
+    comparing->add_option("images", o.images, image_kinds)->required();
+    comparing->add_option("--labels", o.labels, "idx or npy: compare accuracies");
+    comparing->add_option("--count", o.count, "Only so many images; 0: all");
+    kernels(comparing);
+    json(comparing);
+    comparing->callback([&] { compare(o); });
+
+    auto* speed =
+        model(app.add_subcommand("bench", "Time of a run, of each layer, images per second"));
     speed->add_option("--seconds", o.seconds, "How long to measure");
     kernels(speed);
+    json(speed);
     speed->callback([&] { bench(o); });
 
     auto* header = model(app.add_subcommand("export", "A model as one C++ header"));

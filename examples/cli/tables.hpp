@@ -5,6 +5,8 @@
 
 #include <s3/net/cost.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -22,6 +24,35 @@ template <class... T>
     char text[128];
     std::snprintf(text, sizeof text, pattern, values...);
     return text;
+}
+
+/// What a network costs, as JSON.
+[[nodiscard]] inline nlohmann::ordered_json costs(const net::model& m) {
+    nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < m.layers.size(); ++i) {
+        const net::layer_cost c = net::cost_of(m, i);
+        const auto& out = m.values[i + 1];
+        layers.push_back({{"layer", m.layers[i].name},
+                          {"weights", c.weights},
+                          {"format", c.format},
+                          {"zeros", c.zeros},
+                          {"bytes", c.bytes},
+                          {"output", {out.height, out.width, out.channels}},
+                          {"bits", out.bits},
+                          {"products", c.work.products},
+                          {"additions", c.work.additions},
+                          {"shifts", c.work.shifts},
+                          {"multiplies", c.work.multiplies},
+                          {"picojoules", c.work.picojoules()}});
+    }
+    const auto& in = m.input();
+    return {{"input",
+             {{"shape", {in.height, in.width, in.channels}},
+              {"bits", in.bits},
+              {"scale", in.scale},
+              {"zero_point", in.zero_point}}},
+            {"bytes", net::weight_bytes(m)},
+            {"layers", std::move(layers)}};
 }
 
 inline void print_costs(const net::model& m) {

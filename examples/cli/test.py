@@ -8,9 +8,12 @@ a float computation in NumPy; and what it says to bad input.
 import json
 import os
 import pty
+import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -30,7 +33,7 @@ def path(name):
 def s3(*arguments, code=0, says=""):
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
     said = done.stdout + done.stderr
-    assert done.returncode == code, f"{arguments}: exit code {done.returncode}: {said}"
+    assert code in (None, done.returncode), f"{arguments}: exit code {done.returncode}: {said}"
     assert says in said, f"{arguments} said {said!r}, not {says!r}"
     return said
 
@@ -352,6 +355,113 @@ for network in ("resnet8", "resnet18", "resnet20", "resnet50", "resnet56"):
     s3("import", "--network", network, "--description", says="linear fc")
 for network in ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"):
     s3("import", "--network", network, "--description", says="linear classifier")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# A PNG image is the one that its bytes say; what ends early is refused.
+rows = b"".join(b"\0" + row.tobytes() for row in images[0])
+png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 12, 12, 8, 2, 0, 0, 0)) +
+       chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+with open(path("one.png"), "wb") as file:
+    file.write(png)
+said = s3("run", path("model"), path("one.png"), "--logits", path("png.npy"), code=None)
+if "built without stb" in said:
+    print("PNG and JPEG are not tested: the program was built without stb")
+else:
+    s3("run", path("model"), path("one.png"), "--logits", path("png.npy"))
+    s3("run", path("model"), path("one.ppm"), "--logits", path("ppm.npy"))
+    assert (np.load(path("png.npy")) == np.load(path("ppm.npy"))).all()
+    with open(path("short.png"), "wb") as file:
+        file.write(png[:60])
+    s3("run", path("model"), path("short.png"), code=1, says="short.png")
+
+# JSON has the numbers of the tables.
+said = json.loads(s3("run", path("model"), path("images.npy"), "--labels", path("labels.npy"), "--json"))
+assert said["images"] == len(images) == len(said["classes"])
+assert said["accuracy"] == np.mean(said["classes"] == np.load(path("labels.npy")))
+said = json.loads(s3("inspect", path("model"), "--json"))
+assert [row["layer"] for row in said["layers"]] == [row["layer"] for row in said["kernels"]]
+assert sum(row["bytes"] for row in said["layers"]) == said["bytes"]
+for count in ("1", "2"):
+    said = json.loads(s3("bench", path("model"), "--seconds", "0.1", "--threads", count, "--json"))
+    assert 0 < said["best_ms"] <= said["median_ms"] <= said["p99_ms"] and said["threads"] == int(count)
+    assert all(row["microseconds"] >= 0 for row in said["layers"])
+
+# A model is the same as itself, and differs a little from one of fewer bits.
+importing("checkpoint", "--bits", "4")
+os.replace(path("model"), path("model4"))
+importing("checkpoint")
+same = json.loads(s3("compare", path("model"), path("model"), path("images.npy"), "--json"))
+assert same["same_class"] == 1 and same["largest_difference"] == 0
+other = json.loads(s3("compare", path("model"), path("model4"), path("images.npy"), "--labels",
+                      path("labels.npy"), "--json"))
+assert 0 < other["relative_difference"] < 0.5 and other["models"][0]["accuracy"] > 0.5
+s3("compare", path("model"), path("model4"), path("images.npy"), says="The same class for")
+
+# A plain checkpoint has no shift weights until it is told which to round to.
+plain, compute = small_network("realized")
+for name in ("second", "third"):
+    plain[f"{name}.weight"] = f32(random.normal(0, 0.2, plain[f"{name}.weight"].shape))
+safetensors.write(path("plain"), plain)
+importing("plain", code=1, says="--format")
+rows = importing("plain", "--format", "shift4").splitlines()
+for name, format in (("first", "int8"), ("second", "shift4"), ("third", "shift4"), ("fc", "int8")):
+    assert any(row.split()[:2] == [name, format] for row in rows), rows
+
+# What the checkpoint and the samples say of a network of ours need not be said again.
+def resnet8():
+    text = s3("import", "--network", "resnet8", "--description", "--classes", "7")
+    state = {}
+    for line in text.splitlines():
+        word, name, *rest = (line.split() + [""])[:4]
+        if word in ("conv", "linear"):
+            width = int(re.search(r"kernel=(\d+)", line).group(1)) if word == "conv" else 0
+            shape = [int(line.split()[3]), int(line.split()[2])] + [width] * (2 if width else 0)
+            state[f"{name}.weight"] = f32(random.normal(0, 0.2, shape))
+        elif word == "bn":
+            add_norm(state, name, state[last_conv].shape[0])
+        if word == "conv":
+            last_conv = f"{name}.weight"
+    return state
+
+
+safetensors.write(path("eight"), resnet8())
+np.save(path("small.npy"), random.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8))
+ours = ("import", "--network", "resnet8", "--checkpoint", path("eight"), "--samples", path("small.npy"),
+        "--format", "shift3", "--out", path("eight_model"))
+s3(*ours, code=1, says="--mean")
+s3(*ours, "--mean", "0.5,0.5,0.5", code=1, says="--std")
+s3(*ours, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
+said = json.loads(s3("inspect", path("eight_model"), "--json"))
+assert said["input"]["shape"] == [16, 16, 3] and said["layers"][-1]["output"] == [1, 1, 7]
+
+# A file of PyTorch's is named as one, with what converts it; names that are missing have neighbours.
+for first in (b"PK\3\4", b"\x80\2"):
+    with open(path("net.pt"), "wb") as file:
+        file.write(first + 100 * b"\0")
+    importing("net.pt", code=1, says="export_checkpoint.py")
+with open(path("near.txt"), "w") as file:
+    file.write(NETWORK.replace("conv second", "conv secund"))
+importing("checkpoint", network="near.txt", code=1, says="of these names: second,")
+
+# The manual and the completion know the commands and their options.
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "s3shift.1")) as file:
+    manual = file.read().replace("\\-", "-")
+commands = re.findall(r"^  ([a-z]+) ", s3("--help").split("Subcommands:")[1], re.M)
+assert commands == ["import", "inspect", "run", "compare", "bench", "export"], commands
+for command in commands:
+    assert f"s3shift {command} " in manual, command
+    for option in re.findall(r"--[a-z-]+", s3(command, "--help")):
+        assert option in manual or option == "--help", f"the manual lacks {option}"
+typed = subprocess.run(["bash", "-c", f"""source {here}/completion.bash
+    COMP_WORDS=({program} com); COMP_CWORD=1; _s3shift {program}; echo ${{COMPREPLY[@]}}
+    COMP_WORDS=({program} bench --th); COMP_CWORD=2; _s3shift {program}; echo ${{COMPREPLY[@]}}"""],
+    capture_output=True, text=True)
+assert typed.stdout.split() == ["compare", "--threads"], typed
 
 # Wrong usage and bad input.
 s3("--help", says="import")
