@@ -5,7 +5,7 @@ _s3shift() {
     case $before in
     --kernels) words="automatic shift_add dot" ;;
     --bits) words="8 6 4" ;;
-    --network) words="resnet8 resnet18 resnet20 resnet50 resnet56" ;;
+    --network) words="resnet8 resnet18 resnet20 resnet50 resnet56 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large" ;;
     --format) words="auto shift2 shift3 shift4 shift5 dense2 dense3 dense4 dense5 int8" ;;
     esac
     if [ -z "$words" ]; then

@@ -10,6 +10,7 @@
 #include <CLI/Error.hpp>
 
 #include <numeric>
+#include <sstream>
 
 namespace s3_program {
 
@@ -40,17 +41,27 @@ using tensors = s3::safetensors::contents;
     // known as networks for ImageNet.
     const bool small = o.network == "resnet8" || o.network == "resnet20" || o.network == "resnet56";
     std::size_t classes = o.classes, channels = o.channels;
+    std::istringstream lines(s3::importing::built_in(o.network, 1000, 0, 3));
+    std::string first, last; // the names of the first convolution and of the last linear layer
+    for (std::string line, word, name; std::getline(lines, line);) {
+        std::istringstream(line) >> word >> name;
+        if (word == "conv" && first.empty())
+            first = name;
+        if (word == "linear")
+            last = name;
+    }
     if (classes == 0)
-        classes = size_of(file, "fc", 0);
+        classes = size_of(file, last, 0);
     if (channels == 0)
-        channels = size_of(file, "conv1", 1);
+        channels = size_of(file, first, 1);
     std::string text =
         s3::importing::built_in(o.network, classes == 0 ? 1000 : classes,
                                 o.size == 0 ? size : o.size, channels == 0 ? 3 : channels);
     if (text.empty())
         return text;
     if (classes == 0 && !o.description)
-        fail("--classes", "the checkpoint has no tensor fc.weight that would tell their number");
+        fail("--classes",
+             "the checkpoint has no tensor " + last + ".weight that would tell their number");
     if (o.mean.empty() != o.deviation.empty())
         fail(o.mean.empty() ? "--mean" : "--std", "is needed where the other is given");
     const std::size_t end = text.find('\n'), norm = text.find(" mean=");
