@@ -5,7 +5,9 @@
 #include "progress.hpp"
 #include "tables.hpp"
 
+#include <s3/import/network.hpp>
 #include <s3/io/mapped_file.hpp>
+#include <s3/io/model_file.hpp>
 
 #include <CLI/Error.hpp>
 
