@@ -233,7 +233,8 @@ private:
     [[nodiscard]] double lost_by_rounding(const fused_layer& f, std::size_t row) const {
         const imported_weights& w = w_.packed[f.first];
         const std::vector<double>& means = means_[n_.input_of(f)];
-        if (w.error == 0 || means.empty())
+        // Weights that read the input may be divided by its deviations, and are int8 by default.
+        if (w.error == 0 || n_.is_input[n_.input_of(f)])
             return 0;
         const filter_shape& shape = n_.shapes.filters[f.first];
         const std::size_t columns = shape.columns();
