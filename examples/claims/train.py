@@ -8,6 +8,7 @@ import math
 import os
 import time
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -69,7 +70,7 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
                             *net.last.parameters()], 0.1, momentum=0.9, weight_decay=1e-4)
     movements = Movements(net.inner)
     order = torch.Generator().manual_seed(spec["seed"])
-    history, seconds, epoch = [], 0.0, 0
+    history, seconds = [], 0.0
     if checkpoint and os.path.exists(checkpoint):
         saved = torch.load(checkpoint, map_location=device)
         if saved["spec"] != spec:
@@ -80,10 +81,9 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
         order.set_state(saved["order"].cpu())
         movements.__dict__.update(saved["movements"])
         history, seconds = saved["history"], saved["seconds"]
-        epoch = len(history)
 
     steps = math.ceil(len(images) / BATCH)
-    for epoch in range(epoch, spec["epochs"]):
+    for epoch in range(len(history), spec["epochs"]):
         if stop():
             return None
         start, total = time.monotonic(), 0.0
@@ -117,11 +117,10 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
             torch.save(kept, f"{checkpoint}.part")
             os.replace(f"{checkpoint}.part", checkpoint)
         progress(epoch + 1)
-    packed = [sum(bool(b) << k for k, b in enumerate(right[i:i + 8].tolist()))
-              for i in range(0, len(right), 8)]
     record = {"spec": spec, "accuracy": history[-1]["accuracy"], "loss": history[-1]["loss"],
               "judged_loss": history[-1]["judged_loss"], "seconds": round(seconds, 1),
               "history": history}
     if not spec["tuning"]:
-        record["right"] = base64.b64encode(bytes(packed)).decode()  # a bit per test image
+        bits = np.packbits(right.numpy(), bitorder="little")  # a bit per test image
+        record["right"] = base64.b64encode(bits.tobytes()).decode()
     return record

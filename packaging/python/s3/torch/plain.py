@@ -125,8 +125,8 @@ def backward(format, fields, grad_weights, surrogate, estimator):
     for l in fields[first:]:
         following.append(shift + 1)
         shift = _where(l > 0, following[-1], 0.0)
-    step = [(x > 0).to(x.dtype) for x in fields]
     sign = _sign(fields[0])
+    steps = [sign, *((x > 0).to(x.dtype) for x in fields[1:])]  # what the latents decide
     chained = masked = surrogate != "direct"
     magnitude, inner = _magnitude_and_slope(surrogate, g, g * sign, shift, _power(format, fields))
     out = [magnitude]
@@ -140,7 +140,7 @@ def backward(format, fields, grad_weights, surrogate, estimator):
         shifts.append(inner * factor if chained else inner)
         inner = _where(l > 0, inner, 0.0)
     out += reversed(shifts)
-    return [_estimate(estimator, d, x, q) for d, x, q in zip(out, fields, [sign, *step[1:]])]
+    return [_estimate(estimator, d, x, q) for d, x, q in zip(out, fields, steps)]
 
 
 def _dense_gradient(sparse, strength):
