@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 """ResNet-18 at 224x224 in fp32 by libtorch, as fast as it goes: channels last, norms folded, one
 thread, batch 1. Prints one line of JSON: milliseconds per image, the process's peak memory in MiB
-(and how much of it stood before the network was made), bytes of weights."""
+(and how much of it stood before the network was made), bytes of weights.
+
+    libtorch.py [ROUNDS]
+"""
 
 import json
 import resource
 import statistics
 import sys
 import time
+
+if sys.argv[1:] in (["-h"], ["--help"]):  # before what may be missing
+    sys.exit(print(__doc__))
 
 import torch
 from torch import nn

@@ -18,6 +18,9 @@ import time
 import unittest
 from pathlib import Path
 
+if sys.argv[1:] in (["-h"], ["--help"]):  # before what may be missing
+    sys.exit(print(__doc__))
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 

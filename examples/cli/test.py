@@ -15,6 +15,9 @@ import subprocess
 import sys
 import zlib
 
+if sys.argv[1:] in (["-h"], ["--help"]):  # before what may be missing
+    sys.exit(print(__doc__))
+
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import numpy as np

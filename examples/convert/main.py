@@ -9,6 +9,15 @@ Trains a small CNN in float on Fashion-MNIST, converts it, and runs the file.
 import argparse
 import gzip
 
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+parser.add_argument("--epochs", type=int, default=2)
+parser.add_argument("--images", type=int, default=60000)
+parser.add_argument("--format", default="shift4", help="of the weights between first and last")
+parser.add_argument("--out", default="fashion.safetensors")
+o = parser.parse_args()  # --help is answered before anything is installed
+
 import numpy
 import s3
 import torch
@@ -45,14 +54,6 @@ def train(model, images, labels, epochs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--images", type=int, default=60000)
-    parser.add_argument("--format", default="shift4", help="of the weights between first and last")
-    parser.add_argument("--out", default="fashion.safetensors")
-    o = parser.parse_args()
     torch.manual_seed(1)
     images, labels = read(o.data, "train", o.images)
     test, truth = read(o.data, "t10k", 10000)

@@ -6,6 +6,12 @@
 #
 # FOLDER is emptied and filled. PYTHON has NumPy.
 set -euo pipefail
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+esac
 program=$1
 folder=$2
 python=${3:-}

@@ -17,6 +17,15 @@ import gzip
 import math
 import os
 
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--images", type=int, default=60000)
+parser.add_argument("--batch", type=int, default=128, help="of all processes together")
+parser.add_argument("--export", help="folder for the packed layers")
+o = parser.parse_args()  # --help is answered before anything is installed
+
 import s3.torch
 import torch
 import torch.distributed as dist
@@ -42,13 +51,6 @@ def network():
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--images", type=int, default=60000)
-    parser.add_argument("--batch", type=int, default=128, help="of all processes together")
-    parser.add_argument("--export", help="folder for the packed layers")
-    o = parser.parse_args()
     dist.init_process_group("gloo")
     rank, world = dist.get_rank(), dist.get_world_size()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))

@@ -5,17 +5,14 @@ weights of a layer, for any browser, without a server.
     build.py PROGRAM.wasm MODEL IMAGES OUT      IMAGES: the gzipped IDX file of Fashion-MNIST's test
 """
 
+import argparse
 import base64
 import gzip
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tests/numpy"))
-from run_model import read_filter, read_safetensors
 
 SAMPLES = 20
 
@@ -26,6 +23,11 @@ def text(content):
 
 def first_shift_layer(model):
     """[name, output channels, input channels, values [out][3][3][in] in base64]."""
+    import numpy as np  # not before --help is answered
+
+    sys.path.insert(0, str(HERE.parents[1] / "tests/numpy"))
+    from run_model import read_filter, read_safetensors
+
     metadata, tensors = read_safetensors(model)
     for layer in json.loads(metadata["s3.network"])["layers"]:
         weight = tensors.get(layer["name"] + ".weight")
@@ -37,16 +39,20 @@ def first_shift_layer(model):
 
 
 def main():
-    program, model, images, out = sys.argv[1:]
-    raw = gzip.decompress(Path(images).read_bytes())[16:]
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("program", "model", "images", "out"):
+        parser.add_argument(name, type=Path)
+    o = parser.parse_args()
+    raw = gzip.decompress(o.images.read_bytes())[16:]
     page = (HERE / "page.html").read_text()
-    for mark, value in [("@PROGRAM@", text(Path(program).read_bytes())),
+    for mark, value in [("@PROGRAM@", text(o.program.read_bytes())),
                         ("@SAMPLES@", text(raw[:SAMPLES * 28 * 28])),
-                        ("@WEIGHTS@", json.dumps([first_shift_layer(model)]))]:
+                        ("@WEIGHTS@", json.dumps([first_shift_layer(o.model)]))]:
         page = page.replace(mark, value)
     page = page.replace("@SIZE@", f"{len(page.encode()) / 1000:.0f}")
-    Path(out).write_text(page)
-    print(f"{out}: {len(page) / 1000:.0f} KB")
+    o.out.write_text(page)
+    print(f"{o.out}: {len(page) / 1000:.0f} KB")
 
 
 if __name__ == "__main__":

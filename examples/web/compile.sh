@@ -3,6 +3,12 @@
 #
 #   examples/web/compile.sh NETWORK.hpp OUT.wasm
 set -euo pipefail
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 
 # Beyond -O1 the linker's optimizer wants a node module that Debian does not have.

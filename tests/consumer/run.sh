@@ -6,6 +6,12 @@
 # The build tree is configured, for what it would install. The exit status is 77, behind a line that
 # says why, where a way cannot be tried on this machine. S3_CPM names CPM.cmake for the way `cpm`.
 set -euo pipefail
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set/{/^#/s/^# \?//p}' "$0"
+    exit 0
+    ;;
+esac
 way=$1 source=$2 build=$3
 cxx=${4:-g++} cmake=${5:-cmake} generator=${6:-Ninja} io=${7:-0} runtime=${8:-0}
 

@@ -46,6 +46,9 @@ def innermost_loops(body):
 
 
 def main():
+    if len(sys.argv) != 3:
+        print(__doc__)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     objdump, path = sys.argv[1:]
     text = subprocess.run([objdump, "-dC", "--no-show-raw-insn", path], check=True,
                           capture_output=True, text=True).stdout

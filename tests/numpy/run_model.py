@@ -12,6 +12,9 @@ import json
 import struct
 import sys
 
+if __name__ == "__main__" and sys.argv[1:] in (["-h"], ["--help"]):  # before what may be missing
+    sys.exit(print(__doc__))
+
 import numpy as np
 
 LIMIT = 2**23  # of a rounded product
