@@ -338,6 +338,79 @@ TEST_CASE("import: what these lines cannot be is said with the line") {
     has(refused(many + "\n"), "line 3: 'concat' takes 1000 words before its options, not 1001");
 }
 
+TEST_CASE("import: a given quantizer is the value's own, and nothing after it is fused") {
+    const ramp_checkpoint c;
+    const auto rounded = [](double real, double scale, int zero, int top) {
+        return (std::clamp(std::nearbyint(real / scale) + zero, 0.0, double(top)) - zero) * scale;
+    };
+    const auto check = [&](const std::string& lines, std::size_t layers, double scale, int zero,
+                           int bits, auto&& wanted) {
+        CAPTURE(lines);
+        const auto o = import_it(ramp + lines, c, c.x);
+        REQUIRE(o.model.layers.size() == layers);
+        CHECK(o.model.output().element == net::element_type::uint8);
+        CHECK(o.model.output().scale == doctest::Approx(scale));
+        CHECK(o.model.output().zero_point == zero);
+        CHECK(o.model.output().bits == bits);
+        for (std::size_t i = 0; i < 256; ++i)
+            CHECK(o.real.back()[i] == doctest::Approx(wanted(static_cast<double>(i) / 16 - 8)));
+    };
+    check("relu scale=0.0311 zero=7\n", 1, 0.0311, 7, 8,
+          [&](double x) { return rounded(std::max(x, 0.0), 0.0311, 7, 255); });
+    check("relu bits=4 scale=1/4\n", 1, 0.25, 0, 4,
+          [&](double x) { return rounded(std::max(x, 0.0), 0.25, 0, 15); });
+    const std::string coarse = "input 1 256 1 scale=1/16\nconv c 1 1 kernel=1 scale=0.5 zero=16\n";
+    const auto o = import_it(coarse + "relu scale=0.3\n", c, c.x);
+    REQUIRE(o.model.layers.size() == 2); // the convolution rounds before the limit does
+    for (std::size_t i = 0; i < 256; ++i)
+        CHECK(o.real[2][i] == doctest::Approx(rounded(std::max(o.real[1][i], 0.0), 0.3, 0, 255)));
+    const std::string exact = "input 1 256 1 scale=1/16\nconv c 1 1 kernel=1 scale=1/16 zero=128\n";
+    const auto twice = import_it(exact + "add c scale=1/16 zero=100\n", c, c.x);
+    for (std::size_t i = 0; i < 256; ++i)
+        CHECK(twice.real[2][i] == rounded(static_cast<double>(i) / 8 - 16, 0.0625, 100, 255));
+    has(refused(coarse + "bn n\n", c), "'bn' must follow a conv or linear that nothing else uses");
+    has(refused(coarse + "maxpool kernel=1 scale=0.5 zero=15\n", c),
+        "line 3: its scale, zero and bits must be those of its input");
+    CHECK(refused(coarse + "maxpool kernel=1 scale=0.5 zero=16\n", c) == "imported");
+    has(refused(ramp + "relu zero=3\n"), "line 3: 'relu' has no option 'zero'");
+    for (const char* wrong :
+         {"scale=0", "scale=-1", "scale=1e-50", "scale=1 zero=256", "scale=1 zero=16 bits=4"})
+        has(refused(ramp + "relu " + wrong + "\n", c), "line 3: 'scale' must be positive");
+    has(refused("input 1 1 1 zero=256\nrelu\n"), "'zero' must be a number that 'bits' allow");
+}
+
+TEST_CASE("import: where all quantizers are given no samples are needed, and they change nothing") {
+    const ramp_checkpoint c;
+    const auto import_from = [&](const std::string& text, const std::vector<std::uint8_t>& x) {
+        return importing::import_network(c.file, *importing::parse(text), {.samples = x});
+    };
+    const std::string given = "input 1 256 1 scale=1/16\nconv c 1 1 kernel=1\n"
+                              "relu r scale=0.03\nmaxpool kernel=1\nadd r scale=0.06\n";
+    const auto without = import_from(given, {}), with = import_from(given, c.x);
+    REQUIRE_MESSAGE(without, without.error().message());
+    REQUIRE(with);
+    CHECK(without->model.values == with->model.values);
+    CHECK(with->report[0].activation_error > 0);
+    CHECK(with->report[0].activation_error < 0.01);
+    has(import_from(given + "sigmoid\n", {}).error().message(), "calibration needs sample images");
+}
+
+TEST_CASE("import: a zero point of the input is the mean of all its channels") {
+    test::checkpoint c;
+    c.put("c.weight", {1, 2, 3, 3}, {1, 2, 0, 1, 4, 1, 2, 2, 1, 1, 0, 0, 4, 2, 1, 1, 1, 1});
+    c.put("c.bias", {1}, {0.25f});
+    test::random random{7};
+    const auto x = test::bytes_at_random(5 * 4 * 4 * 2, random);
+    const std::string conv = "conv c 2 1 kernel=3 padding=1\n";
+    const auto zero = import_it("input 4 4 2 scale=1/64 zero=70\n" + conv, c, x);
+    const auto mean = import_it("input 4 4 2 scale=1/64 mean=1.09375\n" + conv, c, x);
+    CHECK(zero.model.input().zero_point == 70);
+    CHECK(zero.real == mean.real);
+    const auto both = import_it("input 4 4 2 scale=1/64 zero=50 mean=0.3125\n" + conv, c, x);
+    CHECK(both.real == mean.real);
+    CHECK(import_it("input 4 4 2 scale=1/64 zero=70\nsigmoid\n", {}, x).model.layers.size() == 1);
+}
+
 TEST_CASE("import: layers without names get free ones") {
     test::checkpoint c;
     c.put("add1.weight", {2, 2, 1, 1}, {1, 2, 0, 1});

@@ -95,3 +95,43 @@ TEST_CASE("import: real weights inside a network take the format that is asked f
         CHECK(format("real", false, none).find("say format=") != std::string::npos);
     CHECK(format("real", false, "shift9").find("format (unknown)") != std::string::npos);
 }
+
+TEST_CASE("import: integers of 8 bits with scales stay where int8 is wanted, or are rounded") {
+    test::random random{17};
+    std::vector<std::int8_t> integers;
+    for (int i = 0; i < 36; ++i)
+        integers.push_back(static_cast<std::int8_t>(random.below(200) - 100));
+    integers[7] = -128; // which rounding to int8 never gives
+    const auto memory = safetensors::to_bytes(std::span<const std::int8_t>(integers));
+    const std::vector<float> scales{0.25f, 0.1f, 0.7f, 0.01f};
+    for (const bool per_row : {true, false}) {
+        CAPTURE(per_row);
+        checkpoint c;
+        c.file.tensors["w.weight"] = {safetensors::dtype::i8, {4, 9}, memory};
+        c.put("w.scale", {per_row ? 4u : 1u},
+              per_row ? scales : std::vector<float>{scales.begin(), scales.begin() + 1});
+        const auto import_as = [&](importing::weight_options o) {
+            auto w = importing::import_weights(c.file, "w", {4, 1, 1, 9}, o);
+            REQUIRE_MESSAGE(w, w.error().message());
+            return *std::move(w);
+        };
+        const std::vector<double> half{0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5};
+        for (const auto& o :
+             {importing::weight_options{.format = "int8"}, importing::weight_options{.end = true},
+              importing::weight_options{.otherwise = "int8"},
+              importing::weight_options{.end = true, .divide = half}}) {
+            const auto w = import_as(o);
+            CHECK(std::string(w.method) == "kept exactly");
+            CHECK(w.error < 1e-7);
+            const auto& matrix = std::get<packed_filter<int8_weights>>(w.filter).matrix;
+            for (std::size_t i = 0; i < 36; ++i) {
+                CHECK(matrix.value(i / 9, i % 9) == integers[i]);
+                CHECK(matrix.real_scale(i / 9) ==
+                      scales[per_row ? i / 9 : 0] / (o.divide.empty() ? 1.0f : 0.5f));
+            }
+        }
+        CHECK(std::string(import_as({.otherwise = "shift3"}).format) == "shift3");
+        const auto one = import_as({.end = true, .one_scale = true});
+        CHECK(std::string(one.method) == (per_row ? "rounded" : "kept exactly"));
+    }
+}

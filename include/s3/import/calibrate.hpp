@@ -7,8 +7,10 @@
 // which the best is taken; so the largest activations may saturate. A value that only a function
 // reads covers no more than the range where the function changes, and its error is that of the
 // function. Some values take the quantizer of another: what max pooling, upsampling and padding
-// give, that of their input; what a concatenation alone reads, that of the concatenation. Errors:
-// samples beyond the input's bits, activations that are not finite.
+// give, that of their input; what a concatenation alone reads, that of the concatenation. What the
+// description gives a quantizer has that, so that no samples are needed if it gives all of them.
+// Errors: samples beyond the input's bits, activations that are not finite, a given quantizer that
+// is not the input's where bytes are kept.
 
 #include <s3/import/fuse.hpp>
 
@@ -37,8 +39,11 @@ class observed_range {
 public:
     static constexpr std::array shares{1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3};
 
-    /// The range of a value that the function alone reads or, by default, of any other.
-    explicit observed_range(const activation& function = {}) : function_(function) {}
+    /// The range of a value that the function alone reads or, by default, of any other. A value
+    /// with a given quantizer keeps that, and only its error is measured.
+    explicit observed_range(const activation& function = {},
+                            const std::optional<given_quantizer>& given = {})
+        : function_(function), given_(given) {}
 
     /// Widens the range by some activations; false if one is not finite, or too large to square in
     /// float.
@@ -88,12 +93,18 @@ private:
     [[nodiscard]] quantizer covering(double share, int bits) const {
         const double width = std::max(high_ - low_, 1e-6);
         quantizer q{.bits = bits};
+        if (given_) {
+            q.scale = given_->scale;
+            q.zero_point = given_->zero_point;
+            return q;
+        }
         q.scale = std::max(width * share / q.top(), 1e-12);
         q.zero_point = nearest(-low_ / width * q.top(), q.top());
         return q;
     }
 
     activation function_;
+    std::optional<given_quantizer> given_;
     double low_ = 0, high_ = 0, energy_ = 0;
     std::array<double, shares.size()> errors_{};
 };
@@ -105,7 +116,7 @@ private:
     double mean = 0;
     for (const double m : d.mean)
         mean += m / static_cast<double>(d.mean.size());
-    q.zero_point = nearest(mean / d.scale, q.top());
+    q.zero_point = nearest(d.zero_point + mean / d.scale, q.top());
     return q;
 }
 
@@ -131,7 +142,8 @@ inline void share_quantizers(const description& d, const fused_network& n,
             // The value, and those before it of whose bytes it consists.
             std::vector<std::size_t> values;
             for (bool more = true; more; v = n.input_of(n.layers[v - 1])) {
-                if (v == 0 || readers[v] != 1 || found[v].bits != whole.bits)
+                if (v == 0 || readers[v] != 1 || found[v].bits != whole.bits ||
+                    n.layers[v - 1].given)
                     return;
                 values.push_back(v);
                 more = keeps_bytes(d.lines[n.layers[v - 1].first].kind);
@@ -155,6 +167,14 @@ inline void add_means(std::span<const float> values, std::size_t channels, std::
         means[i % channels] += part * double{values[i]};
 }
 
+/// Whether the description gives the quantizers of all values, so that none is left to measure.
+[[nodiscard]] inline bool gives_all_quantizers(const description& d, const fused_network& n) {
+    return std::all_of(n.layers.begin(), n.layers.end(), [&](const fused_layer& l) {
+        return l.given || keeps_bytes(d.lines[l.first].kind) ||
+               l.output != net::element_type::uint8;
+    });
+}
+
 struct calibration {
     std::vector<quantizer> quantizers;      ///< one for each value of the model
     std::vector<std::vector<double>> means; ///< of each channel; empty for the input
@@ -174,7 +194,7 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
     float_network net(d, n.shapes, weights);
     std::vector<observed_range> ranges;
     for (const fused_layer& l : n.layers)
-        ranges.emplace_back(l.read_by ? d.lines[*l.read_by].function : activation{});
+        ranges.emplace_back(l.read_by ? d.lines[*l.read_by].function : activation{}, l.given);
     const std::size_t size = n.shapes.values[0].size(), count = samples.size() / size;
     for (std::size_t i = 0; i < 2 * count; ++i) {
         net.run(samples.subspan(i % count * size, size));
@@ -197,6 +217,11 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
         const fused_layer& l = n.layers[g];
         if (keeps_bytes(d.lines[l.first].kind)) {
             const quantizer taken = found[n.input_of(l)];
+            if (l.given && (l.bits != taken.bits ||
+                            *l.given != given_quantizer{taken.scale, taken.zero_point}))
+                return refuse(d.lines[l.last],
+                              "its scale, zero and bits must be those of its input",
+                              error(errc::bad_option, "description"));
             found.push_back(taken);
         } else {
             found.push_back(ranges[g].best(l.bits));

@@ -1,7 +1,7 @@
 #pragma once
 // A network's structure as text, one layer per line: what the importer needs besides the weights.
 //
-//   input HEIGHT WIDTH CHANNELS [mean=M,…] [std=S,…] [scale=1/255] [bits=8]
+//   input HEIGHT WIDTH CHANNELS [mean=M,…] [std=S,…] [scale=1/255] [zero=0] [bits=8]
 //   input LENGTH CHANNELS …                  a sequence, whose sizes are along its length
 //   conv NAME IN OUT kernel=K [stride=1] [padding=0] [dilation=1] [groups=1] [format=F]
 //   linear NAME IN OUT [format=F]            of a vector, or of an image after `flatten`
@@ -20,10 +20,11 @@
 //
 // NAME is the prefix of the layer's tensors and the name of its value (for lines without tensors,
 // only of the value). A line reads the value of the line before it, or `from=NAME`; `input` names
-// the image. Sizes may be HxW. `bits=B` sets the bits of the line's output activations. `format` is
+// the image. Sizes may be HxW. `bits=B` sets the bits of the line's output activations, and
+// `scale=S [zero=Z]` gives them a quantizer, S·(q − Z), instead of calibration. `format` is
 // auto, int8, or a name in format/list.hpp (real weights are rounded to it), or deepshift2 …
 // deepshift5 (rounded in log2), or float. Only a `linear` that is the last line may be float, and
-// it promises no bits. A real input is (scale·pixel − mean)/std. `#` starts a comment.
+// it promises no bits. A real input is (scale·(pixel − zero) − mean)/std. `#` starts a comment.
 //
 // A depthwise convolution has groups=IN. relu, relu6 and clip cost nothing after a conv, linear,
 // bn, add or mul that nothing else uses. Other functions, and these elsewhere, look each byte up in
@@ -43,6 +44,7 @@
 #include <limits>
 #include <locale>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -66,6 +68,13 @@ enum class line_kind : unsigned char {
     flatten
 };
 
+/// A scale and a zero point that a description gives to activations: real = scale·(q − zero_point).
+struct given_quantizer {
+    double scale = 1;
+    int zero_point = 0;
+    friend bool operator==(const given_quantizer&, const given_quantizer&) = default;
+};
+
 /// A line after the input line. Values count as in net/model.hpp: 0 is the input, and line i
 /// computes value i + 1.
 struct line {
@@ -81,7 +90,8 @@ struct line {
     extent before = 0, after = 0; ///< of `pad`, rows and columns
     std::size_t groups = 1;
     std::string format = "auto";
-    int bits = 0; ///< 0 leaves it to the importer
+    int bits = 0; ///< 0 leaves it to the importer; 8 if there is a given quantizer
+    std::optional<given_quantizer> given;
     double eps = 1e-5;
     activation function = {};
 };
@@ -91,6 +101,7 @@ struct description {
     std::size_t height = 1, width = 1, channels = 1;
     std::vector<double> mean, deviation; ///< empty, or one per channel
     double scale = 1.0 / 255;
+    int zero_point = 0;
     int bits = 8;
     std::vector<line> lines;
 };
@@ -113,6 +124,8 @@ namespace detail {
 [[nodiscard]] inline const char* wrong_input(const description& d) noexcept {
     if (!is_normal(d.scale))
         return "'scale' must be positive, and within float32";
+    if (d.zero_point < 0 || d.zero_point >= 1 << d.bits)
+        return "'zero' must be a number that 'bits' allow";
     for (const double s : d.deviation)
         if (!is_normal(s))
             return "'std' must be positive, and within float32";
@@ -188,6 +201,7 @@ private:
         d_.deviation = list("std");
         d_.scale = number("scale", d_.scale);
         d_.bits = bits(8);
+        d_.zero_point = zero_point();
         if (const char* const wrong = wrong_input(d_))
             fail(wrong);
         values_["input"] = 0;
@@ -230,6 +244,10 @@ private:
         if (const auto from = option("from"); !from.empty())
             l.from = value_of(from);
         l.bits = bits(0);
+        if (options_.count("scale") != 0) {
+            l.bits = l.bits == 0 ? 8 : l.bits;
+            l.given = {number("scale", 1), zero_point()};
+        }
         switch (l.kind) {
         case line_kind::add:
         case line_kind::multiply:
@@ -365,6 +383,7 @@ private:
             fail("'" + key + "' needs one number per channel");
         return values;
     }
+    int zero_point() { return static_cast<int>(size_of(option("zero", "0"), 0)); }
     int bits(int otherwise) {
         const std::string text = option("bits");
         if (text.empty())

@@ -135,7 +135,8 @@ public:
         values_[0].resize(image.size());
         for (std::size_t i = 0; i < image.size(); ++i) {
             const std::size_t c = i % channels;
-            const double x = d_.scale * image[i] - (d_.mean.empty() ? 0 : d_.mean[c]);
+            const double x =
+                d_.scale * (image[i] - d_.zero_point) - (d_.mean.empty() ? 0 : d_.mean[c]);
             values_[0][i] = static_cast<float>(d_.deviation.empty() ? x : x / d_.deviation[c]);
         }
         for (std::size_t i = 0; i < d_.lines.size(); ++i)

@@ -85,6 +85,8 @@ struct found_weights {
     const char* method;
     const char* format = ""; ///< the format of realized latents
     bool exact = false;      ///< whether some shift format must hold the weights
+    /// Of weights that are integers of 8 bits times these: one scale for all, or one per row.
+    std::vector<double> integer_scale = {};
 };
 
 /// Reads latents of format F, whose shifts may have DenseShift's names, and realizes them.
@@ -145,6 +147,7 @@ inline result<found_weights> read_real(layer_tensors& tensors, std::size_t rows)
     auto values = tensors.read("weight", tensors.weights());
     if (!values)
         return values.error();
+    found_weights found{{}, "real weights"};
     if (const safetensors::tensor* const t = tensors.find("scale")) {
         const bool one = t->data.size() == safetensors::info(t->type).bytes;
         const auto scale = tensors.read("scale", one ? 1 : rows);
@@ -153,8 +156,13 @@ inline result<found_weights> read_real(layer_tensors& tensors, std::size_t rows)
         const std::size_t columns = values->size() / std::max<std::size_t>(rows, 1);
         for (std::size_t i = 0; i < values->size(); ++i)
             (*values)[i] *= (*scale)[one ? 0 : i / columns];
+        const bool positive =
+            std::all_of(scale->begin(), scale->end(), [](double s) { return s > 0; });
+        if (positive && tensors.find("weight")->type == safetensors::dtype::i8)
+            found.integer_scale = *scale;
     }
-    return found_weights{*std::move(values), "real weights"};
+    found.values = *std::move(values);
+    return found;
 }
 inline result<found_weights> find_weights(layer_tensors& tensors, std::size_t rows) {
     if (tensors.has("weight_val") || tensors.has("weight_shift") || tensors.has("weight_t1"))

@@ -2,7 +2,8 @@
 // Which lines of a description become one layer: a convolution with its batch norm, the addition
 // that follows it and a ReLU; an addition or product by itself with a ReLU; or any other line.
 //
-// A convolution takes an addition if nothing else uses the convolution's value and the other
+// A value with a given quantizer is rounded by it, so nothing that reads it is fused with its
+// layer. A convolution takes an addition if nothing else uses the convolution's value and the other
 // summand is computed earlier. A ReLU that nothing takes is a table, as other functions are.
 // Errors: a batch norm that does not follow a convolution; an input with a mean or deviation that a
 // line reads to which these would matter, but for convolutions; a last line that is not the value
@@ -26,13 +27,14 @@ namespace s3::importing::detail {
 
 /// Lines that become one layer.
 struct fused_layer {
-    std::size_t first;                        ///< its first line, which says what it computes
-    std::size_t last;                         ///< the line whose value it computes
-    int bits;                                 ///< bits of its output activations
-    std::optional<std::size_t> norm = {};     ///< the line of its batch norm
-    std::optional<std::size_t> residual = {}; ///< the value of the description that it adds
-    std::optional<activation> limit = {};     ///< its ReLU, or the like
-    std::optional<std::size_t> read_by = {};  ///< the line of a table that alone reads its value
+    std::size_t first;                         ///< its first line, which says what it computes
+    std::size_t last;                          ///< the line whose value it computes
+    int bits;                                  ///< bits of its output activations
+    std::optional<std::size_t> norm = {};      ///< the line of its batch norm
+    std::optional<std::size_t> residual = {};  ///< the value of the description that it adds
+    std::optional<activation> limit = {};      ///< its ReLU, or the like
+    std::optional<std::size_t> read_by = {};   ///< the line of a table that alone reads its value
+    std::optional<given_quantizer> given = {}; ///< of its output, where the description gives one
     net::element_type output = net::element_type::uint8;
 };
 
@@ -69,7 +71,7 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
         if (n.value_of[value] == 0 || uses[value] != 1)
             return nullptr;
         fused_layer& l = n.layers[n.value_of[value] - 1];
-        return l.last + 1 == value && !l.limit ? &l : nullptr;
+        return l.last + 1 == value && !l.limit && !l.given ? &l : nullptr;
     };
     const auto has_limits = [&](const fused_layer& l) {
         const line_kind k = d.lines[l.first].kind;
@@ -84,6 +86,10 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
         const auto misplaced = [&](const char* why) {
             return refuse(s, why, error(errc::unsupported, "description"));
         };
+        if (s.given && (!is_normal(s.given->scale) || s.given->zero_point < 0 ||
+                        s.given->zero_point >= 1 << s.bits))
+            return misplaced("'scale' must be positive and within float32, and 'zero' a number "
+                             "that its bits allow");
         if (s.kind == line_kind::flatten) {
             n.value_of[i + 1] = n.value_of[s.from];
             continue;
@@ -122,6 +128,7 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
         }
         taker->last = i;
         taker->bits = s.bits != 0 ? s.bits : taker->bits;
+        taker->given = s.given;
         n.value_of[i + 1] = static_cast<std::size_t>(taker - n.layers.data()) + 1;
     }
     if (n.layers.empty() || n.layers.back().last + 1 != d.lines.size())
@@ -129,7 +136,7 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
                       error(errc::unsupported, "description"));
     fused_layer& last = n.layers.back();
     const line& s = d.lines[last.first];
-    if (last.first == last.last && is_convolution(s.kind))
+    if (last.first == last.last && is_convolution(s.kind) && !last.given)
         last.output = s.kind == line_kind::linear && s.format == "float"
                           ? net::element_type::float32
                           : net::element_type::int32;

@@ -213,7 +213,7 @@ private:
         if (n_.is_input[n_.input_of(f)] && !d_.mean.empty()) {
             const filter_shape& shape = n_.shapes.filters[f.first];
             const std::size_t first = row / (shape.out_channels / d_.lines[f.first].groups);
-            const double padding = value(0).zero_point * double{value(0).scale};
+            const double padding = (value(0).zero_point - d_.zero_point) * double{value(0).scale};
             for (std::size_t k = 0; k < shape.columns(); ++k) {
                 const std::size_t channel = first * shape.in_channels + k % shape.in_channels;
                 a.offset += w.filter[row * shape.columns() + k] * (padding - d_.mean[channel]) /
@@ -234,7 +234,7 @@ private:
         const imported_weights& w = w_.packed[f.first];
         const std::vector<double>& means = means_[n_.input_of(f)];
         // Weights that read the input may be divided by its deviations, and are int8 by default.
-        if (w.error == 0 || n_.is_input[n_.input_of(f)])
+        if (w.error == 0 || means.empty() || n_.is_input[n_.input_of(f)])
             return 0;
         const filter_shape& shape = n_.shapes.filters[f.first];
         const std::size_t columns = shape.columns();

@@ -7,8 +7,9 @@
 // (state_dict), activations get a scale and a zero point (calibrate), and all of it becomes an
 // integer model (lower). Each row's real Σ|w| proves that its sums fit int32.
 //
-// Errors: those of the stages and of net::check; samples that are missing or not whole images.
-// Their descriptions say which line or layer is wrong, and why.
+// Errors: those of the stages and of net::check; samples that are not whole images, or missing
+// though the description leaves quantizers to measure. Their descriptions say which line or layer
+// is wrong, and why.
 
 #include <s3/core/out_of_memory.hpp>
 #include <s3/import/built_in.hpp>
@@ -43,10 +44,11 @@ inline described_result<imported_network> import_network(const safetensors::cont
     if (o.float_last && !d.lines.empty())
         d.lines.back().format = "float";
     const std::size_t size = saturating_mul(saturating_mul(d.height, d.width), d.channels);
-    if (size == 0 || o.samples.empty() || o.samples.size() % size != 0)
-        return described_error(error(errc::bad_option, "samples").got(o.samples.size()).needs(size),
-                               "calibration needs sample images of " + std::to_string(size) +
-                                   " bytes each");
+    const described_error no_samples(
+        error(errc::bad_option, "samples").got(o.samples.size()).needs(size),
+        "calibration needs sample images of " + std::to_string(size) + " bytes each");
+    if (size == 0 || o.samples.size() % size != 0)
+        return no_samples;
     if (o.bits < 2 || o.bits > 8)
         return error(errc::bad_option, "bits").got(o.bits).limit(8);
     if (const char* const wrong = wrong_input(d))
@@ -54,6 +56,8 @@ inline described_result<imported_network> import_network(const safetensors::cont
     const auto fused = fuse(d, o.bits);
     if (!fused)
         return fused.error();
+    if (o.samples.empty() && !gives_all_quantizers(d, *fused))
+        return no_samples;
     auto weights = read_weights(file, d, *fused, o.format);
     if (!weights)
         return weights.error();

@@ -9,7 +9,9 @@
 //                                            scale per tensor or per channel, they are kept exactly
 //                                            (realized S3, INQ, DeepShift, ternary with a scale);
 //                                            else they are rounded, where `format` says so, with
-//                                            one real scale per row of least squared error
+//                                            one real scale per row of least squared error;
+//                                            integers (I8) with a scale stay as they are where int8
+//                                            is wanted
 //
 // Latents are always realized first. With the format float, weights stay real numbers. Errors:
 // tensors that are missing, of another shape or type, or not finite; weights outside the format.
@@ -192,6 +194,23 @@ public:
         return packed;
     }
 
+    /// Keeps integers of 8 bits, of which the weights are multiples.
+    result<packed_weights> keep_int8(std::span<const double> weights,
+                                     const std::vector<double>& unit) const {
+        const double divide = o_.divide.empty() ? 1 : o_.divide[0];
+        std::vector<double> values(weights.size());
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] = std::nearbyint(weights[i] / of_row(unit, i / shape_.columns()));
+        std::vector<float> scale;
+        for (const double u : unit)
+            scale.push_back(static_cast<float>(u / divide));
+        return pack_as<int8_weights>(values, {0, scale}, "kept exactly");
+    }
+    /// Whether integers can be kept: their scales are as few as the layer may have.
+    [[nodiscard]] bool can_keep_int8(const std::vector<double>& unit) const {
+        return !unit.empty() && !uneven_ && !(o_.one_scale && unit.size() != 1);
+    }
+
 private:
     template <class F>
     result<packed_weights> pack_as(std::span<const double> values, const pack_options& options,
@@ -259,8 +278,13 @@ inline result<packed_weights> pack_weights(const found_weights& found, const fil
     const std::size_t rows = shape.out_channels;
     if (*found.format != 0)
         return packer.keep(found.values, {{1}}, found.format, found.method);
+    const auto to_int8 = [&] {
+        return packer.can_keep_int8(found.integer_scale)
+                   ? packer.keep_int8(found.values, found.integer_scale)
+                   : packer.round_to_int8(found.values);
+    };
     if (o.format == "int8" && !found.exact)
-        return packer.round_to_int8(found.values);
+        return to_int8();
     const bool deep_shift =
         !found.exact && o.format.rfind("deepshift", 0) == 0 && o.format.size() == 10;
     std::vector<double> values = found.values;
@@ -282,7 +306,7 @@ inline result<packed_weights> pack_weights(const found_weights& found, const fil
     if (o.format != "auto")
         return packer.round_to(values, o.format);
     if (o.end)
-        return packer.round_to_int8(values);
+        return to_int8();
     if (!o.otherwise.empty() && o.otherwise != "auto")
         return pack_weights(found, shape, {o.otherwise, false, o.one_scale, o.divide});
     return error(errc::not_in_format,
