@@ -14,7 +14,7 @@ packages=(
     libxsimd-dev # all that the library itself needs
     # tests, and the hosts that they compare with
     doctest-dev binutils libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
-    python3 python3-numpy python3-torch python3-dev pybind11-dev
+    python3 python3-numpy python3-torch python3-onnx python3-dev pybind11-dev
     # examples
     libcli11-dev zlib1g-dev libstb-dev dataset-fashion-mnist
     "$@"

@@ -60,5 +60,5 @@ class Build(build_ext):
         return [str(path) for path in Path(self.build_lib).rglob("*.so")]
 
 
-setup(version=version(), packages=["s3", "s3.torch"], cmdclass={"build_ext": Build},
+setup(version=version(), packages=["s3", "s3.onnx", "s3.torch"], cmdclass={"build_ext": Build},
       ext_modules=[Extension("s3._runtime", [])], zip_safe=False)

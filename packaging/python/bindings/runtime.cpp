@@ -98,6 +98,52 @@ struct choice {
     }
 };
 
+/// Collects the fields of a value or layer in a Python dict. Weights are integers, int32
+/// [out, in, height, width], beside the "format" that they are packed in.
+struct field_collector {
+    py::dict& to;
+
+    void operator()(const char* name, net::value_id v) { to[name] = v.number; }
+    void operator()(const char* name, net::value_kind) { to[name] = py::none(); }
+    void operator()(const char* name, const s3::extent& e) {
+        to[name] = py::make_tuple(e.height, e.width);
+    }
+    void operator()(const char* name, const std::optional<net::scaled_input>& from) {
+        to[name] = from ? py::object(py::make_tuple(from->value.number, from->scale)) : py::none();
+    }
+    void operator()(const char* name, const std::vector<net::scaled_input>& inputs) {
+        py::list list;
+        for (const auto& from : inputs)
+            list.append(py::make_tuple(from.value.number, from.scale));
+        to[name] = list;
+    }
+    void operator()(const char* name, const net::any_filter& filter) {
+        std::visit(
+            [&]<class P>(const P& packed) {
+                const s3::filter_shape& s = packed.shape;
+                py::array_t<std::int32_t> weights(dimensions{
+                    static_cast<py::ssize_t>(s.out_channels),
+                    static_cast<py::ssize_t>(s.in_channels), static_cast<py::ssize_t>(s.height),
+                    static_cast<py::ssize_t>(s.width)});
+                std::int32_t* w = weights.mutable_data();
+                for (std::size_t m = 0; m < s.out_channels; ++m)
+                    for (std::size_t c = 0; c < s.in_channels; ++c)
+                        for (std::size_t t = 0; t < s.height * s.width; ++t)
+                            *w++ = packed.matrix.value(m, t * s.in_channels + c);
+                to[name] = weights;
+                to["format"] = P::format::name;
+            },
+            filter);
+    }
+    template <class T>
+    void operator()(const char* name, const std::vector<T>& numbers) {
+        to[name] = py::array_t<T>(static_cast<py::ssize_t>(numbers.size()), numbers.data());
+    }
+    template <class T>
+    requires std::is_arithmetic_v<T>
+    void operator()(const char* name, T number) { to[name] = number; }
+};
+
 class network {
 public:
     explicit network(net::model m, std::vector<s3::importing::layer_report> report = {})
@@ -183,6 +229,29 @@ public:
         }
         return rows;
     }
+    /// The fields of all values and layers by their names in model files; those of layers also have
+    /// "name" and "kind".
+    [[nodiscard]] py::dict model() const {
+        py::list values, layers;
+        for (const auto& v : model_.values) {
+            py::dict fields;
+            net::value_info::fields(v, field_collector{fields});
+            fields["sequence"] = v.kind == net::value_kind::sequence;
+            values.append(fields);
+        }
+        for (const auto& l : model_.layers)
+            std::visit(
+                [&]<class L>(const L& layer) {
+                    py::dict fields;
+                    L::fields(layer, field_collector{fields});
+                    fields["name"] = l.name;
+                    fields["kind"] = net::name_of(layer);
+                    layers.append(fields);
+                },
+                l.operation);
+        return py::dict(py::arg("values") = values, py::arg("layers") = layers,
+                        py::arg("output_scale") = model_.output_scale);
+    }
     [[nodiscard]] py::list report() const {
         py::list rows;
         for (const auto& r : report_)
@@ -263,22 +332,36 @@ private:
     return std::make_unique<network>(*std::move(model));
 }
 
-using floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
-
-/// A state dict of arrays, which must outlive it.
-[[nodiscard]] s3::safetensors::contents state_dict(const std::map<std::string, floats>& arrays) {
+/// A state dict of arrays, which it holds: int8 as it is, all others as float32.
+struct state_dict {
     s3::safetensors::contents file;
-    for (const auto& [name, array] : arrays)
+
+    explicit state_dict(const std::map<std::string, py::array>& arrays) {
+        for (const auto& [name, array] : arrays)
+            if (py::isinstance<py::array_t<std::int8_t>>(array))
+                put<std::int8_t>(name, array, s3::safetensors::dtype::i8);
+            else
+                put<float>(name, array, s3::safetensors::dtype::f32);
+    }
+
+private:
+    template <class T>
+    void put(const std::string& name, const py::array& given, s3::safetensors::dtype type) {
+        const auto array = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(given);
+        if (!array)
+            throw py::error_already_set();
         file.tensors[name] = {
-            s3::safetensors::dtype::f32,
+            type,
             {array.shape(), array.shape() + array.ndim()},
             std::as_bytes(std::span(array.data(), static_cast<std::size_t>(array.size())))};
-    return file;
-}
+        memory_.push_back(array);
+    }
+    std::vector<py::array> memory_;
+};
 
 /// Imports a network from its description, tensors and samples (import/network.hpp).
 [[nodiscard]] std::unique_ptr<network>
-import_network(const std::map<std::string, floats>& tensors, const std::string& description,
+import_network(const std::map<std::string, py::array>& tensors, const std::string& description,
                const py::array_t<std::uint8_t, py::array::c_style>& samples, int bits,
                const std::string& format, bool float_last,
                const std::function<void(std::size_t, std::size_t)>& progress) {
@@ -287,7 +370,7 @@ import_network(const std::map<std::string, floats>& tensors, const std::string& 
     s3::importing::import_options o{
         std::span(samples.data(), static_cast<std::size_t>(samples.size())), bits, progress,
         float_last, format};
-    auto imported = checked(s3::importing::import_network(state_dict(tensors), parsed, o));
+    auto imported = checked(s3::importing::import_network(state_dict(tensors).file, parsed, o));
     return std::make_unique<network>(std::move(imported.model), std::move(imported.report));
 }
 
@@ -312,6 +395,7 @@ PYBIND11_MODULE(_runtime, m) {
         .def("save", &network::save)
         .def("bytes", &network::bytes)
         .def("layers", &network::layers)
+        .def("model", &network::model)
         .def("report", &network::report)
         .def_property_readonly("input_shape", &network::input_shape)
         .def_property_readonly("input_scale", &network::input_scale)

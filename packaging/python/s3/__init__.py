@@ -1,7 +1,8 @@
 """Low-bit shift networks: exact integer networks, from trained ones.
 
     net = s3.convert_network(model, samples)   # a trained torch.nn.Module; needs torch
-    net.save("network.safetensors")
+    net = s3.convert_onnx("net.onnx", samples) # an ONNX graph, float or quantized; needs onnx
+    net.save("network.safetensors")            # or net.save_onnx("out.onnx")
 
     net = s3.load("network.safetensors")       # needs NumPy alone
     logits = net.run(images)                   # uint8, [N, height, width, channels]
@@ -14,7 +15,8 @@
 from ._runtime import Error, instruction_sets
 from .convert import convert_network
 from .network import Network, load
+from .onnx import convert_onnx
 
-__all__ = ["Error", "Network", "convert_network", "instruction_sets", "load"]
+__all__ = ["Error", "Network", "convert_network", "convert_onnx", "instruction_sets", "load"]
 
 Error.__module__ = __name__

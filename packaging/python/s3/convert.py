@@ -4,6 +4,7 @@ import numpy
 
 from . import _runtime
 from ._runtime import Error
+from .description import input_line
 from .network import Network
 
 
@@ -36,19 +37,16 @@ def convert_network(model, samples, mean=None, std=None, format="shift3", bits=8
 
     if not isinstance(model, torch.nn.Module):
         raise Error(f"model: a torch.nn.Module is needed, not {type(model).__name__}")
-    mean, std = _numbers("mean", mean), _numbers("std", std)
+    mean, std = check_norm("mean", mean), check_norm("std", std)
     pixels, example = _samples(torch, samples, mean, std)
     description, tensors = trace.describe(model, example)
-    sizes = " ".join(map(str, pixels.shape[1:] if pixels.ndim > 2 else (1, 1, pixels.shape[1])))
-    head = f"input {sizes}"
-    for key, numbers in (("mean", mean), ("std", std)):
-        if numbers is not None:
-            head += f" {key}=" + ",".join(repr(float(v)) for v in numbers)
-    return Network(_runtime.import_network(tensors, f"{head}\n{description}", pixels, bits, format,
+    head = input_line(pixels.shape[1:], mean=mean, std=std)
+    return Network(_runtime.import_network(tensors, head + description, pixels, bits, format,
                                            float_last, progress))
 
 
-def _numbers(name, given):
+def check_norm(name, given):
+    """The numbers of a mean or deviation as an array, or None."""
     if given is None:
         return None
     try:
@@ -74,17 +72,22 @@ def _samples(torch, samples, mean, std):
     for name, numbers in (("mean", mean), ("std", std)):
         if numbers is not None and numbers.size not in (1, channels):
             raise Error(f"{name}: has {numbers.size} numbers, but samples have {channels} channels")
+    pixels = bytes_of(samples, mean, std)
+    mean, std = 0 if mean is None else mean, 1 if std is None else std
+    example = torch.from_numpy((pixels[:2] / 255 - mean) / std).float()
+    return pixels, example.movedim(-1, 1).contiguous() if example.ndim > 2 else example
+
+
+def bytes_of(samples, mean, std):
+    """The bytes q of samples that are such, or real numbers x = (q / 255 - mean) / std, with
+    channels last."""
     mean, std = 0 if mean is None else mean, 1 if std is None else std
     if samples.dtype == numpy.uint8:
-        pixels = samples
-    elif numpy.issubdtype(samples.dtype, numpy.floating):
-        real = (samples.astype(numpy.float64) * std + mean) * 255
-        if not numpy.isfinite(real).all() or real.min() < -0.5 or real.max() > 255.5:
-            raise Error(f"samples: x * std + mean goes from {real.min() / 255:.3g} to "
-                        f"{real.max() / 255:.3g}, not from 0 to 1: tell mean and std")
-        pixels = numpy.rint(real).clip(0, 255).astype(numpy.uint8)
-    else:
+        return numpy.ascontiguousarray(samples)
+    if not numpy.issubdtype(samples.dtype, numpy.floating):
         raise Error(f"samples: uint8 or float is needed, not {samples.dtype}")
-    example = torch.from_numpy((pixels[:2] / 255 - mean) / std).float()
-    return (numpy.ascontiguousarray(pixels),
-            example.movedim(-1, 1).contiguous() if example.ndim > 2 else example)
+    real = (samples.astype(numpy.float64) * std + mean) * 255
+    if not numpy.isfinite(real).all() or real.min() < -0.5 or real.max() > 255.5:
+        raise Error(f"samples: x * std + mean goes from {real.min() / 255:.3g} to "
+                    f"{real.max() / 255:.3g}, not from 0 to 1: tell mean and std")
+    return numpy.ascontiguousarray(numpy.rint(real).clip(0, 255).astype(numpy.uint8))

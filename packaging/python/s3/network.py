@@ -25,6 +25,16 @@ class Network:
         return self._network.input_shape
 
     @property
+    def input_scale(self):
+        """The real number that one step of the input stands for."""
+        return self._network.input_scale
+
+    @property
+    def input_zero_point(self):
+        """The input that stands for the real number 0."""
+        return self._network.input_zero_point
+
+    @property
     def output_scale(self):
         """The factor of run(x, integers=True), less its zero point, that gives run(x)."""
         return self._network.output_scale
@@ -51,6 +61,15 @@ class Network:
     def save(self, path):
         """Writes the network as one file, whole or not at all."""
         self._network.save(os.fspath(path))
+
+    def save_onnx(self, path, quantizers="qdq"):
+        """Writes the network as an ONNX graph that computes the same; needs the package onnx.
+
+        `quantizers` are "qdq", QuantizeLinear and DequantizeLinear, or "qonnx", the Quant nodes of
+        QONNX for FPGA tools. s3.onnx.graph_of(net, quantizers) gives the graph itself.
+        """
+        from .onnx import save
+        save(self, path, quantizers)
 
     def choose(self, instruction_set="", kernels="automatic", batch=1, layer_kernels=()):
         """Chooses what runs it: an instruction set (by default the best of this machine), a family

@@ -1,6 +1,5 @@
 """A PyTorch module as the text that the library imports networks from (s3/import/description.hpp),
-and the tensors that belong to it. What cannot be expressed is collected, so that all of it is told
-at once.
+and the tensors that belong to it.
 """
 
 import copy
@@ -14,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ._runtime import Error
+from .description import Description, Unsupported, need, refuse
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -21,10 +21,6 @@ _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
 _FUNCTIONS = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh",
               nn.Hardsigmoid: "hardsigmoid", nn.Hardswish: "hardswish", nn.SiLU: "silu"}
 _FUNCTIONS_BY_NAME = set(_FUNCTIONS.values())  # torch.relu, F.relu, x.relu_() ...
-
-
-class _Unsupported(Exception):
-    pass
 
 
 class _Value:
@@ -119,23 +115,14 @@ def _is_shift(module):
     return ours is not None and bool(ours.shift_layers(module)) and not [*module.children()]
 
 
-def _pair(value):
-    return "x".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-
-
 def _is_zero(value):
     return all(v == 0 for v in value) if isinstance(value, (tuple, list)) else value == 0
-
-
-def _need(condition, why):
-    if not condition:
-        raise _Unsupported(why)
 
 
 class _Describer:
     def __init__(self, model, example):
         self.model = copy.deepcopy(model).cpu().float().eval()
-        self.lines, self.tensors, self.problems, self.names = [], {}, [], set()
+        self.description, self.problems = Description(), []
         self.values = {}  # by node: a _Value
         try:
             self.graph = _Tracer(example).trace(self.model)
@@ -148,14 +135,11 @@ class _Describer:
         for node in self.graph.nodes:
             try:
                 self.values[node] = self.visit(node)
-            except _Unsupported as problem:
+            except Unsupported as problem:
                 self.problems.append(f"{self.place(node)}: {problem}")
                 self.values[node] = _Value("unknown")  # so that what reads it is checked, too
-        if self.problems:
-            count = len(self.problems)
-            raise Error("\n  ".join([f"{count} operation{'s' * (count > 1)} of the model cannot be "
-                                     "converted:", *self.problems]))
-        return "\n".join(self.lines) + "\n", self.tensors
+        refuse(self.problems, "model")
+        return self.description.text(), self.description.tensors
 
     def place(self, node):
         """The path of a module, or of the module whose code calls the function."""
@@ -175,43 +159,33 @@ class _Describer:
 
     def add(self, word, source, name, words=(), **options):
         """Adds a line that reads `source`, and returns its value."""
-        unique, count = name, 1
-        while unique in self.names or unique == "input":
-            count += 1
-            unique = f"{name}@{count}"
-        self.names.add(unique)
-        line = [word]
-        line += [*words, f"name={unique}"] if word in ("add", "mul", "concat") else [unique, *words]
-        line += [f"{key}={_pair(value)}" for key, value in options.items()]
-        self.lines.append(" ".join(map(str, [*line, f"from={source.name}"])))
-        return _Value(unique, source.flat)
+        return _Value(self.description.add(word, source.name, name, words, **options), source.flat)
 
     def keep(self, name, **tensors):
         for field, tensor in tensors.items():
-            self.tensors[f"{name}.{field}"] = tensor.detach().float().numpy()
+            self.description.tensors[f"{name}.{field}"] = tensor.detach().float().numpy()
 
     # Nodes
 
     def visit(self, node):
         if node.op == "placeholder":
-            _need(not self.values, "only one input can be converted")
+            need(not self.values, "only one input can be converted")
             return _Value("input")
         if node.op == "output":
             return self.output(node)
         if node.op == "get_attr":
-            raise _Unsupported("a parameter or buffer that is used outside a layer")
+            raise Unsupported("a parameter or buffer that is used outside a layer")
         if node.op == "call_module":
             return self.visit_module(node, self.values[node.args[0]])
         return self.visit_function(node)
 
     def output(self, node):
         result = node.args[0]
-        _need(isinstance(result, torch.fx.Node), "only one output can be converted")
+        need(isinstance(result, torch.fx.Node), "only one output can be converted")
         value = self.values[result]
-        last = self.lines[-1].split() if self.lines else []
-        _need(not value.flat, "the output is an image that was flattened")
-        _need(self.problems or value.name in last[1:2] or f"name={value.name}" in last,
-              "the output must be the value of the last layer")
+        need(not value.flat, "the output is an image that was flattened")
+        need(self.problems or self.description.is_last(value.name),
+             "the output must be the value of the last layer")
         return value
 
     def visit_module(self, node, x):
@@ -250,8 +224,8 @@ class _Describer:
         if isinstance(module, nn.Flatten):
             return self.reshape(node, x)
         if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
-            raise _Unsupported("leave it out: the largest output is the same without it")
-        raise _Unsupported("there is no such layer")
+            raise Unsupported("leave it out: the largest output is the same without it")
+        raise Unsupported("there is no such layer")
 
     def visit_function(self, node):
         name = _name_of(node)
@@ -268,7 +242,7 @@ class _Describer:
             low, high = argument(1, keys[0], -1), argument(2, keys[1], 1)
             if name != "hardtanh":
                 low, high = argument(1, "min"), argument(2, "max")
-            _need(_numbers(low, high), "both limits must be numbers")
+            need(_numbers(low, high), "both limits must be numbers")
             return self.add("clip", x, node.name, low=low, high=high)
         if name == "leaky_relu":
             return self.add("leakyrelu", x, node.name, alpha=argument(1, "negative_slope", 0.01))
@@ -300,16 +274,16 @@ class _Describer:
             dims = argument(1, "dim")
             rank = len(self.shape(args[0]))
             dims = {d % rank for d in ([dims] if isinstance(dims, int) else dims or [])}
-            _need(rank > 2 and dims == set(range(2, rank)), "only the mean of whole images")
+            need(rank > 2 and dims == set(range(2, rank)), "only the mean of whole images")
             return self.global_mean(node, x, node.name)
         if name == "interpolate":
             return self.upsample(node, x, node.name, argument(3, "mode", "nearest"))
         if name == "pad":
-            _need(argument(2, "mode", "constant") == "constant", "padding must be of zeros")
+            need(argument(2, "mode", "constant") == "constant", "padding must be of zeros")
             return self.pad(x, node.name, argument(1, "pad"), argument(3, "value", 0) or 0)
         if name in ("softmax", "log_softmax"):
-            raise _Unsupported("leave it out: the largest output is the same without it")
-        raise _Unsupported("there is no such layer")
+            raise Unsupported("leave it out: the largest output is the same without it")
+        raise Unsupported("there is no such layer")
 
     # Layers with weights
 
@@ -322,8 +296,8 @@ class _Describer:
         self.keep(name, **tensors)
 
     def convolution(self, node, x, module, name):
-        _need(module.padding_mode == "zeros", f"padding_mode={module.padding_mode!r}")
-        _need(not x.flat, "it reads an image that was flattened")
+        need(module.padding_mode == "zeros", f"padding_mode={module.padding_mode!r}")
+        need(not x.flat, "it reads an image that was flattened")
         padding = module.padding
         if isinstance(padding, str):
             padding = [0] * len(module.kernel_size)
@@ -341,21 +315,18 @@ class _Describer:
         return value
 
     def linear(self, node, x, module, name):
-        _need(len(self.shape(node)) == 2, "its input must be a vector, or an image after flatten")
-        if x.flat:
-            self.lines.append(f"flatten from={x.name}")
-        value = self.add("linear", x, name, (module.in_features, module.out_features))
-        if x.flat:  # it reads the line before
-            self.lines[-1] = self.lines[-1].rsplit(" ", 1)[0]
-        self.weights(value.name, module)
-        return _Value(value.name)
+        need(len(self.shape(node)) == 2, "its input must be a vector, or an image after flatten")
+        name = self.description.linear(x.name, name, module.in_features, module.out_features,
+                                       x.flat)
+        self.weights(name, module)
+        return _Value(name)
 
     def norm(self, node, x, module, name):
         before = node.args[0]
         layer = self.module(before) if before.op == "call_module" else None
-        _need(isinstance(layer, (*_CONVOLUTIONS, nn.Linear)) and len(before.users) == 1,
-              "a norm must follow a convolution or linear layer that nothing else uses")
-        _need(module.running_mean is not None, "it has no running statistics")
+        need(isinstance(layer, (*_CONVOLUTIONS, nn.Linear)) and len(before.users) == 1,
+             "a norm must follow a convolution or linear layer that nothing else uses")
+        need(module.running_mean is not None, "it has no running statistics")
         value = self.add("bn", x, name, eps=repr(module.eps))
         self.keep(value.name, **module.state_dict())
         return value
@@ -363,57 +334,57 @@ class _Describer:
     # Layers without
 
     def gelu(self, x, name, approximate):
-        _need(approximate == "none", f"approximate={approximate!r}")
+        need(approximate == "none", f"approximate={approximate!r}")
         return self.add("gelu", x, name)
 
     def two(self, node, word):
         a, b = node.args[:2]
-        _need(isinstance(a, torch.fx.Node) and isinstance(b, torch.fx.Node)
-              and not node.kwargs, "both operands must be values of the network")
+        need(isinstance(a, torch.fx.Node) and isinstance(b, torch.fx.Node)
+             and not node.kwargs, "both operands must be values of the network")
         a, b = self.values[a], self.values[b]
-        _need(a.flat == b.flat, "one operand is an image that was flattened")
+        need(a.flat == b.flat, "one operand is an image that was flattened")
         return self.add(word, a, node.name, [b.name])
 
     def concatenate(self, node, parts, dim):
         rank = len(self.shape(node))
-        _need(dim % rank == 1, f"dim={dim}: only channels can be concatenated")
+        need(dim % rank == 1, f"dim={dim}: only channels can be concatenated")
         values = [self.values[p] for p in parts]
-        _need(len(values) > 1 and not any(v.flat for v in values), "images that were flattened")
+        need(len(values) > 1 and not any(v.flat for v in values), "images that were flattened")
         return self.add("concat", values[0], node.name, [v.name for v in values[1:]])
 
     def reshape(self, node, x):
         """Only what leaves every image's numbers as they are, as a vector or as channels."""
         before, after = self.shape(node.args[0]), self.shape(node)
-        _need(before[0] == after[0], "it changes the batch")
-        _need(all(s == 1 for s in after[2:]) and math.prod(before[1:]) == after[1]
-              or before == after, f"from {[*before]} to {[*after]}: only to one vector per image")
+        need(before[0] == after[0], "it changes the batch")
+        need(all(s == 1 for s in after[2:]) and math.prod(before[1:]) == after[1]
+             or before == after, f"from {[*before]} to {[*after]}: only to one vector per image")
         return _Value(x.name, x.flat or (before != after and math.prod(before[2:]) > 1))
 
     def max_pool(self, x, name, kernel, stride, padding, dilation, ceil_mode, indices):
-        _need(not ceil_mode, "ceil_mode=True")
-        _need(not indices, "return_indices=True")
-        _need(dilation in (1, (1,), (1, 1), [1], [1, 1]), f"dilation={dilation}")
+        need(not ceil_mode, "ceil_mode=True")
+        need(not indices, "return_indices=True")
+        need(dilation in (1, (1,), (1, 1), [1], [1, 1]), f"dilation={dilation}")
         return self.add("maxpool", x, name, kernel=kernel, stride=stride or kernel, padding=padding)
 
     def mean_pool(self, x, name, kernel, stride, padding, ceil_mode, count_include_pad, divisor):
-        _need(not ceil_mode, "ceil_mode=True")
-        _need(count_include_pad or _is_zero(padding), "count_include_pad=False")
-        _need(divisor is None, f"divisor_override={divisor}")
+        need(not ceil_mode, "ceil_mode=True")
+        need(count_include_pad or _is_zero(padding), "count_include_pad=False")
+        need(divisor is None, f"divisor_override={divisor}")
         return self.add("avgpool", x, name, kernel=kernel, stride=stride or kernel, padding=padding)
 
     def global_mean(self, node, x, name):
-        _need(all(s == 1 for s in self.shape(node)[2:]), "only the mean of whole images")
+        need(all(s == 1 for s in self.shape(node)[2:]), "only the mean of whole images")
         return self.add("globalmean", x, name)
 
     def upsample(self, node, x, name, mode):
         before, after = self.shape(node.args[0])[2:], self.shape(node)[2:]
-        _need(mode == "nearest", f"mode={mode!r}")
-        _need(all(a % b == 0 for b, a in zip(before, after)), "the factor is not whole")
+        need(mode == "nearest", f"mode={mode!r}")
+        need(all(a % b == 0 for b, a in zip(before, after)), "the factor is not whole")
         return self.add("upsample", x, name, factor=[a // b for b, a in zip(before, after)])
 
     def pad(self, x, name, padding, value):
-        _need(value == 0 and min(padding) >= 0 and len(padding) in (2, 4),
-              "padding must be of zeros, around images")
+        need(value == 0 and min(padding) >= 0 and len(padding) in (2, 4),
+             "padding must be of zeros, around images")
         inner_first = [*padding]  # left, right[, top, bottom]
         before, after = inner_first[0::2][::-1], inner_first[1::2][::-1]
         return self.add("pad", x, name, before=before, after=after)
