@@ -1,7 +1,7 @@
 // Writes what the embedded check compiles: a network with a layer of every kind, exported twice
-// (with packed weights, and with template constants where layers are small), imported networks, and
-// for each of them images with the outputs that net/program.hpp gives, by kernels of either family,
-// and its definition.
+// (with packed weights, and with template constants where layers are small), imported networks, a
+// network for each kind of layer (tests/support/layers.hpp), and for each of them images with the
+// outputs that net/program.hpp gives, by kernels of either family, and its definition.
 //
 //   write <header>
 
@@ -11,8 +11,9 @@
 
 #include "../support/checkpoint.hpp"
 #include "../support/descriptions.hpp"
+#include "../support/layers.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
 
 namespace {
@@ -21,55 +22,8 @@ using namespace s3;
 
 constexpr std::size_t images = 3;
 
-/// Grows a network layer by layer, of random weights and scales that keep the bytes busy.
-struct builder {
-    net::model m;
-    test::random random{1};
-
-    std::size_t last() const { return m.values.size() - 1; }
-
-    void push(net::layer l, const net::value_info& out) {
-        m.layers.push_back(std::move(l));
-        m.values.push_back(out);
-    }
-    template <weight_format F>
-    void conv(const char* name, std::size_t channels, std::size_t size, conv_options o,
-              std::optional<net::scaled_input> residual = {}, bool raw = false) {
-        const net::value_info in = m.values[last()];
-        const filter_shape shape{channels, size, size, in.channels / o.groups};
-        std::vector<int> weights(channels * shape.columns());
-        for (int& w : weights)
-            do
-                w = F::value(static_cast<unsigned>(random.below(F::codes)));
-            while (F::code_of(w) < 0);
-        o.padding_value = in.zero_point;
-        net::convolution c{.input = last(),
-                           .filter = *pack_filter<F>(weights, shape),
-                           .options = o,
-                           .scale = {},
-                           .bias = {},
-                           .residual = residual,
-                           .raw = raw};
-        const auto out = *output_extent(in.height, in.width, shape, o);
-        const int zero_point = residual ? 0 : random.between(0, 20);
-        for (std::size_t i = 0; i < channels; ++i) {
-            if (!raw) // so that sums of random signs fill the range
-                c.scale.push_back((1.5f + random.real()) /
-                                  (static_cast<float>(F::max_value) *
-                                   std::sqrt(static_cast<float>(shape.columns()))));
-            c.bias.push_back(random.between(-500, 500));
-        }
-        push({name, std::move(c)},
-             {.height = out.height,
-              .width = out.width,
-              .channels = channels,
-              .zero_point = raw ? 0 : zero_point,
-              .element = raw ? net::element_type::int32 : net::element_type::uint8});
-    }
-};
-
 net::model network() {
-    builder b;
+    test::network_builder b;
     b.m.values.push_back({9, 7, 3, 8, 1, 5});
     b.conv<int8_weights>("first", 6, 3, {.stride = 1, .padding = 1});
     b.conv<shift3>("grouped", 8, 3, {.stride = 1, .padding = 1, .groups = 2});
@@ -109,53 +63,99 @@ net::model imported(const char* text) {
     return std::move(done->model);
 }
 
-/// Whether kernels of both families and the interpreter agree on the outputs of a network, which
-/// have the type Y.
+using used = format_list<int8_weights, shift2, shift3, shift4, shift5, dense4>;
+
+/// The outputs of a network, of type Y, that its definition computes, if kernels of both families
+/// agree; else none. A last layer in float has no definition but those kernels.
 template <class Y>
-bool agree(const net::model& m, const std::vector<std::uint8_t>& x,
-           const std::vector<std::int32_t>& outputs) {
-    using used = format_list<int8_weights, shift2, shift3, shift4, shift5, dense4>;
+std::vector<Y> outputs(const net::model& m, const std::vector<std::uint8_t>& x) {
     const net::value_info& in = m.input();
     const image_view<const std::uint8_t> view{x, images, in.height, in.width, in.channels};
-    for (const family kernels : {family::automatic, family::shift_add}) {
+    std::vector<Y> wanted(images * m.output().size()), y(wanted.size());
+    for (const family kernels : {family::shift_add, family::automatic}) {
         const auto p = net::prepare<used>(m, {.batch = images, .kernels = kernels});
-        std::vector<Y> y(outputs.size());
-        if (!p || !net::run(*p, view, std::span(y)) ||
-            !std::equal(y.begin(), y.end(), outputs.begin()))
-            return false;
+        wanted.swap(y);
+        if (!p || !net::run(*p, view, std::span(y)))
+            return {};
     }
-    return true;
-}
-
-template <class T>
-void array(std::FILE* to, const char* type, const std::string& name, const std::vector<T>& values) {
-    std::fprintf(to, "inline constexpr std::%s %s[] = {", type, name.c_str());
-    for (const T v : values)
-        std::fprintf(to, "%d,", static_cast<int>(v));
-    std::fprintf(to, "};\n");
-}
-
-/// Writes a network in a namespace of that name, and its images and outputs in `examples`.
-bool write(std::FILE* to, const std::string& name, const net::model& m,
-           std::size_t most_constants = 0) {
-    test::random random(2);
-    const auto x = test::bytes_at_random(images * m.input().size(), random);
     const auto values = net::reference::run(m, x, images);
-    const bool bytes = m.output().element == net::element_type::uint8;
-    if (!values || !(bytes ? agree<std::uint8_t>(m, x, values->back())
-                           : agree<std::int32_t>(m, x, values->back()))) {
-        std::printf("%s: net::run and net::reference::run do not give the same outputs\n",
-                    name.c_str());
-        return false;
+    if (!values)
+        return {};
+    if constexpr (!std::is_same_v<Y, float>)
+        if (!std::equal(y.begin(), y.end(), values->back().begin()))
+            return {};
+    return y == wanted ? y : std::vector<Y>{};
+}
+
+/// Writes networks in namespaces of their names, their images and outputs in `examples`, and a
+/// function there that visits them all.
+class writer {
+public:
+    explicit writer(std::FILE* to) : to_(to) {}
+
+    bool add(const std::string& name, const net::model& m, std::size_t most_constants = 0) {
+        test::random random(2);
+        const auto x = test::bytes_at_random(images * m.input().size(), random);
+        const auto header =
+            exporting::cpp_header(m, {.name = name, .most_constants = most_constants});
+        if (!header) {
+            std::printf("%s: %s\n", name.c_str(), header.error().message().c_str());
+            return false;
+        }
+        std::fprintf(to_, "%s\nnamespace examples {\n", header->c_str());
+        array("std::uint8_t", name + "_images", x);
+        bool same = false;
+        switch (m.output().element) {
+        case net::element_type::uint8:
+            same = array("std::uint8_t", name + "_outputs", outputs<std::uint8_t>(m, x));
+            break;
+        case net::element_type::int32:
+            same = array("std::int32_t", name + "_outputs", outputs<std::int32_t>(m, x));
+            break;
+        case net::element_type::float32:
+            same = array("float", name + "_outputs", outputs<float>(m, x));
+        }
+        std::fprintf(to_, "} // namespace examples\n\n");
+        if (!same)
+            std::printf("%s: net::run and net::reference::run do not give the same outputs\n",
+                        name.c_str());
+        visits_ += "    all = same(\"" + name + "\", " + name + "::output_size, " + name +
+                   "::run, " + name + "_images, " + name + "_outputs) && all;\n";
+        return same;
     }
-    const auto header = exporting::cpp_header(m, {.name = name, .most_constants = most_constants});
-    if (!header)
-        return false;
-    std::fprintf(to, "%s\nnamespace examples {\n", header->c_str());
-    array(to, "uint8_t", name + "_images", x);
-    array(to, bytes ? "uint8_t" : "int32_t", name + "_outputs", values->back());
-    std::fprintf(to, "} // namespace examples\n\n");
-    return true;
+    void finish() {
+        std::fprintf(to_,
+                     "namespace examples {\n"
+                     "/// Calls same(name, size of an output, run, images, outputs) for each.\n"
+                     "template <class Function>\nbool each(Function&& same) {\n"
+                     "    bool all = true;\n%s    return all;\n}\n} // namespace examples\n",
+                     visits_.c_str());
+    }
+
+private:
+    template <class T>
+    bool array(const char* type, const std::string& name, const std::vector<T>& values) {
+        std::fprintf(to_, "inline constexpr %s %s[] = {", type, name.c_str());
+        for (const T v : values)
+            if constexpr (std::is_same_v<T, float>)
+                std::fprintf(to_, "%s,", exporting::cpp_writer::real(v).c_str());
+            else
+                std::fprintf(to_, "%d,", static_cast<int>(v));
+        std::fprintf(to_, "};\n");
+        return !values.empty();
+    }
+
+    std::FILE* to_;
+    std::string visits_;
+};
+
+/// Whether some case has each kind of layer.
+bool are_complete(const std::vector<test::layer_case>& cases) {
+    std::vector<bool> seen(std::variant_size_v<net::layer_list::any>);
+    for (const test::layer_case& c : cases)
+        for (const net::layer& l : c.model.layers)
+            seen[l.operation.index()] = true;
+    return std::find(seen.begin(), seen.end(), false) == seen.end();
 }
 
 } // namespace
@@ -164,10 +164,19 @@ int main(int argc, char** argv) {
     std::FILE* to = argc == 2 ? std::fopen(argv[1], "w") : nullptr;
     if (to == nullptr)
         return 1;
+    writer w(to);
     const net::model m = network();
-    const bool written = write(to, "packed", m) && write(to, "constants", m, 600) &&
-                         write(to, "mobile_net", imported(test::mobile_net)) &&
-                         write(to, "u_net", imported(test::u_net)) &&
-                         write(to, "sequence", imported(test::sequence));
+    bool written = w.add("packed", m) && w.add("constants", m, 600) &&
+                   w.add("mobile_net", imported(test::mobile_net)) &&
+                   w.add("u_net", imported(test::u_net)) &&
+                   w.add("sequence", imported(test::sequence));
+    const auto cases = test::layer_cases();
+    for (const test::layer_case& c : cases)
+        written = written && w.add("one_" + c.name, c.model);
+    if (!are_complete(cases)) {
+        std::printf("a kind of layer is missing in tests/support/layers.hpp\n");
+        written = false;
+    }
+    w.finish();
     return std::fclose(to) == 0 && written ? 0 : 1;
 }

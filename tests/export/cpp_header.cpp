@@ -3,6 +3,8 @@
 
 #include <s3/export/cpp_header.hpp>
 
+#include "../support/layers.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -41,6 +43,26 @@ TEST_CASE("exported numbers are exact") {
               s3::bit_cast<std::uint32_t>(v));
     }
     CHECK(exporting::cpp_writer::real(0.75f) == "0xc00000p-24f");
+}
+
+TEST_CASE("a header tells the memory that it takes") {
+    for (const test::layer_case& l : test::layer_cases()) {
+        CAPTURE(l.name);
+        const auto h = exporting::write_header(l.model);
+        REQUIRE(h);
+        const exporting::exported_memory& m = h->memory;
+        CHECK(m.weights == net::weight_bytes(l.model));
+        CHECK(m.input == l.model.input().bytes());
+        CHECK(m.output == l.model.output().bytes());
+        CHECK(h->text.find("arena_bytes = " + std::to_string(m.arena) + ";") != std::string::npos);
+        CHECK(h->text.find("//   RAM    " + std::to_string(m.arena)) != std::string::npos);
+        CHECK(m.arena >= l.model.values[1].bytes());
+    }
+    const auto floats = exporting::write_header(one_layer());
+    REQUIRE(floats);
+    CHECK(floats->memory.weights == 8);
+    CHECK(floats->memory.constants == 0);
+    CHECK(floats->memory.arena == 0); // from the caller's input to the caller's output
 }
 
 TEST_CASE("exported models are checked") {

@@ -1,6 +1,7 @@
 // Whole networks of random weights, imported: their integers are near to what they compute in
 // float, and every kernel, file and definition gives the same ones.
 
+#include <s3/export/cpp_header.hpp>
 #include <s3/io/model_file.hpp>
 #include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
@@ -136,4 +137,24 @@ TEST_CASE("a whole MobileNetV3 imports") {
     test::random r(5);
     const auto x = stripes(2, 32 * 32 * 3, r);
     CHECK(outputs(*d, test::checkpoint_for(*d, {}, r), x, 8).size() == 20);
+}
+
+TEST_CASE(
+    "exported networks take the memory of one layer's input and output, and a row of weights") {
+    const auto arena = [](const char* name) {
+        const auto d = importing::parse(importing::built_in(name, 10, 32));
+        REQUIRE(d);
+        test::random r(5);
+        const auto x = stripes(1, 32 * 32 * 3, r);
+        const auto c = test::checkpoint_for(*d, {}, r);
+        const auto imported = importing::import_network(c.file, *d, {.samples = x});
+        REQUIRE_MESSAGE(imported, imported.error().message());
+        const auto h = exporting::write_header(imported->model);
+        REQUIRE(h);
+        return h->memory.arena;
+    };
+    CHECK(arena("resnet8") == 2 * 32 * 32 * 16 + 3 * 3 * 16);
+    CHECK(arena("resnet20") == 2 * 32 * 32 * 16 + 3 * 3 * 16);
+    // The widest pointwise convolution; the depthwise ones write over their inputs.
+    CHECK(arena("mobilenet_v2") == 16 * 16 * 16 + 16 * 16 * 96 + 16);
 }

@@ -292,19 +292,22 @@ TEST_CASE("depth is proved from the rows' real sums and the input's bits") {
 TEST_CASE("a residual gives its place to the output unless the convolution reads it, too") {
     model m = good();
     REQUIRE(conv(m, 2).residual->value == conv(m, 2).input);
-    CHECK(net::detail::replaceable(m.layers[2]).empty());
+    const auto may = [&] { return net::detail::replaceable(m, 2, net::write_order::any); };
+    CHECK(may().empty());
     conv(m, 2).residual->value = 1;
-    CHECK(net::detail::replaceable(m.layers[2]) == std::vector<net::value_id>{1});
+    CHECK(may() == std::vector<net::value_id>{1});
     conv(m, 2).residual.reset();
-    CHECK(net::detail::replaceable(m.layers[2]).empty());
+    CHECK(may().empty());
 }
 
 TEST_CASE("values that live at the same time do not meet in memory") {
     test::random r(5);
-    std::size_t saved = 0;
+    std::size_t saved = 0, tight = 0;
     for (int n = 0; n < 300; ++n) {
         const model m = test::network_maker<format_list<shift2>>(r).make(1 + r.below(12));
-        const auto p = net::plan(m);
+        const auto order = static_cast<net::write_order>(n % 3);
+        const std::vector<std::size_t> scratch(m.layers.size(), n % 2 == 0 ? 100 : 0);
+        const auto p = net::plan(m, {.order = order, .scratch = scratch});
         std::size_t all = 0;
         const auto bytes = [&](std::size_t v) { return m.values[v].bytes(); };
         const auto last_use = [&](std::size_t v) {
@@ -325,14 +328,24 @@ TEST_CASE("values that live at the same time do not meet in memory") {
                     p.offset[u] < p.offset[v] + bytes(v) && p.offset[v] < p.offset[u] + bytes(u);
                 if (!meet || last_use(u) < v)
                     continue;
-                // Only a sum may take the place of what it reads last, and exactly that place.
-                const auto& may = net::detail::replaceable(m.layers[v - 1]);
+                // Only some layers may take the place of what they read last, and exactly that
+                // place.
+                const auto may = net::detail::replaceable(m, v - 1, order);
                 CHECK(last_use(u) == v);
                 CHECK(p.offset[u] == p.offset[v]);
                 CHECK(std::find(may.begin(), may.end(), u) != may.end());
             }
         }
+        for (std::size_t i = 0; i < scratch.size(); ++i)
+            for (std::size_t v = 1; v < m.values.size(); ++v) {
+                const bool meet = p.offset[v] < p.scratch[i] + scratch[i] &&
+                                  p.scratch[i] < p.offset[v] + bytes(v);
+                CHECK_FALSE((meet && v <= i + 1 && last_use(v) >= i + 1));
+            }
+        CHECK(p.least <= p.bytes);
         saved += p.bytes < all;
+        tight += p.bytes == p.least;
     }
     CHECK(saved > 100);
+    CHECK(tight > 200);
 }

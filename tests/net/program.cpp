@@ -1,6 +1,7 @@
 // Networks at random equal the interpreter byte for byte, in every architecture of this build.
 
 #include "../support/archs.hpp"
+#include "../support/layers.hpp"
 #include "../support/network.hpp"
 
 #include <numeric>
@@ -133,6 +134,67 @@ TEST_CASE("a product of a value with one per channel, then a table, larger, besi
     // exceeds 100, a quarter is taken from 50: −13.75, 11.25, −11.5, −15.
     CHECK(y == std::vector<std::uint8_t>{105, 5, 36, 61, 105, 5, 36, 61, //
                                          96, 110, 38, 35, 96, 110, 38, 35});
+}
+
+TEST_CASE("layers that take the place of their inputs compute what their definitions do") {
+    for (const test::layer_case& l : test::layer_cases()) {
+        CAPTURE(l.name);
+        REQUIRE_MESSAGE(net::check(l.model), net::check(l.model).error().message());
+        const auto in_place = [&](const net::memory_plan& p) {
+            return p.offset[l.layer + 1] == p.offset[l.from];
+        };
+        for (const auto order :
+             {net::write_order::any, net::write_order::in_turn, net::write_order::exported})
+            CHECK(in_place(net::plan(l.model, {.order = order})) == (l.order && order >= *l.order));
+        if (l.model.output().element == net::element_type::float32)
+            continue; // which has no definition to compare with
+        const auto p = net::prepare<few>(l.model);
+        REQUIRE_MESSAGE(p, p.error().message());
+        CHECK(in_place(p->plan(1)) == (l.order && *l.order <= net::write_order::in_turn));
+        CHECK(in_place(p->plan(2)) == (l.order && *l.order == net::write_order::any));
+        CHECK(p->arena_bytes(1) <= p->arena_bytes(1, 2));
+        for (const std::size_t batch : {1u, 3u}) {
+            test::random r(batch);
+            const net::value_info& in = l.model.input();
+            std::vector<std::uint8_t> x(batch * in.size());
+            for (auto& q : x)
+                q = static_cast<std::uint8_t>(r());
+            const auto values = net::reference::run(l.model, x, batch);
+            REQUIRE(values);
+            std::vector<float> y(values->back().size()), wanted;
+            for (const std::int32_t q : values->back())
+                wanted.push_back(l.model.output().element == net::element_type::uint8
+                                     ? static_cast<float>(q - l.model.output().zero_point)
+                                     : static_cast<float>(q));
+            REQUIRE(net::run(*p, {x, batch, in.height, in.width, in.channels}, y));
+            CHECK(y == wanted);
+        }
+    }
+}
+
+TEST_CASE("a plan finds the room that a pooled value leaves behind, for one worker alone") {
+    net::model m; // as ResNet-18 begins
+    m.values = {{56, 56, 3}, {56, 56, 16}, {28, 28, 16}, {28, 28, 16}, {28, 28, 16}, {28, 28, 4}};
+    const auto conv = [&](const char* name, std::size_t from, std::size_t channels) {
+        net::convolution c;
+        c.input = from;
+        c.filter = *pack_filter<shift3>(std::vector<int>(channels * m.values[from].channels, 1),
+                                        {channels, 1, 1, m.values[from].channels});
+        c.scale.assign(channels, 0.1f);
+        m.layers.push_back({name, std::move(c)});
+    };
+    conv("stem", 0, 16);
+    m.layers.push_back({"pooled", net::pooling{1, net::pooling_kind::max, 3, 2, 1}});
+    conv("inner", 2, 16);
+    m.layers.push_back({"sum", net::addition{2, 3}});
+    conv("last", 4, 4);
+    const auto p = net::prepare<few, arch::scalar>(m);
+    REQUIRE_MESSAGE(p, p.error().message());
+    const std::size_t large = m.values[1].bytes(), small = m.values[2].bytes();
+    CHECK(p->plan(1).bytes == large); // and "inner" lies in what the pooling no longer needs
+    CHECK(p->plan(1).least == large);
+    CHECK(p->plan(2).bytes == large + small);
+    CHECK(m.layers[p->plan(2).largest_layer].name == "pooled");
 }
 
 TEST_CASE("activations beyond the promised bits are refused") {

@@ -2,7 +2,7 @@
 // A network as one C++ header. Its weights are packed arrays in read-only memory or, for small
 // layers, template constants that become straight-line additions. The generated header needs only
 // export/embedded.hpp and no heap, file, exception or operating system, and it gives the same
-// outputs as net/program.hpp.
+// outputs as net/program.hpp. It says what it takes of flash and RAM.
 //
 //   namespace NAME { void run(const std::uint8_t* input, output_type* output, arena_type& arena); }
 //
@@ -25,28 +25,48 @@ struct export_options {
     std::size_t most_constants = 0;
 };
 
+/// What an exported network takes, in bytes, besides its code.
+struct exported_memory {
+    std::size_t weights = 0;         ///< packed, in read-only memory
+    std::size_t constants = 0;       ///< scales, biases and tables, in read-only memory
+    std::size_t arena = 0;           ///< activations, and a layer's unpacked row of weights
+    std::size_t input = 0;           ///< of one image, which the caller keeps
+    std::size_t output = 0;          ///< of one image, which the caller keeps
+    std::size_t weights_in_code = 0; ///< the number of weights that became template constants
+    std::string largest_layer = {};  ///< the layer that needs the most of the arena
+};
+
+struct exported_header {
+    std::string text;
+    exported_memory memory;
+};
+
 /// Writes the header layer by layer. Functions return expressions as text, as arguments for `call`.
 class cpp_writer {
 public:
-    cpp_writer(const net::model& m, const export_options& o)
-        : model_(m), options_(o), plan_(net::plan(m)) {}
+    cpp_writer(const net::model& m, const export_options& o) : model_(m), options_(o) {}
 
-    /// Writes the whole header.
-    [[nodiscard]] std::string text() {
-        for (index_ = 0; index_ < model_.layers.size(); ++index_)
-            std::visit([&](const auto& l) { l.emit(*this); }, model_.layers[index_].operation);
-        const std::string name(options_.name);
-        return "#pragma once\n"
-               "// Written by s3 from a model file: change that instead.\n\n"
-               "#include <s3/export/embedded.hpp>\n\n"
-               "namespace " +
-               name + " {\n\n" + sizes() + "namespace data {\n\n" + data_ +
-               "} // namespace data\n\n"
-               "/// One image [height][width][channel] of bytes.\n"
-               "inline void run(const std::uint8_t* input, output_type* output, arena_type& arena) "
-               "noexcept {\n"
-               "    std::uint8_t* const memory = arena.bytes;\n" +
-               body_ + "}\n\n} // namespace " + name + "\n";
+    /// Writes the whole header, with the plan that takes the least memory.
+    [[nodiscard]] exported_header header() {
+        net::memory_plan best;
+        for (const auto order :
+             {net::write_order::any, net::write_order::in_turn, net::write_order::exported}) {
+            // Layers say what scratch memory they need while they are written.
+            scratch_bytes_.assign(model_.layers.size(), 0);
+            plan(order);
+            write_layers();
+            plan(order);
+            if (order == net::write_order::any || plan_.bytes < best.bytes)
+                best = std::move(plan_);
+        }
+        plan_ = std::move(best);
+        only_planned_ = false;
+        write_layers();
+        memory_.arena = plan_.bytes;
+        memory_.input = model_.input().bytes();
+        memory_.output = model_.output().bytes();
+        memory_.largest_layer = model_.layers[plan_.largest_layer].name;
+        return {text(), memory_};
     }
 
     /// The type of a value, and the type of the output of the layer that is being written.
@@ -70,6 +90,11 @@ public:
         body_ += line + "\n";
     }
 
+    /// Whether the output of the layer that is being written takes the place of a value.
+    [[nodiscard]] bool in_place(net::value_id v) const {
+        const bool last = index_ + 1 == model_.layers.size();
+        return v != 0 && !last && plan_.offset[v] == plan_.offset[index_ + 1];
+    }
     /// Pointers to a value, and to the output of the layer that is being written.
     [[nodiscard]] std::string value(net::value_id v) const {
         return v == 0 ? std::string("input") : "memory + " + std::to_string(plan_.offset[v]);
@@ -82,10 +107,10 @@ public:
             return place;
         return "reinterpret_cast<" + type_of(out().element) + "*>(" + place + ")";
     }
-    /// A pointer to memory besides the values, aligned for int32, which one call may use.
+    /// A pointer to memory besides the values, aligned for int32, for one call of a layer.
     [[nodiscard]] std::string scratch(std::size_t bytes) {
-        scratch_bytes_ = std::max(scratch_bytes_, (bytes + 3) / 4 * 4);
-        return "memory + " + std::to_string(plan_.bytes);
+        scratch_bytes_[index_] = bytes;
+        return "memory + " + std::to_string(plan_.scratch[index_]);
     }
 
     /// Braced lists: an image_shape, a residual, a byte_range of the output, or sizes.
@@ -134,6 +159,8 @@ public:
     std::string array(const char* type, const std::string& name, const Range& values) {
         if (values.empty())
             return "nullptr";
+        (name == "weights" ? memory_.weights : memory_.constants) +=
+            values.size() * sizeof(*std::data(values));
         const std::string own = name + "_" + std::to_string(index_);
         data_ += "inline constexpr " + std::string(type) + " " + own + "[] = {" + items(values) +
                  "};\n\n";
@@ -142,6 +169,7 @@ public:
     /// Writes a constant matrix [rows][columns] of the layer, and returns its name.
     std::string constant_matrix(const std::string& name, std::size_t rows, std::size_t columns,
                                 const std::vector<int>& values) {
+        memory_.weights_in_code += values.size();
         const std::string own = name + "_" + std::to_string(index_);
         data_ += "inline constexpr auto " + own + " = s3::constant<" + std::to_string(rows) + ", " +
                  std::to_string(columns) + ">({" + items(values) + "});\n\n";
@@ -152,10 +180,51 @@ public:
     }
 
 private:
+    void plan(net::write_order order) {
+        plan_ = net::plan(
+            model_,
+            {.order = order, .alignment = 4, .places_output = false, .scratch = scratch_bytes_});
+    }
+    void write_layers() {
+        memory_ = {};
+        data_.clear();
+        body_.clear();
+        for (index_ = 0; index_ < model_.layers.size(); ++index_)
+            std::visit([&](const auto& l) { l.emit(*this); }, model_.layers[index_].operation);
+    }
+    [[nodiscard]] std::string text() const {
+        const std::string name(options_.name);
+        const auto bytes = [](std::size_t n) { return std::to_string(n); };
+        return "#pragma once\n"
+               "// Written by s3 from a model file: change that instead.\n//\n"
+               "//   flash  " +
+               bytes(memory_.weights) + " bytes of weights, " + bytes(memory_.constants) +
+               " of scales, biases and tables, besides code\n" +
+               (memory_.weights_in_code == 0 ? ""
+                                             : "//          and " + bytes(memory_.weights_in_code) +
+                                                   " weights that are code\n") +
+               "//   RAM    " + bytes(memory_.arena) + " bytes, arena_bytes; besides " +
+               bytes(memory_.input) + " of input and " + bytes(memory_.output) +
+               " of output, and the stack\n"
+               "//          the layer that needs the most of it: " +
+               printable(memory_.largest_layer) +
+               "\n\n"
+               "#include <s3/export/embedded.hpp>\n\n"
+               "namespace " +
+               name + " {\n\n" + sizes() + "namespace data {\n\n" + data_ +
+               "} // namespace data\n\n"
+               "/// One image [height][width][channel] of bytes.\n"
+               "inline void run(const std::uint8_t* input, output_type* output, arena_type& arena) "
+               "noexcept {\n"
+               "    std::uint8_t* const memory = arena.bytes;\n" +
+               body_ + "}\n\n} // namespace " + name + "\n";
+    }
     [[nodiscard]] std::string sizes() const {
         return constant("input_size", model_.input().size()) +
                constant("output_size", model_.output().size()) +
-               constant("arena_bytes", plan_.bytes + scratch_bytes_) +
+               constant("weight_bytes", memory_.weights) +
+               constant("constant_bytes", memory_.constants) +
+               constant("arena_bytes", memory_.arena) +
                "inline constexpr float output_scale = " + real(model_.output_scale) +
                "; ///< of an output's real number\n"
                "using output_type = " +
@@ -178,8 +247,10 @@ private:
         return name;
     }
     template <class Range>
-    [[nodiscard]] static std::string items(const Range& values) {
+    [[nodiscard]] std::string items(const Range& values) const {
         std::string all, row;
+        if (only_planned_)
+            return all;
         for (const auto& v : values) {
             if constexpr (std::is_same_v<std::remove_cvref_t<decltype(v)>, float>)
                 row += real(v) + ", ";
@@ -196,8 +267,10 @@ private:
     const net::model& model_;
     const export_options& options_;
     net::memory_plan plan_;
-    std::size_t index_ = 0; ///< the layer that is being written
-    std::size_t scratch_bytes_ = 0;
+    std::size_t index_ = 0;                  ///< the layer that is being written
+    std::vector<std::size_t> scratch_bytes_; ///< of each layer
+    bool only_planned_ = true;               ///< the text of arrays is left out
+    exported_memory memory_;
     std::string data_, body_;
 };
 
@@ -309,15 +382,24 @@ namespace detail {
 
 } // namespace detail
 
-/// Writes the text of the header. Errors: those of net/check.hpp; a name that no namespace can
-/// have.
-inline result<std::string> cpp_header(const net::model& m, const export_options& options = {}) {
+/// Writes the header. Errors: those of net/check.hpp; a
+/// name that no namespace can have.
+inline result<exported_header> write_header(const net::model& m,
+                                            const export_options& options = {}) {
     if (!detail::is_free_identifier(options.name))
         return error(errc::bad_option, "options.name");
     if (auto s = net::check(m); !s)
         return s.error();
     return s3::detail::or_out_of_memory(
-        [&]() -> result<std::string> { return cpp_writer(m, options).text(); });
+        [&]() -> result<exported_header> { return cpp_writer(m, options).header(); });
+}
+
+/// The text of that header alone.
+inline result<std::string> cpp_header(const net::model& m, const export_options& options = {}) {
+    auto header = write_header(m, options);
+    if (!header)
+        return header.error();
+    return std::move(header->text);
 }
 
 } // namespace s3::exporting

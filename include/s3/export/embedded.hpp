@@ -79,6 +79,33 @@ constexpr void each_tap(const window_shape& f, std::size_t oh, std::size_t ow,
                      ow * f.stride_width + kw * f.dilation_width - f.padding_width, tap);
 }
 
+/// Unpacks row m of a filter.
+template <weight_format F>
+constexpr void unpack_row(const std::uint8_t* stream, std::size_t m, std::size_t columns,
+                          unpacked<F>* row) {
+    for (std::size_t k = 0; k < columns; ++k)
+        row[k] = static_cast<unpacked<F>>(F::value(layout::get<F::bits>(stream, m * columns + k)));
+}
+
+/// The sum of an output pixel, over `channels` of the input from the first one of a group on.
+template <class W>
+constexpr std::int32_t sum(const W* row, const window_shape& f, const image_shape& in,
+                           const std::uint8_t* x, std::size_t channels, std::uint8_t padding_value,
+                           std::size_t oh, std::size_t ow) {
+    std::int32_t all = 0;
+    each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
+        const W* weight = row + tap * channels;
+        const W* const end = weight + channels;
+        if (h < in.height && w < in.width)
+            for (const std::uint8_t* from = x + (h * in.width + w) * in.channels; weight != end;)
+                all += *weight++ * *from++;
+        else if (padding_value != 0)
+            while (weight != end)
+                all += *weight++ * padding_value;
+    });
+    return all;
+}
+
 template <class Y>
 constexpr void finish(std::int32_t sum, std::size_t m, std::size_t at, const epilogue& e,
                       const residual& added, Y* y) noexcept {
@@ -102,22 +129,36 @@ constexpr void conv2d(const std::uint8_t* stream, const epilogue& c, const windo
     const std::size_t channels = in.channels / groups;
     const std::size_t columns = f.height * f.width * channels;
     for (std::size_t m = 0; m < out.channels; ++m) {
-        for (std::size_t k = 0; k < columns; ++k)
-            row[k] =
-                static_cast<unpacked<F>>(F::value(layout::get<F::bits>(stream, m * columns + k)));
+        detail::unpack_row<F>(stream, m, columns, row);
         const std::size_t first = m / (out.channels / groups) * channels;
         for (std::size_t oh = 0; oh < out.height; ++oh)
             for (std::size_t ow = 0; ow < out.width; ++ow) {
-                std::int32_t sum = 0;
-                detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
-                    const bool inside = h < in.height && w < in.width;
-                    const std::uint8_t* from = x + (h * in.width + w) * in.channels + first;
-                    const unpacked<F>* weight = row + tap * channels;
-                    for (std::size_t i = 0; i < channels; ++i)
-                        sum += weight[i] * (inside ? from[i] : c.padding_value);
-                });
+                const std::int32_t sum =
+                    detail::sum(row, f, in, x + first, channels, c.padding_value, oh, ow);
                 detail::finish(sum, m, (oh * out.width + ow) * out.channels + m, c, added, y);
             }
+    }
+}
+
+/// A convolution of each channel by itself, into one channel, whose output takes the place of its
+/// input `x` and is no larger. `kept` has room for the pixels of one output channel.
+template <weight_format F>
+constexpr void depthwise_in_place(const std::uint8_t* stream, const epilogue& c,
+                                  const window_shape& f, const image_shape& in,
+                                  const image_shape& out, std::uint8_t* x, unpacked<F>* row,
+                                  std::uint8_t* kept, const residual& added = {}) noexcept {
+    for (std::size_t m = 0; m < out.channels; ++m) {
+        detail::unpack_row<F>(stream, m, f.height * f.width, row);
+        std::size_t pixel = 0;
+        for (std::size_t oh = 0; oh < out.height; ++oh)
+            for (std::size_t ow = 0; ow < out.width; ++ow, ++pixel) {
+                const std::int32_t sum = detail::sum(row, f, in, x + m, 1, c.padding_value, oh, ow);
+                const std::int32_t v = c.bias == nullptr ? sum : sum + c.bias[m];
+                kept[pixel] =
+                    c.range.clamp(scale_round(v, c.scale[m]) + added[pixel * out.channels + m]);
+            }
+        for (std::size_t p = 0; p < pixel; ++p)
+            x[p * out.channels + m] = kept[p];
     }
 }
 
@@ -142,7 +183,8 @@ constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shap
         }
 }
 
-/// The largest byte under each window. Padding never wins.
+/// The largest byte under each window. Padding never wins. `y` may be `x` if no window begins
+/// before the place of its output.
 constexpr void max_pool(const window_shape& f, const image_shape& in, const image_shape& out,
                         const std::uint8_t* x, std::uint8_t* y) noexcept {
     for (std::size_t oh = 0; oh < out.height; ++oh)
@@ -159,7 +201,8 @@ constexpr void max_pool(const window_shape& f, const image_shape& in, const imag
             }
 }
 
-/// The mean under each window, requantized: Σ(q − zero_point of x)·scale.
+/// The mean under each window, requantized: Σ(q − zero_point of x)·scale. `y` may be `x` if no
+/// window begins before the place of its output.
 constexpr void mean_pool(const window_shape& f, const image_shape& in, const image_shape& out,
                          const std::uint8_t* x, std::int32_t zero_point, float scale,
                          const byte_range& range, std::uint8_t* y) noexcept {
@@ -191,7 +234,7 @@ constexpr void look_up(std::size_t size, const std::uint8_t* table, const std::u
 
 /// The product of two values, requantized: (a − a_zero)·(b − b_zero)·scale. b advances by `b_step`
 /// from one pixel to the next: by `channels`, or by 0 if it is one value per channel. `y` may be
-/// `a`.
+/// `a`, and it may be `b` unless that is one value per channel.
 constexpr void multiply(std::size_t pixels, std::size_t channels, const std::uint8_t* a,
                         std::int32_t a_zero, const std::uint8_t* b, std::int32_t b_zero,
                         std::size_t b_step, float scale, const byte_range& range,
@@ -212,26 +255,31 @@ constexpr void place(std::size_t pixels, std::size_t channels, std::size_t out_c
             y[p * out_channels + c] = range.clamp(x[p * channels + c]);
 }
 
-/// Puts a border of zero points around an image, which begins at row `top` and column `left`.
+/// Puts a border of zero points around an image, which begins at row `top` and column `left`. `y`
+/// may be `x`, since it is written from its last byte to its first.
 constexpr void pad(std::size_t top, std::size_t left, const image_shape& in, const image_shape& out,
                    const std::uint8_t* x, std::uint8_t zero_point, std::uint8_t* y) noexcept {
-    for (std::size_t row = 0; row < out.height; ++row)
-        for (std::size_t w = 0; w < out.width; ++w)
-            for (std::size_t c = 0; c < out.channels; ++c) {
+    y += out.height * out.width * out.channels;
+    for (std::size_t row = out.height; row-- > 0;)
+        for (std::size_t w = out.width; w-- > 0;)
+            for (std::size_t c = out.channels; c-- > 0;) {
                 // Above the image, and left of it, differences wrap to large numbers.
                 const bool inside = row - top < in.height && w - left < in.width;
-                *y++ =
+                *--y =
                     inside ? x[((row - top) * in.width + w - left) * in.channels + c] : zero_point;
             }
 }
 
-/// Repeats each pixel factor_height × factor_width times.
+/// Repeats each pixel factor_height × factor_width times. `y` may be `x`, since it is written from
+/// its last byte to its first.
 constexpr void upsample(std::size_t factor_height, std::size_t factor_width, const image_shape& in,
                         const std::uint8_t* x, std::uint8_t* y) noexcept {
-    for (std::size_t row = 0; row < in.height * factor_height; ++row)
-        for (std::size_t w = 0; w < in.width * factor_width; ++w)
-            for (std::size_t c = 0; c < in.channels; ++c)
-                *y++ = x[(row / factor_height * in.width + w / factor_width) * in.channels + c];
+    const std::size_t height = in.height * factor_height, width = in.width * factor_width;
+    y += height * width * in.channels;
+    for (std::size_t row = height; row-- > 0;)
+        for (std::size_t w = width; w-- > 0;)
+            for (std::size_t c = in.channels; c-- > 0;)
+                *--y = x[(row / factor_height * in.width + w / factor_width) * in.channels + c];
 }
 
 /// A last layer in float with weights [outputs][inputs]. It is the only function that promises no

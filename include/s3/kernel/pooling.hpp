@@ -35,7 +35,8 @@ S3_INLINE void each_inside(const image_view<const std::uint8_t>& x, const extent
 
 } // namespace detail
 
-/// Writes the largest activations of output pixels [begin, end) to y[pixel][channel].
+/// Writes the largest activations of output pixels [begin, end) to y[pixel][channel], each pixel
+/// after all of its window is read.
 template <class Arch>
 void max_pool(const image_view<const std::uint8_t>& x, const extent& window, const extent& out,
               const conv_options& o, std::size_t begin, std::size_t end, std::uint8_t* y) {
@@ -53,11 +54,12 @@ void max_pool(const image_view<const std::uint8_t>& x, const extent& window, con
         }
         if (c == x.channels)
             continue;
-        std::fill(to + c, to + x.channels, std::uint8_t{0});
+        std::uint8_t best[width] = {};
         detail::each_inside(x, window, out, o, n, [&](const std::uint8_t* from) {
             for (std::size_t i = c; i < x.channels; ++i)
-                to[i] = std::max(to[i], from[i]);
+                best[i - c] = std::max(best[i - c], from[i]);
         });
+        std::copy_n(best, x.channels - c, to + c);
     }
 }
 

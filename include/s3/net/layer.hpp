@@ -14,10 +14,11 @@
 //
 // and, where it needs them: element(), the type of its output's elements if that is not uint8;
 // complete(values), which sets members that follow from its inputs, after reading a file;
-// replaces(), the inputs whose memory its output may take; scratch_bytes(out, batch, workers); and
-// a type prepared<Formats, Arch> with prepare<Formats, Arch>(site, options), which then runs
-// instead of the layer, and with tune<Formats>(site, options, measure), which measures its kernels
-// (net/tune.hpp). net/layers.hpp lists the layers.
+// replaces(site, order), the inputs whose memory its output may take, if each element of them is
+// read before it is overwritten; scratch_bytes(out, batch, workers); and a type prepared<Formats,
+// Arch> with prepare<Formats, Arch>(site, options), which then runs instead of the layer, and with
+// tune<Formats>(site, options, measure), which measures its kernels (net/tune.hpp). net/layers.hpp
+// lists the layers.
 
 #include <s3/exec/executor_ref.hpp>
 #include <s3/net/value.hpp>
@@ -47,6 +48,13 @@ struct program_options {
     /// The name of a kernel for each layer, as net::tune measured them. An empty name, or an empty
     /// list, leaves the choice to the estimate.
     std::span<const std::string> layer_kernels = {};
+};
+
+/// The order in which a layer writes its output, which decides whether it may write over an input.
+enum class write_order : unsigned char {
+    any,      ///< several workers at once, each in its part
+    in_turn,  ///< one worker, which begins at the first element, or at the last
+    exported, ///< as export/embedded.hpp does: in turn, and a depthwise convolution by channels
 };
 
 /// The place of a layer in a network: the types of all values, and the layer's number.

@@ -31,7 +31,10 @@ public:
     [[nodiscard]] std::span<const value_info> values() const noexcept { return values_; }
     [[nodiscard]] std::span<const layer> layers() const noexcept { return layers_; }
     [[nodiscard]] float output_scale() const noexcept { return output_scale_; }
-    [[nodiscard]] const memory_plan& plan() const noexcept { return plan_; }
+    /// The plan of a run: one worker alone may write layers over their inputs that several may not.
+    [[nodiscard]] const memory_plan& plan(std::size_t workers = 1) const noexcept {
+        return workers == 1 ? plan_ : plan_of_many_;
+    }
 
     /// The name of the kernel that computes layer i, or of the layer itself if it has no choice of
     /// kernels.
@@ -62,7 +65,7 @@ public:
     /// large.
     [[nodiscard]] std::size_t arena_bytes(std::size_t batch, std::size_t workers = 1) const {
         return saturating_add(saturating_add(scratch_bytes(batch, workers), 63),
-                              saturating_mul(batch, plan_.bytes));
+                              saturating_mul(batch, plan(workers).bytes));
     }
 
     /// Makes the program that `prepare` returns.
@@ -71,7 +74,10 @@ public:
             return s.error();
         program p;
         p.values_ = m.values;
-        p.plan_ = s3::net::plan(m);
+        p.plan_ = s3::net::plan(m, {.order = write_order::in_turn});
+        p.plan_of_many_ = s3::net::plan(m);
+        if (p.plan_of_many_.bytes < p.plan_.bytes)
+            p.plan_ = p.plan_of_many_;
         p.output_scale_ = m.output_scale;
         for (std::size_t i = 0; i < m.layers.size(); ++i) {
             const status added = std::visit(
@@ -98,7 +104,7 @@ private:
 
     std::vector<value_info> values_;
     std::vector<layer> layers_;
-    memory_plan plan_;
+    memory_plan plan_, plan_of_many_;
     float output_scale_ = 1;
 };
 
@@ -185,7 +191,8 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
 
     std::byte* const start = s3::detail::align_up(arena.data());
     const std::size_t scratch = p.scratch_bytes(x.batch, ex.concurrency());
-    run_site<Arch> site{{p.values(), 0},  x.batch, x.data.data(), p.plan().offset, start + scratch,
+    const memory_plan& plan = p.plan(ex.concurrency());
+    run_site<Arch> site{{p.values(), 0},  x.batch, x.data.data(), plan.offset, start + scratch,
                         {start, scratch}, ex};
     const auto compute = [&](std::size_t i, auto* to) -> status {
         site.index = i;

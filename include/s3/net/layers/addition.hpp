@@ -41,7 +41,9 @@ struct addition {
     }
 
     /// Each element of a and b is read just before the same element of y is written.
-    [[nodiscard]] std::vector<value_id> replaces() const { return {a, b}; }
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site&, write_order) const {
+        return {a, b};
+    }
 
     /// Element by element, a is the sum in an epilogue whose residual is b.
     template <architecture Arch>

@@ -151,11 +151,18 @@ struct convolution {
         return detail::check_limits(clamp_low, clamp_high, out);
     }
 
-    /// The residual is read element by element, just before the same element of y is written.
-    [[nodiscard]] std::vector<value_id> replaces() const {
+    /// The residual is read element by element, just before the same element of y is written. An
+    /// exported depthwise convolution writes a channel when it has read it.
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site& s, write_order order) const {
+        std::vector<value_id> all;
         if (residual && residual->value != input)
-            return {residual->value};
-        return {};
+            all.push_back(residual->value);
+        const value_info &in = s[input], &out = s.out();
+        const bool by_channels = options.groups == in.channels && out.channels == in.channels;
+        if (order == write_order::exported && by_channels && out.size() <= in.size() &&
+            !(residual && residual->value == input))
+            all.push_back(input);
+        return all;
     }
 
     template <class Formats, architecture Arch>
@@ -258,7 +265,9 @@ private:
     template <class Writer, weight_format F>
     void emit_format(Writer& w, const packed_filter<F>& f) const {
         const auto& matrix = f.matrix;
-        const bool constant = F::is_shift && options.groups == 1 && w.as_constants(matrix.size());
+        const bool in_place = w.in_place(input); // and so depthwise
+        const bool constant =
+            F::is_shift && options.groups == 1 && !in_place && w.as_constants(matrix.size());
         const std::string finish = "{" + (raw ? "nullptr" : w.array("float", "scale", scale)) +
                                    ", " + w.array("std::int32_t", "bias", bias) + ", " +
                                    w.number(options.padding_value) + ", " +
@@ -278,21 +287,24 @@ private:
             arguments = {finish, window, w.shape(input), w.shape_out(), w.value(input)};
         } else {
             const bool wide = F::min_value < -128 || F::max_value > 127;
-            const std::string row = w.scratch(matrix.columns() * (wide ? 4 : 1));
-            arguments = {w.array("std::uint8_t", "weights", matrix.stream()),
-                         finish,
-                         window,
-                         w.number(options.groups),
-                         w.shape(input),
-                         w.shape_out(),
-                         w.value(input),
-                         "reinterpret_cast<s3::embedded::unpacked<" + parameter + ">*>(" + row +
-                             ")"};
+            const std::size_t row_bytes = matrix.columns() * (wide ? 4 : 1);
+            const std::size_t kept_bytes = in_place ? w.out().height * w.out().width : 0;
+            const std::string scratch = w.scratch(row_bytes + kept_bytes);
+            const std::string row =
+                "reinterpret_cast<s3::embedded::unpacked<" + parameter + ">*>(" + scratch + ")";
+            arguments = {w.array("std::uint8_t", "weights", matrix.stream()), finish, window};
+            if (!in_place)
+                arguments.push_back(w.number(options.groups));
+            for (const std::string& a : {w.shape(input), w.shape_out(), w.value(input), row})
+                arguments.push_back(a);
+            if (in_place)
+                arguments.push_back(scratch + " + " + w.number(row_bytes));
         }
-        arguments.push_back(w.result());
+        if (!in_place)
+            arguments.push_back(w.result());
         if (residual)
             arguments.push_back(w.scaled(residual->value, residual->scale));
-        w.call("conv2d<" + parameter + ">", arguments);
+        w.call((in_place ? "depthwise_in_place<" : "conv2d<") + parameter + ">", arguments);
     }
 };
 

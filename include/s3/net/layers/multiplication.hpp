@@ -44,8 +44,13 @@ struct multiplication {
                                  detail::check_limits(clamp_low, clamp_high, s.out())});
     }
 
-    /// Elements of a are read just before the same elements of y are written.
-    [[nodiscard]] std::vector<value_id> replaces() const { return {a}; }
+    /// Elements of a are read just before the same elements of y are written, and those of b unless
+    /// they are one per channel.
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site& s, write_order) const {
+        if (is_per_channel(s))
+            return {a};
+        return {a, b};
+    }
 
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {

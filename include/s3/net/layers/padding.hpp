@@ -5,6 +5,8 @@
 
 #include <s3/net/layer.hpp>
 
+#include <cstring>
+
 namespace s3::net {
 
 struct padding {
@@ -35,6 +37,14 @@ struct padding {
         return detail::check_same_numbers(s.out(), s[input]);
     }
 
+    /// From the last row to the first, y may be written over the input: no row of y lies before the
+    /// row of the input that it is made of.
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site&, write_order order) const {
+        if (order == write_order::any)
+            return {};
+        return {input};
+    }
+
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {
         const value_info &in = s[input], &out = s.out();
@@ -43,16 +53,17 @@ struct padding {
         const std::size_t left = before.width * in.channels, inner = in.width * in.channels,
                           right = after.width * in.channels;
         s.in_pieces(s.batch * out.height, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t n = begin; n < end; ++n) {
+            for (std::size_t n = end; n-- > begin;) {
                 const std::size_t row = n % out.height - before.height; // above the image it wraps
-                std::uint8_t* to = y + n * (left + inner + right);
+                std::uint8_t* const to = y + n * (left + inner + right);
                 if (row >= in.height) {
                     std::fill_n(to, left + inner + right, zero);
                     continue;
                 }
-                to = std::fill_n(to, left, zero);
-                to = std::copy_n(x.data() + (n / out.height * in.height + row) * inner, inner, to);
-                std::fill_n(to, right, zero);
+                std::memmove(to + left, x.data() + (n / out.height * in.height + row) * inner,
+                             inner);
+                std::fill_n(to, left, zero);
+                std::fill_n(to + left + inner, right, zero);
             }
         });
         return {};

@@ -55,6 +55,34 @@ struct pooling {
                                           : detail::check_same_numbers(s.out(), s[input]);
     }
 
+    /// From the first pixel to the last, y may be written over the input if no window begins before
+    /// the place of its own output: no later window then reads what was overwritten.
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site& s, write_order order) const {
+        const value_info &in = s[input], &out = s.out();
+        if (order == write_order::any || out.size() > in.size())
+            return {};
+        // The first pixel of a window minus the number of its output is a sum of a part for the
+        // rows and one for the columns. Each is least where windows leave the padding, or at the
+        // end.
+        const auto least = [](std::size_t count, std::size_t step, std::size_t pad,
+                              std::size_t row_in, std::size_t row_out) {
+            std::int64_t difference = 0;
+            for (const std::size_t i : {pad / step, pad / step + 1, count - 1}) {
+                const std::size_t first = i * step < pad ? 0 : i * step - pad;
+                if (i < count)
+                    difference = std::min(difference, static_cast<std::int64_t>(first * row_in) -
+                                                          static_cast<std::int64_t>(i * row_out));
+            }
+            return difference;
+        };
+        const std::int64_t rows =
+            least(out.height, stride.height, padding.height, in.width, out.width);
+        const std::int64_t columns = least(out.width, stride.width, padding.width, 1, 1);
+        if (rows + columns < 0)
+            return {};
+        return {input};
+    }
+
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {
         const value_info &in = s[input], &out = s.out();

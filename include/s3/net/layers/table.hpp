@@ -34,7 +34,9 @@ struct table {
     }
 
     /// Each element of the input is read just before the same element of y is written.
-    [[nodiscard]] std::vector<value_id> replaces() const { return {input}; }
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site&, write_order) const {
+        return {input};
+    }
 
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {

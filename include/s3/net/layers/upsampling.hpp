@@ -6,6 +6,8 @@
 
 #include <s3/net/layer.hpp>
 
+#include <cstring>
+
 namespace s3::net {
 
 struct upsampling {
@@ -32,18 +34,26 @@ struct upsampling {
         return detail::check_same_numbers(s.out(), s[input]);
     }
 
+    /// From the last pixel to the first, y may be written over the input: no pixel of y lies before
+    /// the pixel of the input that it equals.
+    [[nodiscard]] std::vector<value_id> replaces(const layer_site&, write_order order) const {
+        if (order == write_order::any)
+            return {};
+        return {input};
+    }
+
     template <architecture Arch>
     status run(const run_site<Arch>& s, std::uint8_t* y) const {
         const value_info &in = s[input], &out = s.out();
         const auto x = s.bytes(input);
         const std::size_t from_row = in.width * in.channels, to_row = out.width * out.channels;
         s.in_pieces(s.batch * out.height, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t row = begin; row < end; ++row) { // over all images of the batch
-                const std::uint8_t* from = x.data() + row / factor.height * from_row;
-                std::uint8_t* to = y + row * to_row;
-                for (std::size_t w = 0; w < in.width; ++w, from += in.channels)
-                    for (std::size_t i = 0; i < factor.width; ++i, to += in.channels)
-                        std::copy_n(from, in.channels, to);
+            for (std::size_t row = end; row-- > begin;) { // over all images of the batch
+                const std::uint8_t* const from = x.data() + row / factor.height * from_row;
+                std::uint8_t* to = y + (row + 1) * to_row;
+                for (std::size_t w = in.width; w-- > 0;)
+                    for (std::size_t i = 0; i < factor.width; ++i)
+                        std::memmove(to -= in.channels, from + w * in.channels, in.channels);
             }
         });
         return {};
