@@ -130,6 +130,7 @@ int main(int argc, char** argv) {
     header->add_option("--name", o.name, "Namespace of the network");
     header->add_option("--constants", o.constants,
                        "Layers of at most so many shift weights become straight-line code");
+    json(header);
     header->callback([&] { export_model(o); });
 
     try {

@@ -315,7 +315,12 @@ for text, shape, make in ((GRAPH, (8, 8, 3), graph_network), (SEQUENCE, (30, 5),
     said = s3("inspect", path("graph_model"))
     assert text is SEQUENCE or all(w in said for w in ("table", "multiplication", "padding",
                                                        "concatenation", "upsampling"))
-    s3("export", path("graph_model"), "--out", path("graph.hpp"))
+    said = json.loads(s3("export", path("graph_model"), "--out", path("graph.hpp"), "--json"))
+    with open(path("graph.hpp")) as file:
+        header = file.read()
+    assert f"arena_bytes = {said['ram']['arena']};" in header
+    assert f"weight_bytes = {said['flash']['weights']};" in header
+    assert said["ram"]["input"] == inputs[0].size and said["flash"]["constants"] > 0
 
 # What a model file's commands say.
 said = s3("inspect", path("model"))
@@ -345,7 +350,8 @@ with subprocess.Popen([program, "bench", path("model"), "--seconds", "0.5"], std
 assert running.returncode == 0
 drawn = said.count(b"milliseconds")
 assert 2 <= drawn <= 8, f"bench drew {drawn} times in half a second"
-s3("export", path("model"), "--out", path("model.hpp"), "--constants", "3000")
+s3("export", path("model"), "--out", path("model.hpp"), "--constants", "3000",
+   says="weights that are code")
 assert "namespace network" in open(path("model.hpp")).read()
 np.save(path("labels.npy"), np.argmax(forward(images), 1))
 s3("run", path("model"), path("images.npy"), "--labels", path("labels.npy"), says="accuracy")
