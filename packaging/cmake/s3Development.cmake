@@ -103,7 +103,29 @@ endif()
 find_package(Eigen3 QUIET)
 find_package(TBB QUIET)
 find_package(OpenMP QUIET)
-set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen safetensors:s3::io
+
+# Some tests and examples are in Python: not any, but one whose system packages include NumPy or torch.
+set(S3_PYTHON /usr/bin/python3 CACHE FILEPATH "The Python that has NumPy and torch")
+execute_process(
+    COMMAND
+        ${S3_PYTHON} -c
+        "import sysconfig as s; print(s.get_path('include'), s.get_config_var('LIBDIR'), s.get_config_var('LDLIBRARY'), sep=';')"
+    OUTPUT_VARIABLE python_places OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+list(APPEND python_places "" "" "") # where there is no such Python
+list(GET python_places 0 python_include)
+list(GET python_places 1 python_library_folder)
+list(GET python_places 2 python_library)
+set(python_library ${python_library_folder}/${python_library})
+find_path(pybind11_include pybind11/pybind11.h)
+# For programs that run Python; modules do not link its library.
+if(pybind11_include AND EXISTS ${python_include}/Python.h AND EXISTS ${python_library}
+   AND S3_EXCEPTIONS AND NOT S3_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+    add_library(s3_pybind11 INTERFACE)
+    target_include_directories(s3_pybind11 SYSTEM INTERFACE ${python_include} ${pybind11_include})
+    target_link_libraries(s3_pybind11 INTERFACE ${python_library})
+endif()
+
+set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen numpy:s3_pybind11 safetensors:s3::io
                   model_file:s3::io import:s3::io
                   tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
 
@@ -126,9 +148,6 @@ function(s3_frameworks_of file result)
     endforeach()
     set(${result} "${targets}" PARENT_SCOPE)
 endfunction()
-
-# Some tests and examples are in Python: not any, but one whose system packages include NumPy or torch.
-set(S3_PYTHON /usr/bin/python3 CACHE FILEPATH "The Python that has NumPy and torch")
 
 # Sets <result> to whether S3_PYTHON has a module.
 function(s3_python_has module result)

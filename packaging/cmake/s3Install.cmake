@@ -24,5 +24,6 @@ install(FILES ${PROJECT_BINARY_DIR}/s3Config.cmake ${PROJECT_BINARY_DIR}/s3Confi
               packaging/cmake/s3Localize.cmake
         DESTINATION ${package_directory})
 
+install(FILES packaging/gdb/s3.py DESTINATION ${CMAKE_INSTALL_DATADIR}/s3-shift/gdb)
 configure_file(packaging/s3.pc.in s3.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/s3.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)

@@ -105,7 +105,7 @@ TEST_CASE("shapes that differ are errors by name, even if the sizes agree") {
     CHECK(std::string(p.error().argument) == "shift_1");
 }
 
-TEST_CASE("maps of the host's memory convert, blocks and strided maps do not") {
+TEST_CASE("spans hold maps of the host's memory, but not blocks and strided maps") {
     std::vector<float> memory(12);
     Eigen::Map<RowMatrix> map(memory.data(), 3, 4);
     CHECK(s3::eigen::span(map).data() == memory.data());
@@ -115,4 +115,63 @@ TEST_CASE("maps of the host's memory convert, blocks and strided maps do not") {
     static_assert(s3::eigen::contiguous<Eigen::VectorXf>);
     static_assert(!s3::eigen::contiguous<Eigen::Block<MatrixXf>>);
     static_assert(!s3::eigen::contiguous<Eigen::Map<MatrixXf, 0, Eigen::OuterStride<>>>);
+}
+
+namespace {
+template <class M>
+concept has_matrix = requires(M&& m) {
+    s3::eigen::matrix(std::forward<M>(m));
+};
+} // namespace
+
+TEST_CASE("matrices, maps and blocks whose rows or columns are contiguous are views") {
+    const auto said = [](const auto& r) { return r ? "no error" : r.error().message(); };
+    RowMatrix by_rows = random_matrix<RowMatrix>(5, 7, 1);
+    MatrixXf by_columns = by_rows;
+    const auto same = [&](const auto& view, Eigen::Index row, Eigen::Index column, auto&& at) {
+        REQUIRE_MESSAGE(view, said(view));
+        REQUIRE(view->check("x"));
+        for (std::size_t r = 0; r < view->rows; ++r)
+            for (std::size_t c = 0; c < view->columns; ++c)
+                CHECK(&view->row(r)[c] == &at(row + static_cast<Eigen::Index>(r),
+                                              column + static_cast<Eigen::Index>(c)));
+    };
+    const auto rows = [&](Eigen::Index r, Eigen::Index c) -> float& { return by_rows(r, c); };
+    const auto columns = [&](Eigen::Index r, Eigen::Index c) -> float& { return by_columns(c, r); };
+    same(s3::eigen::matrix(by_rows), 0, 0, rows);
+    same(s3::eigen::columns(by_columns), 0, 0, columns);
+    same(s3::eigen::matrix(by_rows.block(1, 2, 3, 4)), 1, 2, rows);
+    same(s3::eigen::columns(by_columns.block(1, 2, 3, 4)), 2, 1, columns);
+    same(s3::eigen::matrix(by_rows.row(3)), 3, 0, rows);
+    same(s3::eigen::matrix(by_columns.col(3)), 0, 3, [&](Eigen::Index r, Eigen::Index c) -> float& {
+        return by_columns(r, c); // a row of one element each
+    });
+    CHECK(s3::eigen::matrix(by_rows.block(1, 2, 3, 4))->data.size() == 2 * 7 + 4);
+
+    const RowMatrix& fixed = by_rows;
+    static_assert(std::is_same_v<decltype(s3::eigen::matrix(fixed))::value_type,
+                                 s3::matrix_view<const float>>);
+    using outer = Eigen::OuterStride<>;
+    const Eigen::Map<const RowMatrix, 0, outer> map(by_rows.data(), 2, 3, outer(14));
+    static_assert(
+        std::is_same_v<decltype(s3::eigen::matrix(map))::value_type, s3::matrix_view<const float>>);
+    CHECK(s3::eigen::matrix(map)->row(1) == by_rows.data() + 14);
+    CHECK(s3::eigen::matrix(Eigen::Map<RowMatrix>(nullptr, 0, 3))->check("x"));
+
+    // What has gaps within its rows, or overlaps, is refused by name.
+    CHECK(said(s3::eigen::matrix(by_columns)) ==
+          "strides[1]: combination is not supported (got 5, needs 1)");
+    CHECK(said(s3::eigen::columns(by_rows)) ==
+          "strides[1]: combination is not supported (got 7, needs 1)");
+    using both = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+    const Eigen::Map<RowMatrix, 0, both> gaps(by_rows.data(), 2, 3, both(7, 2));
+    CHECK(said(s3::eigen::matrix(gaps)) ==
+          "strides[1]: combination is not supported (got 2, needs 1)");
+    const Eigen::Map<RowMatrix, 0, outer> overlap(by_rows.data(), 3, 3, outer(2));
+    CHECK(said(s3::eigen::matrix(overlap)) ==
+          "strides[0]: combination is not supported (got 2, needs 3)");
+    // Neither does what has no memory of its own, or would take it along.
+    static_assert(has_matrix<MatrixXf&> && has_matrix<Eigen::Block<MatrixXf>>);
+    static_assert(!has_matrix<MatrixXf> && !has_matrix<const MatrixXf>);
+    static_assert(!has_matrix<decltype(by_rows + by_rows)>);
 }
