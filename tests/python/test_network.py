@@ -317,6 +317,63 @@ class Running(unittest.TestCase):
         scale = numpy.float32(self.net.output_scale)
         numpy.testing.assert_array_equal(integers.astype("f4") * scale, whole)
 
+    def test_tensors_and_other_arrays(self):
+        """Anything with __dlpack__ runs, in whatever layout, and strided arrays run as they are."""
+        expected = self.net.run(self.x)
+        tensor = torch.from_numpy(self.x.copy())
+        channels_last = tensor.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+        class Exporting:  # __dlpack__ alone
+            def __dlpack__(self):
+                return tensor.__dlpack__()
+
+            def __dlpack_device__(self):
+                return tensor.__dlpack_device__()
+
+        for x in (tensor, channels_last.permute(0, 2, 3, 1), Exporting()):
+            numpy.testing.assert_array_equal(self.net.run(x), expected)
+        padded = numpy.zeros((20, 18, 18, 1), "u1")
+        padded[:, 1:17, 1:17] = self.x
+        numpy.testing.assert_array_equal(self.net.run(padded[:, 1:17, 1:17]), expected)
+        numpy.testing.assert_array_equal(self.net.run(self.x[::3]), expected[::3])
+        numpy.testing.assert_array_equal(self.net.run(self.x[5::-2]), expected[5::-2])
+        repeated = numpy.broadcast_to(self.x[:1], self.x.shape)
+        numpy.testing.assert_array_equal(self.net.run(repeated), expected[[0] * 20])
+
+        class Elsewhere(Exporting):
+            def __dlpack__(self):
+                raise BufferError("this device is not the CPU")
+
+        for wrong, x in [("[Dd]evice", Elsewhere()), ("gradient", torch.zeros(1, requires_grad=True)),
+                         ("uint8", torch.zeros(20, 16, 16, 1))]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, f"input: .*{wrong}"):
+                self.net.run(x)
+
+    def test_outputs_into_memory_that_is_given(self):
+        expected = self.net.run(self.x)
+        integers = self.net.run(self.x, integers=True)
+        wide, memory = numpy.zeros((20, 9), "f4"), numpy.zeros((40, 4), "f4")
+        tensor = torch.zeros(20, 4)
+        for out in (memory[:20], memory[::2], memory[19::-1], wide[:, 2:6], tensor):
+            self.assertIs(self.net.run(self.x, out=out), out)
+            numpy.testing.assert_array_equal(numpy.asarray(out), expected)
+        self.assertFalse(wide[:, :2].any() or wide[:, 6:].any())
+        out = torch.zeros(20, 4, dtype=torch.int32)
+        numpy.testing.assert_array_equal(self.net.run(self.x, integers=True, out=out).numpy(), integers)
+        frozen = memory[:20].copy()
+        frozen.flags.writeable = False
+        both = numpy.zeros(20 * 256 + 320, "u1")
+        for wrong, out in [("float32", memory[:20].astype("f8")), (r"needs \[20, 4\]", memory[:19]),
+                           ("read-only", frozen), ("read-only", numpy.broadcast_to(memory[:1, :1], (20, 4))),
+                           (r"strides\[1\]", numpy.zeros((20, 8), "f4")[:, ::2]),
+                           ("list", expected.tolist()),
+                           ("overlap", numpy.lib.stride_tricks.as_strided(memory, (20, 4), (4, 4)))]:
+            with self.subTest(wrong), self.assertRaisesRegex(s3.Error, f"out: .*{wrong}"):
+                self.net.run(self.x, out=out)
+        with self.assertRaisesRegex(s3.Error, "out: .*overlap the input"):
+            self.net.run(both[:5120].reshape(20, 16, 16, 1),
+                         out=both[64:384].view("f4").reshape(20, 4))
+
     def test_bad_inputs(self):
         for wrong, x in [("uint8", self.x.astype("f4")), ("uint8", self.x.tolist()),
                          (r"needs \[N, 16, 16, 1\]", self.x[0]),

@@ -3,6 +3,7 @@
 // text.
 
 #include <s3/import/network.hpp>
+#include <s3/interop/numpy.hpp>
 #include <s3/io/model_file.hpp>
 #include <s3/net/cost.hpp>
 #include <s3/net/reference.hpp>
@@ -78,6 +79,41 @@ using dimensions = std::vector<py::ssize_t>;
         return {n(v.width), n(v.channels)};
     return {n(v.height), n(v.width), n(v.channels)};
 }
+
+/// Images or outputs of a batch, each without gaps, in the memory of an array that this keeps
+/// alive.
+template <class T>
+struct batch_of {
+    py::array array;
+    T* first;
+    std::ptrdiff_t step; ///< elements from one to the next, which may be negative
+    std::size_t count, size;
+
+    /// Errors: those of interop/numpy.hpp; "strides" if there are gaps in one of them.
+    static s3::result<batch_of> make(const py::array& a) {
+        return s3::numpy::array<T>(a).and_then([&](const auto& s) -> s3::result<batch_of> {
+            if (s.elements() == 0)
+                return batch_of{a, s.data, 0, s.size(0), 0};
+            auto one = s; // the array without its first dimension
+            one.rank = s.rank - 1;
+            for (std::size_t d = 0; d < one.rank; ++d) {
+                one.shape[d] = s.shape[d + 1];
+                one.strides[d] = s.strides[d + 1];
+            }
+            const auto each = s3::interop::span_of(one);
+            if (!each)
+                return each.error().at(static_cast<std::size_t>(each.error().index) + 1);
+            const auto step = s.size(0) > 1 ? static_cast<std::ptrdiff_t>(s.strides[0])
+                                            : static_cast<std::ptrdiff_t>(each->size());
+            return batch_of{a, s.data, step, s.size(0), each->size()};
+        });
+    }
+    /// Whether one follows the other without a gap, so that several are one piece of memory.
+    [[nodiscard]] bool is_whole() const { return step == static_cast<std::ptrdiff_t>(size); }
+    [[nodiscard]] std::span<T> piece(std::size_t n, std::size_t some) const {
+        return {first + static_cast<std::ptrdiff_t>(n) * step, some * size};
+    }
+};
 
 /// Which kernels run a network.
 struct choice {
@@ -166,26 +202,24 @@ public:
     }
 
     /// Runs the network on images that are checked to be bytes of its input's shape. Outputs are
-    /// real numbers, or the integers of the network's own type.
-    [[nodiscard]] py::array run(const py::array& x, bool integers) const {
-        const auto images = check_input(x);
-        const auto batch = static_cast<std::size_t>(images.shape(0));
-        dimensions shape = shape_of(program_.output());
-        shape.insert(shape.begin(), images.shape(0));
-        const auto element = integers ? program_.output().element : net::element_type::float32;
-        switch (element) {
+    /// real numbers, or the integers of the network's own type; they go to `out` if it is given.
+    [[nodiscard]] py::array run(const py::array& x, bool integers,
+                                const std::optional<py::array>& out) const {
+        check_input(x);
+        switch (integers ? program_.output().element : net::element_type::float32) {
         case net::element_type::uint8:
-            return run_as<std::uint8_t>(images, batch, shape);
+            return run_as<std::uint8_t>(x, out);
         case net::element_type::int32:
-            return run_as<std::int32_t>(images, batch, shape);
+            return run_as<std::int32_t>(x, out);
         case net::element_type::float32:
             break;
         }
-        return run_as<float>(images, batch, shape);
+        return run_as<float>(x, out);
     }
     /// The integers of the same outputs by the network's definition, one loop after the other.
     [[nodiscard]] py::array_t<std::int32_t> reference(const py::array& x) const {
-        const auto images = check_input(x);
+        check_input(x);
+        const auto images = images_type::ensure(x);
         const auto batch = static_cast<std::size_t>(images.shape(0));
         if (model_.output().element == net::element_type::float32)
             throw failure("the network's last layer is in float, which has no reference");
@@ -278,7 +312,7 @@ private:
         return checked(s3::runtime::prepare(model_, c.options()), model_);
     }
     using images_type = py::array_t<std::uint8_t, py::array::c_style>;
-    [[nodiscard]] images_type check_input(const py::array& x) const {
+    void check_input(const py::array& x) const {
         if (!py::isinstance<py::array_t<std::uint8_t>>(x))
             throw failure("input: an array of uint8 is needed, not of " +
                           py::str(x.dtype()).cast<std::string>());
@@ -292,28 +326,62 @@ private:
             !std::equal(each.begin(), each.end(), shape.begin() + 1))
             throw failure("input: shape does not fit (got " + text_of(shape) + ", needs [N" +
                           (each.empty() ? "]" : ", " + text_of(shape_of(in)).substr(1)) + ")");
-        return images_type::ensure(x);
+    }
+    /// Checks an array that outputs go to.
+    template <class Y>
+    [[nodiscard]] static batch_of<Y> check_out(const py::array& y, const dimensions& shape,
+                                               const py::array& x) {
+        const py::object type = py::dtype::of<Y>();
+        if (!py::isinstance<py::array_t<Y>>(y))
+            throw failure("out: an array of " + py::str(type).cast<std::string>() +
+                          " is needed, not of " + py::str(y.dtype()).cast<std::string>());
+        if (const dimensions got(y.shape(), y.shape() + y.ndim()); got != shape)
+            throw failure("out: shape does not fit (got " + text_of(got) + ", needs " +
+                          text_of(shape) + ")");
+        if (!y.writeable())
+            throw failure("out: the array is read-only");
+        const auto overlap = py::module_::import("numpy").attr("may_share_memory");
+        if (overlap(x, y).cast<bool>())
+            throw failure("out: the array may overlap the input");
+        const auto batch = batch_of<Y>::make(y);
+        if (!batch)
+            throw failure("out: " + batch.error().message());
+        if (static_cast<std::size_t>(std::abs(batch->step)) < batch->size)
+            throw failure("out: its parts overlap each other");
+        return *batch;
+    }
+    /// The images of a checked array: of its own memory, unless there are gaps within images.
+    [[nodiscard]] static batch_of<const std::uint8_t> images_of(const py::array& x) {
+        const auto own = batch_of<const std::uint8_t>::make(x);
+        return own ? *own : *batch_of<const std::uint8_t>::make(images_type::ensure(x));
     }
     template <class Y>
-    [[nodiscard]] py::array_t<Y> run_as(const images_type& images, std::size_t batch,
-                                        const dimensions& shape) const {
-        py::array_t<Y> y(shape);
+    [[nodiscard]] py::array run_as(const py::array& x, const std::optional<py::array>& out) const {
+        dimensions shape = shape_of(program_.output());
+        shape.insert(shape.begin(), x.shape(0));
+        const auto to =
+            out ? check_out<Y>(*out, shape, x) : checked(batch_of<Y>::make(py::array_t<Y>(shape)));
+        const auto from = images_of(x);
         const auto& in = model_.input();
-        const s3::image_view<const std::uint8_t> view{
-            std::span(images.data(), static_cast<std::size_t>(images.size())), batch, in.height,
-            in.width, in.channels};
-        // Chosen for batches of this size: larger ones run piece by piece, in less memory.
-        const std::size_t out = program_.output().size();
-        const std::span<Y> all(y.mutable_data(), static_cast<std::size_t>(y.size()));
         const py::gil_scoped_release free;
-        std::size_t most = std::max<std::size_t>(choice_.batch, 16);
-        for (std::size_t n = 0; n < batch; n += most) {
-            const std::size_t some = std::min(most, batch - n);
-            checked(program_.run({view.data.subspan(n * in.size(), some * in.size()), some,
-                                  in.height, in.width, in.channels},
-                                 all.subspan(n * out, some * out)));
+        for (std::size_t n = 0; in.bits < 8 && n < from.count; ++n) // before anything is written
+            for (std::size_t i = 0; i < from.size; ++i)
+                if (const std::uint8_t q = from.piece(n, 1)[i]; q > in.top())
+                    throw failure(s3::error(s3::errc::bad_option, "input")
+                                      .at(n * from.size + i)
+                                      .got(q)
+                                      .limit(in.top())
+                                      .message());
+        // Kernels are chosen for batches of some size: larger ones run piece by piece, in less
+        // memory.
+        const bool whole = from.is_whole() && to.is_whole();
+        const std::size_t most = whole ? std::max<std::size_t>(choice_.batch, 16) : 1;
+        for (std::size_t n = 0; n < from.count; n += most) {
+            const std::size_t some = std::min(most, from.count - n);
+            checked(program_.run({from.piece(n, some), some, in.height, in.width, in.channels},
+                                 to.piece(n, some)));
         }
-        return y;
+        return to.array;
     }
 
     net::model model_;

@@ -44,19 +44,23 @@ class Network:
         """The instruction set of the kernels that run it."""
         return self._network.instruction_set
 
-    def run(self, x, integers=False):
-        """Outputs, [N, ...] with channels last, of inputs x, a uint8 array [N, *input_shape]; for one channel also
+    def run(self, x, integers=False, out=None):
+        """Outputs, [N, ...] with channels last, of inputs x, uint8 [N, *input_shape]; for one channel also
         without that dimension.
 
         They are real numbers in float32, or with `integers` the network's own int32 or uint8, which
-        are the same on every machine. Other Python threads go on meanwhile. Raises s3.Error for
-        another type or shape, and for inputs of more bits than the network's.
+        are the same on every machine. They go to `out` if it is given, which is then returned. x and
+        out are NumPy arrays or anything that has __dlpack__ in the CPU's memory, such as a
+        torch.Tensor. Neither is copied, unless x has gaps within images: slices of a batch have none,
+        crops of images do. Other Python threads go on meanwhile. Raises s3.Error for another type,
+        shape or device, and for inputs of more bits than the network's; out is then unchanged.
         """
-        return self._network.run(numpy.asarray(x), integers)
+        y = self._network.run(_array(x, "input"), integers, None if out is None else _writable(out))
+        return y if out is None else out
 
     def reference(self, x):
         """The integers of `run` by the network's definition, in plain loops: slow, for checks."""
-        return self._network.reference(numpy.asarray(x))
+        return self._network.reference(_array(x, "input"))
 
     def save(self, path):
         """Writes the network as one file, whole or not at all."""
@@ -118,6 +122,30 @@ class Network:
 def load(path):
     """The network in a model file. Raises s3.Error for any other file."""
     return Network(_runtime.load(os.fspath(path)))
+
+
+def _array(x, name):
+    """x as a NumPy array of the same memory, if it is an array."""
+    if isinstance(x, numpy.ndarray) or not hasattr(x, "__dlpack__"):
+        return numpy.asarray(x)
+    try:
+        return numpy.from_dlpack(x)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise _runtime.Error(f"{name}: {error}") from error
+
+
+def _writable(out):
+    """An array that may be written, of the memory of `out`."""
+    if isinstance(out, numpy.ndarray):
+        return out
+    if not hasattr(out, "__dlpack__"):
+        raise _runtime.Error("out: an array or a tensor is needed, not " + type(out).__name__)
+    array = _array(out, "out")
+    if not array.flags.writeable:  # as all are that older NumPy makes of __dlpack__
+        writable = numpy.asarray(out)
+        if writable.ctypes.data == array.ctypes.data and writable.strides == array.strides:
+            return writable
+    return array
 
 
 def _by(shape):
