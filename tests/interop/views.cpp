@@ -1,5 +1,6 @@
-// Views of arrays of other libraries: mdspan, by a small class with its members, and DLPack, by its
-// structures. Every view is of the same memory, and what has no view is refused by name.
+// Views of arrays of other libraries: mdspan, by a small class with its members and, where the
+// standard library has it, its own, and DLPack, by our structures and by those of its header where
+// that is installed. Every view is of the same memory, and what has no view is refused by name.
 
 #include <s3/interop/dlpack.hpp>
 #include <s3/interop/mdspan.hpp>
@@ -11,6 +12,16 @@
 #include <numeric>
 #include <string>
 #include <vector>
+#include <version>
+
+#ifdef __cpp_lib_mdspan
+#include <mdspan>
+#endif
+#if __has_include(<dlpack/dlpack.h>)
+#include <dlpack/dlpack.h>
+#elif __has_include(<ATen/dlpack.h>) // libtorch's copy
+#include <ATen/dlpack.h>
+#endif
 
 using namespace s3;
 
@@ -209,3 +220,53 @@ TEST_CASE("tensors of another device, type, size or place are refused by name") 
     CHECK(said([](auto& t) { t.shape[1] = -4; }).starts_with("shape[1]"));
     CHECK(said([](auto& t) { t.shape[0] = t.shape[1] = most; }).starts_with("shape"));
 }
+
+#ifdef __cpp_lib_mdspan
+TEST_CASE("the standard library's mdspan, of any layout and index type") {
+    std::vector<int> memory(60);
+    const std::mdspan rows(memory.data(), 5, 12);
+    const auto view = mdspan::matrix(rows);
+    REQUIRE_MESSAGE(view, refusal(view));
+    CHECK(view->row(4) == memory.data() + 48);
+    using columns = std::mdspan<const int, std::dextents<signed char, 2>, std::layout_left>;
+    CHECK(refusal(mdspan::matrix(columns(memory.data(), 5, 12))) ==
+          "strides[1]: combination is not supported (got 5, needs 1)");
+    using strided =
+        std::mdspan<int, std::extents<long, 3, std::dynamic_extent, 2, 5>, std::layout_stride>;
+    const strided images(memory.data(), {std::extents<long, 3, std::dynamic_extent, 2, 5>(2),
+                                         std::array<long, 4>{20, 10, 5, 1}});
+    CHECK(mdspan::images(images)->channels == 5);
+    CHECK(mdspan::span(images)->size() == 60);
+    static_assert(std::is_same_v<decltype(mdspan::span(images))::value_type, std::span<int>>);
+}
+#endif
+
+#ifdef DLPACK_VERSION
+TEST_CASE("the structures of DLPack's own header are tensors, and ours have their layout") {
+    static_assert(sizeof(DLTensor) == sizeof(dlpack::tensor));
+    static_assert(offsetof(DLTensor, device) == offsetof(dlpack::tensor, device));
+    static_assert(offsetof(DLTensor, ndim) == offsetof(dlpack::tensor, ndim));
+    static_assert(offsetof(DLTensor, dtype) == offsetof(dlpack::tensor, dtype));
+    static_assert(offsetof(DLTensor, strides) == offsetof(dlpack::tensor, strides));
+    static_assert(offsetof(DLTensor, byte_offset) == offsetof(dlpack::tensor, byte_offset));
+    std::vector<float> memory(12);
+    std::int64_t shape[] = {3, 4};
+    DLManagedTensor managed{};
+    DLTensor& t = managed.dl_tensor;
+    t.data = memory.data();
+    t.device = {kDLCPU, 0};
+    t.ndim = 2;
+    t.dtype = {kDLFloat, 32, 1};
+    t.shape = shape;
+    t.byte_offset = 16;
+    const auto view = dlpack::matrix<const float>(t);
+    REQUIRE_MESSAGE(view, refusal(view));
+    CHECK(view->row(0) == memory.data() + 4);
+    t.device.device_type = kDLCUDA;
+    CHECK(refusal(dlpack::matrix<const float>(t)).starts_with("device"));
+    t.device.device_type = kDLCPU;
+    t.dtype.code = kDLBfloat;
+    t.dtype.bits = 16;
+    CHECK(refusal(dlpack::matrix<const float>(t)).starts_with("dtype"));
+}
+#endif

@@ -24,7 +24,8 @@ concept mdspan_like = requires(const M& m, typename M::rank_type d) {
     { m.extent(d) } -> std::integral;
     { m.stride(d) } -> std::integral;
     { m.is_strided() } -> std::convertible_to<bool>;
-    { m.data_handle() } -> std::same_as<typename M::element_type*>;
+    requires std::same_as < std::remove_cvref_t<decltype(m.data_handle())>,
+    typename M::element_type* > ;
 };
 
 /// Sizes and strides of an mdspan.
