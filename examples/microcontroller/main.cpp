@@ -46,9 +46,10 @@ constexpr std::size_t size = 7, channels = 64, weights = channels * 9 * channels
 constexpr s3::embedded::window_shape window{3, 3, 1, 1, 1, 1};
 constexpr s3::embedded::image_shape shape{size, size, channels};
 
-/// The same layer as anybody would write it for int8 weights that lie in memory.
-void plain_int8(const std::int8_t* w, const std::int32_t* bias, const float* scale,
-                const std::uint8_t* x, std::uint8_t* y) {
+/// The same layer as anybody would write it for int8 weights that lie in memory. It is a function
+/// of its own, as the other is, so that compilers find registers for all of its variables.
+[[gnu::noinline]] void plain_int8(const std::int8_t* w, const std::int32_t* bias,
+                                  const float* scale, const std::uint8_t* x, std::uint8_t* y) {
     for (int oh = 0; oh < int(size); ++oh)
         for (int ow = 0; ow < int(size); ++ow)
             for (std::size_t m = 0; m < channels; ++m) {

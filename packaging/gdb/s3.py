@@ -69,9 +69,11 @@ def find_pointer(value):
 
 
 def string(value):
+    """The text of a std::string, or None for one of libc++, unless gdb has printers for that."""
     pointer = member(value, "_M_p")
     if pointer is None:
-        return gdb.default_visualizer(value).to_string()
+        printer = gdb.default_visualizer(value)
+        return printer and printer.to_string()
     return pointer.string(length=int(member(value, "_M_string_length")))
 
 
