@@ -11,24 +11,24 @@ import argparse
 import os
 import sys
 
+parser = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
+parser.add_argument("--epochs", type=int, default=2)
+parser.add_argument("--images", type=int, default=60000)
+parser.add_argument("--format", default="shift4", help="of the weights between first and last")
+parser.add_argument("--out", default=".", help="folder for the graphs")
+o = parser.parse_args()  # --help is answered before anything is installed
+
 import numpy
 import s3
 import torch
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../convert"))
-from main import network, read, train  # the CNN of examples/convert
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../convert"))
+from cnn import network, read, train
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--images", type=int, default=60000)
-    parser.add_argument("--format", default="shift4", help="of the weights between first and last")
-    parser.add_argument("--out", default=".", help="folder for the graphs")
-    o = parser.parse_args()
     torch.manual_seed(1)
     images, labels = read(o.data, "train", o.images)
     test, truth = read(o.data, "t10k", 10000)

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -234,6 +235,15 @@ class FloatGraphs(unittest.TestCase):
             with self.subTest(opset=opset):
                 self.check(graph(nodes, ["N", 2, 6, 6], constants, opset), x, 0.1)
 
+    def test_a_value_of_several_readers_is_not_changed_for_one(self):
+        x = pixels(12, 6, 6, 2)
+        constants = {"w": weights(4, 2, 3, 3), "gain": weights(1, 4, 1, 1), "v": weights(3, 4, 4, 4)}
+        for scaled in ("a", "i"):
+            with self.subTest(scaled=scaled):
+                self.check(graph([("Conv", ["x", "w"], "a", {}), ("Identity", ["a"], "i", {}),
+                                  ("Mul", [scaled, "gain"], "b", {}), ("Add", ["a", "b"], "c", {}),
+                                  ("Conv", ["c", "v"], "y", {})], ["N", 2, 6, 6], constants), x, 0.1)
+
     def test_an_output_by_name(self):
         x = pixels(12, 10)
         model = graph([("Gemm", ["x", "w"], "a", {}), ("Softmax", ["a"], "y", {})], ["N", 10],
@@ -456,6 +466,10 @@ class BadGraphs(unittest.TestCase):
         two = graph(conv, ["N", 3, 5, 5], w)
         two.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
         self.refused(two, "2 outputs (y, z): say which is wanted, output=")
+        self.refused(graph([("Relu", ["w"], "a", {}), ("Conv", ["x", "a"], "y", {})], ["N", 3, 5, 5], w),
+                     "Relu_a (Relu): is malformed: ")
+        self.refused(graph(conv, ["N", 3, 5, 5], w, kind=TensorProto.UINT8), "samples: uint8 is needed",
+                     samples=pixels(2, 5, 5, 3) / 255)
         self.refused(3, "a path or an onnx.ModelProto is needed, not int")
 
     def test_files(self):
@@ -576,6 +590,21 @@ class WrittenGraphs(unittest.TestCase):
             self.assertEqual(s3.load(os.path.join(folder, "net.safetensors")).input_shape, (5, 5, 3))
             said = run("import", "none.onnx", "--out", "net")
             self.assertEqual((said.returncode, said.stderr), (1, "s3.onnx: none.onnx: No such file or directory\n"))
+
+
+class Example(unittest.TestCase):
+    def test_onnx(self):
+        with tempfile.TemporaryDirectory() as folder:
+            said = subprocess.run([sys.executable, os.path.join(HERE, "../../examples/onnx/main.py"),
+                                   "--images", "6000", "--epochs", "1", "--format", "int8", "--out", folder],
+                                  capture_output=True, text=True)
+            self.assertEqual(said.returncode, 0, said.stderr)
+            self.assertEqual(sorted(os.listdir(folder)),
+                             ["fashion.onnx", "fashion_qdq.onnx", "fashion_qonnx.onnx"])
+        theirs, ours = map(float, re.search(r"PyTorch ([\d.]+)%, in integers ([\d.]+)%",
+                                            said.stdout).groups())
+        self.assertGreater(theirs, 30)
+        self.assertAlmostEqual(ours, theirs, delta=1)
 
 
 class Runtime(unittest.TestCase):

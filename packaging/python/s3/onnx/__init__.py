@@ -102,6 +102,8 @@ def _pixels(samples, sizes, letters, read, mean, std):
     own = [{"N": "N", **dict(zip("HWC"[-len(sizes):], sizes))}[c] for c in letters]
     real = numpy.issubdtype(samples.dtype, numpy.floating)
     wanted = own if real else ["N", *sizes]
+    if real and read.graph.input_type != "float":
+        raise Error(f"samples: uint8 is needed, as the graph's input is {read.graph.input_type}")
     if not real and sizes[-1] == 1 and samples.ndim == len(sizes):
         samples = samples[..., None]
     if [*samples.shape[1:]] != wanted[1:] or not samples.size:

@@ -9,7 +9,7 @@ import math
 
 import numpy
 
-from ..description import Unsupported, need
+from ..description import need
 from .graph import Constant, axes_of, package, reshaped, squeezed, unsqueezed
 
 LARGEST = 3e38  # for limits that are open
@@ -197,9 +197,9 @@ class Layers:
         """The line of the convolution or linear layer whose value x is, if only `node` reads it."""
         line = self.description.by_name.get(x.name)
         tensor = next((n for n in node.inputs if self.values.get(n) is x), None)
-        alone = line is not None and self.graph.readers.get(tensor) == 1 and "scale" not in \
-            line.options
-        return line if alone and line.word in ("conv", "linear") and not x.integers else None
+        alone = self.graph.readers.get(tensor) == 1 and x.name not in self.shared
+        return line if line is not None and alone and line.word in ("conv", "linear") \
+            and "scale" not in line.options else None
 
     def affine(self, node, x, factor, offset):
         """x · factor + offset, a number each or one per channel: a part of the layer before, of the
@@ -288,7 +288,7 @@ class Layers:
             gates = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
             if line is not None and line.word in gates and line.source == x.name and \
                     "scale" not in line.options and self.graph.readers[name] == 1 and \
-                    self.description.is_last(y.name):
+                    y.name not in self.shared and self.description.is_last(y.name):
                 line.word = gates[line.word]  # x · sigmoid(x) is one function
                 return y
         large, small = (a, b) if math.prod(a.image.values()) >= math.prod(b.image.values()) \

@@ -22,6 +22,7 @@ class Reader(Layers):
         self.values = {}  # by tensor: a Value, a Constant, or None after a problem
         self.mean, self.deviation = 0.0, 1.0  # (x - mean) / deviation is computed of the input x
         self.quantizer = None  # of the input: (scale, zero point as uint8)
+        self.shared = set()  # names of values that are read under several names
         self.quantized_weights = False
 
     def read(self):
@@ -36,16 +37,25 @@ class Reader(Layers):
             except Unsupported as problem:
                 self.problems.append(f"{node}: {problem}")
                 results = None
-            except (LookupError, TypeError, ValueError) as error:
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 self.problems.append(f"{node}: is malformed: {error!r}")
                 results = None
             results = results if isinstance(results, list) else [results]
             for name, value in zip(node.outputs, results):
                 self.values[name] = value
+                self.note_sharing(node, value)
         if not self.problems:
             self.check_output()
         refuse(self.problems, "graph")
         return self
+
+    def note_sharing(self, node, value):
+        """Remembers values that a node passes on under another name while others read them, too."""
+        for name in node.inputs:
+            given = self.values.get(name)
+            if isinstance(value, Value) and isinstance(given, Value) and given.name == value.name \
+                    and self.graph.readers[name] > 1:
+                self.shared.add(value.name)
 
     def check_output(self):
         value, name = self.values.get(self.graph.output), f"output '{self.graph.output}'"
@@ -60,7 +70,13 @@ class Reader(Layers):
         shape = self.graph.input_shape
         letters = {2: "NC", 3: "NCW", 4: "NCHW"}[len(shape)]
         back = {3: [0, 2, 1], 4: [0, 3, 1, 2]}.get(len(shape))
-        readers = [n for n in self.graph.nodes if self.graph.input in n.inputs]
+        names, readers = {self.graph.input}, []
+        for node in self.graph.nodes:
+            if names.intersection(node.inputs):
+                if node.op in ("QuantizeLinear", "DequantizeLinear", "Cast"):
+                    names.update(node.outputs)
+                else:
+                    readers.append(node)
         if readers and all(n.op == "Transpose" and [*n.attributes.get("perm", [])] == back
                            for n in readers):
             letters = "N" + letters[2:] + "C"  # as TensorFlow has them
@@ -70,7 +86,7 @@ class Reader(Layers):
 
     @property
     def sizes(self):
-        """Of one input, with channels last: height and width only as far as the graph has them."""
+        """Those of one input, with channels last: height and width where the graph has them."""
         image = self.values[self.graph.input].image
         return [image[c] for c in "HWC" if c in image]
 
@@ -155,9 +171,7 @@ class Reader(Layers):
         wanted = self.given(scale, zero)
         found, line = self.quantizer_of(x.name)
         if found is None and line is None:
-            need(not self.normalized, "the graph quantizes its input itself: leave out mean and std")
-            need(self.is_plain_input(), "the input is computed with before it is quantized")
-            self.quantizer = wanted
+            self.quantize_input(wanted)
         elif found is None:
             line.options.update(scale=wanted[0], zero=wanted[1])
         elif found != wanted:  # a table changes the scale
@@ -169,14 +183,18 @@ class Reader(Layers):
         """The real activations of integers, whose quantizer must be this one."""
         wanted = self.given(scale, zero)
         found, line = self.quantizer_of(x.name)
-        if found is None and line is None and self.is_plain_input():
-            found = self.quantizer = wanted
+        if found is None and line is None:
+            found = self.quantize_input(wanted)
         need(found == wanted, f"scale and zero point {wanted} are not those that the integers were "
                               f"made with, {found} (as uint8)")
         return x.like(x.name)
 
-    def is_plain_input(self):
-        return numpy.all(self.mean == 0) and numpy.all(self.deviation == 1)
+    def quantize_input(self, wanted):
+        need(not self.normalized, "the graph quantizes its input itself: leave out mean and std")
+        need(numpy.all(self.mean == 0) and numpy.all(self.deviation == 1),
+             "the input is computed with before it is quantized")
+        self.quantizer = wanted
+        return wanted
 
     def visit_QuantizeLinear(self, node, x, scale, zero=None):
         axis = node.take("axis", 1)
