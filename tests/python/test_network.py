@@ -133,6 +133,28 @@ class Conversion(unittest.TestCase):
                           if r["name"].startswith("layers")}
                 self.assertLess(max(errors), 1e-6)  # latents are kept exactly
 
+    def test_a_shortcut_without_weights(self):
+        """He et al. 2016, option A: every second pixel, and zeros beside the channels."""
+        class Net(nn.Module):
+            def __init__(self, index):
+                super().__init__()
+                self.index = index
+                self.stem, self.norm0 = nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8)
+                self.conv, self.norm = nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
+                self.last = nn.Linear(16, 10)
+
+            def forward(self, x):
+                x = F.relu(self.norm0(self.stem(x)))
+                y = self.norm(self.conv(x)) + F.pad(x[self.index], (0, 0, 0, 0, 3, 5))
+                return self.last(F.relu(y).mean((2, 3)))
+
+        torch.manual_seed(0)
+        x, all_ = pixels(24, 12, 12, 3), slice(None)
+        self.check(settle(Net((all_, all_, slice(None, None, 2), slice(None, None, 2))),
+                          real(x, MEAN, STD)), x, 0.25, MEAN, STD, format="int8")
+        with self.assertRaisesRegex(s3.Error, "getitem.*only steps over pixels"):
+            s3.convert_network(Net((all_, all_, slice(1, None, 2), slice(1, None, 2))), x, MEAN, STD)
+
     def test_float_layers_are_rounded(self):
         torch.manual_seed(0)
         x = pixels(24, 32, 32, 3)

@@ -276,11 +276,14 @@ class _Describer:
             dims = {d % rank for d in ([dims] if isinstance(dims, int) else dims or [])}
             need(rank > 2 and dims == set(range(2, rank)), "only the mean of whole images")
             return self.global_mean(node, x, node.name)
+        if name == "getitem":
+            return self.subsample(node, x, args[1])
         if name == "interpolate":
             return self.upsample(node, x, node.name, argument(3, "mode", "nearest"))
         if name == "pad":
             need(argument(2, "mode", "constant") == "constant", "padding must be of zeros")
-            return self.pad(x, node.name, argument(1, "pad"), argument(3, "value", 0) or 0)
+            return self.pad(x, node.name, argument(1, "pad"), argument(3, "value", 0) or 0,
+                            self.shape(args[0])[1])
         if name in ("softmax", "log_softmax"):
             raise Unsupported("leave it out: the largest output is the same without it")
         raise Unsupported("there is no such layer")
@@ -382,7 +385,28 @@ class _Describer:
         need(all(a % b == 0 for b, a in zip(before, after)), "the factor is not whole")
         return self.add("upsample", x, name, factor=[a // b for b, a in zip(before, after)])
 
-    def pad(self, x, name, padding, value):
+    def subsample(self, node, x, index):
+        """x[:, :, ::2, ::2], every second pixel: maxima of windows of one pixel."""
+        index = index if isinstance(index, tuple) else (index,)
+        rank = len(self.shape(node.args[0]))
+        need(all(isinstance(i, slice) and i.start in (None, 0) and i.stop is None for i in index)
+             and all(i.step in (None, 1) for i in index[:2]) and rank > 2,
+             "of an index, only steps over pixels, as in x[:, :, ::2, ::2]")
+        steps = [i.step or 1 for i in index[2:]]
+        return self.add("maxpool", x, node.name, kernel=1, stride=steps + [1] * (rank - 2 - len(steps)))
+
+    def more_channels(self, x, name, channels, before, after):
+        """Zeros beside the channels: a 1 x 1 convolution by the identity."""
+        need(not x.flat, "it reads an image that was flattened")
+        value = self.add("conv", x, name, (channels, before + channels + after), kernel=1)
+        identity = torch.zeros(before + channels + after, channels, 1, 1)
+        identity[before : before + channels, :, 0, 0] = torch.eye(channels)
+        self.keep(value.name, weight=identity)
+        return value
+
+    def pad(self, x, name, padding, value, channels=0):
+        if len(padding) == 6 and _is_zero(padding[:4]) and channels and value == 0:
+            return self.more_channels(x, name, channels, *padding[4:])
         need(value == 0 and min(padding) >= 0 and len(padding) in (2, 4),
              "padding must be of zeros, around images")
         inner_first = [*padding]  # left, right[, top, bottom]
