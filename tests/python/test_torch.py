@@ -205,6 +205,25 @@ class Plain(unittest.TestCase):
                 s3.torch.realize("shift3", bad)
 
 
+class Operators(unittest.TestCase):
+    RULE = "shift3", "direct", "identity", 0.0
+
+    def test_they_have_shapes_without_data(self):
+        latents = [torch.empty(4, 3, device="meta") for _ in range(4)]
+        self.assertEqual(torch.ops.s3.realize(latents, *self.RULE).shape, (4, 3))
+        grads = torch.ops.s3.backward(latents, latents[0], *self.RULE)
+        self.assertEqual([g.device.type for g in grads], ["meta"] * 4)
+
+    def test_a_layer_is_traced_as_one(self):
+        layer = s3.torch.ShiftLinear(5, 3)
+        x = torch.randn(4, 5)
+        traced = torch.jit.trace(layer, x)
+        self.assertIn("s3::realize", str(traced.inlined_graph))
+        with torch.no_grad():
+            layer.weight.neg_()  # the latents are read anew, not kept as constants
+        self.assertTrue(torch.equal(traced(x), layer(x)))
+
+
 class Layers(unittest.TestCase):
     def test_conv_takes_all_options(self):
         x = torch.randn(2, 4, 9, 8)

@@ -10,8 +10,9 @@
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
 cheaper. `surrogate` says what stands for 2^S in the backward pass: "authors", "square_root", "flat",
-"direct" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a learning rate of their own: with SGD and a batch norm behind every shift
-layer tuning chose 2, where it chose 1 for float weights and the other parameters had 0.1.
+"direct" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a
+learning rate of their own: with SGD and a batch norm behind every shift layer tuning chose 2, where it
+chose 1 for float weights and the other parameters had 0.1.
 Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift
 (outermost), weight_shift2.
 """
@@ -21,45 +22,26 @@ import warnings
 import torch
 from torch import nn
 
-from . import _s3, plain
+from . import _s3
 from ._s3 import Estimator
+from .operators import passes, realize
 
-__all__ = ["ShiftConv1d", "ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert", "export",
-           "unpack", "left_in_float", "realize", "shift_layers", "other_parameters",
-           "add_dense_gradient",
-           "steer_zeros", "validate"]
+__all__ = ["ShiftConv1d", "ShiftConv2d", "ShiftLinear", "Estimator", "FusedSGD", "FusedAdam", "convert",
+           "export", "unpack", "left_in_float", "realize", "shift_layers", "other_parameters",
+           "add_dense_gradient", "steer_zeros", "validate"]
 
 unpack = _s3.unpack_record
-
-
-def _passes(*tensors):
-    """The compiled passes where they serve all of these tensors, else those of torch operations."""
-    compiled = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return _s3 if compiled else plain
-
-
-class _Realize(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, format, surrogate, estimator, *fields):
-        ctx.rule = format, surrogate, estimator
-        ctx.save_for_backward(*fields)
-        return _passes(*fields).realize(format, fields)
-
-    @staticmethod
-    def backward(ctx, grad):
-        fields, (format, *rule) = ctx.saved_tensors, ctx.rule
-        return (None, None, None, *_passes(*fields, grad).backward(format, fields, grad, *rule))
-
-
-def realize(format, fields, surrogate="published", estimator=Estimator()):
-    """Discrete weights of latents (sign, sparse, shift_1, ...), differentiable."""
-    return _Realize.apply(format, surrogate, estimator, *fields)
 
 
 class _ShiftLayer:
     """What both layers share: the latents behind their weight, and its fused state."""
 
     dense_strength = 0.0  # of the regularizer for this layer, on top of what is asked for all
+
+    def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
+                 **options):
+        super().__init__(*arguments, **options)
+        self._add_latents(format, surrogate, estimator)
 
     def _add_latents(self, format, surrogate, estimator):
         self.format, self.surrogate, self.estimator = format, surrogate, estimator
@@ -87,8 +69,8 @@ class _ShiftLayer:
         Returns their unit: weights ~ unit * realized, a factor that a norm after the layer takes up.
         """
         with torch.no_grad():
-            unit = _passes(weights, *self.fields()).initialize_from(self.format, weights.detach(),
-                                                                    self.fields())
+            unit = passes(weights, *self.fields()).initialize_from(self.format, weights.detach(),
+                                                                   self.fields())
         self.refresh()
         return unit
 
@@ -172,12 +154,6 @@ class _ShiftLayer:
             self.refresh()
 
 
-    def __init__(self, *arguments, format="shift3", surrogate="published", estimator=Estimator(),
-                 **options):
-        super().__init__(*arguments, **options)
-        self._add_latents(format, surrogate, estimator)
-
-
 class ShiftConv1d(_ShiftLayer, nn.Conv1d):
     """nn.Conv1d with shift weights; takes all of its options."""
 
@@ -215,7 +191,7 @@ def validate(model):
     for name, layer in model.named_modules():
         if isinstance(layer, _ShiftLayer):
             try:
-                _passes(*layer.fields()).validate(layer.format, layer.fields())
+                passes(*layer.fields()).validate(layer.format, layer.fields())
             except RuntimeError as error:
                 raise RuntimeError(f"{name}: {error}") from None
 
@@ -308,8 +284,8 @@ def add_dense_gradient(model, strength=0.0):
     for layer in shift_layers(model):
         sparse = layer.sparse()
         if sparse is not None and sparse.grad is not None:
-            _passes(sparse).add_dense_gradient(sparse.detach(), sparse.grad,
-                                               strength + layer.dense_strength)
+            passes(sparse).add_dense_gradient(sparse.detach(), sparse.grad,
+                                              strength + layer.dense_strength)
 
 
 def steer_zeros(model, target, gain=0.1):
@@ -322,7 +298,7 @@ def steer_zeros(model, target, gain=0.1):
     for layer in shift_layers(model):
         sparse = layer.sparse()
         if sparse is not None:
-            layer.dense_strength = _passes(sparse).strength_for_share(sparse.detach(), target, gain)
+            layer.dense_strength = passes(sparse).strength_for_share(sparse.detach(), target, gain)
 
 
 class _Fused(torch.optim.Optimizer):
@@ -360,7 +336,7 @@ class _Fused(torch.optim.Optimizer):
                     layer = self._layers[id(weight)]
                     state = self._state(weight, layer)
                     fields = [f.detach() for f in layer.fields()]
-                    self._step(_passes(weight, *fields), group, state, layer.format, fields,
+                    self._step(passes(weight, *fields), group, state, layer.format, fields,
                                state["moments"], weight.grad, weight.detach(),
                                group["dense"] + layer.dense_strength, layer.surrogate,
                                layer.estimator)

@@ -31,7 +31,7 @@ def _names(format):
     return first + [f"shift_{k + 1}" for k in range(_SHIFTS[format])]
 
 
-def _check(format, fields, *others):
+def check(format, fields, *others):
     """Checks latents, and further tensors given as (name, tensor): floats of one shape and device."""
     names = ["latent"] if format == "absmean" else _names(format)
     if len(fields) != len(names):
@@ -73,7 +73,7 @@ def _power(format, fields):
 
 
 def realize(format, fields):
-    _check(format, fields)
+    check(format, fields)
     if format == "absmean":
         scale = absmean_scale(fields[0])
         return _ternary(fields[0] * (1 / (scale + _EPSILON))) * scale
@@ -113,7 +113,7 @@ def _magnitude_and_slope(surrogate, g, signed, shift, power):
 
 
 def backward(format, fields, grad_weights, surrogate, estimator):
-    _check(format, fields, ("grad_weights", grad_weights))
+    check(format, fields, ("grad_weights", grad_weights))
     g = grad_weights
     if format == "absmean":
         x = fields[0] * (1 / (absmean_scale(fields[0]) + _EPSILON))
@@ -161,7 +161,7 @@ def strength_for_share(sparse, target, gain):
 
 def initialize_from(format, weights, fields):
     """Sets latents to realize what float weights round to; returns the weights' unit."""
-    _check(format, fields, ("weights", weights))
+    check(format, fields, ("weights", weights))
     _check_finite(["weights"], [weights])
     if format == "absmean":
         fields[0].copy_(weights)
@@ -178,12 +178,12 @@ def initialize_from(format, weights, fields):
 
 
 def validate(format, fields):
-    _check(format, fields)
+    check(format, fields)
     _check_finite(["sign"] if format == "absmean" else _names(format), fields)
 
 
 def _step(update, format, fields, moments, grad, weights, dense, surrogate, estimator):
-    _check(format, fields, ("grad_weights", grad), ("weights", weights))
+    check(format, fields, ("grad_weights", grad), ("weights", weights))
     _check_finite(["grad_weights"], [grad])
     grads = backward(format, fields, grad, surrogate, estimator)
     if _has_zero(format):
