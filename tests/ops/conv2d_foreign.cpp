@@ -17,6 +17,7 @@ void check_kinds(std::uint64_t seed) {
     suite.run(conv_kind::any, 60);
     suite.run(conv_kind::depthwise, 30);
     suite.run(conv_kind::square, 6);
+    suite.run(conv_kind::odd, 20);
 }
 
 } // namespace

@@ -16,6 +16,7 @@ void check_kinds(std::uint64_t seed) {
     suite.run(conv_kind::any, 80);
     suite.run(conv_kind::depthwise, 40);
     suite.run(conv_kind::square, 10);
+    suite.run(conv_kind::odd, 20);
 }
 
 } // namespace

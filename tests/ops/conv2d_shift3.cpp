@@ -17,6 +17,7 @@ void check_all_kinds(std::uint64_t seed) {
     suite.run(conv_kind::line, 40);
     suite.run(conv_kind::square, 25);
     suite.run(conv_kind::deep, 12);
+    suite.run(conv_kind::odd, 40);
 }
 
 } // namespace

@@ -2,19 +2,14 @@
 // Differential test of the matrix product: for a format and an activation type, every kernel of the
 // registry that some architectures have, by its name, against the scalar reference, over shapes
 // around all block sizes, with odd strides, extreme values, several workers, and guard pages at
-// both ends of every buffer.
-//
-// In the environment:
-//   S3_TEST_ROUNDS  how often all shapes are drawn, 4 by default
-//   S3_TEST_SEED    what the draws start from; a failure names it, and the case
-//   S3_TEST_CASE    the one case that is run
-//   S3_TEST_KERNEL  what the names of the kernels that run contain, for example "avx2 shift_add"
+// both ends of every buffer. cases.hpp says what the environment can ask for.
 
 #include <s3/kernel/reference.hpp>
 #include <s3/kernel/registry.hpp>
 #include <s3/ops/run.hpp>
 
 #include "archs.hpp"
+#include "cases.hpp"
 #include "guarded.hpp"
 #include "sums.hpp"
 #include "weights.hpp"
@@ -29,12 +24,6 @@
 #include <vector>
 
 namespace s3::test {
-
-/// A number of the environment.
-[[nodiscard]] inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-    const char* text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 /// How weights and activations are drawn; the extremes are where narrow sums would overflow.
 enum class fill : unsigned char { uniform, lowest, highest, alternating };
@@ -138,6 +127,11 @@ struct product_shape {
     const auto add = [&](std::size_t m, std::size_t k, std::size_t n) {
         shapes.push_back({m, k, n, r.below(3) == 0 ? r.below(9) : 0, r.below(6)});
     };
+    if (std::getenv("S3_TEST_CUBE") != nullptr) {
+        for (std::size_t i = 0; i < 66 * 66 * 66; ++i)
+            add(i / (66 * 66), i / 66 % 66, i % 66);
+        return shapes;
+    }
     for (auto round = setting("S3_TEST_ROUNDS", 4); round > 0; --round) {
         for (const std::size_t k : ks)
             add(any(ms), k, any(ns));
@@ -151,6 +145,11 @@ struct product_shape {
             add(r.below(66), r.below(66), r.below(66));
         // Several tiles of weights, of whole blocks.
         add(64 + r.below(70), 32 * (65 + r.below(70)), 5 + r.below(30));
+        // Thin ones: long in one dimension alone.
+        add(1, 4097, 3);
+        add(1 + r.below(3), 1 + r.below(5000), 1 + r.below(4));
+        add(1 + r.below(700), 1 + r.below(4), 1 + r.below(4));
+        add(1 + r.below(4), 1 + r.below(4), 1 + r.below(700));
     }
     // More rows, and a greater depth, than any kernel keeps at a time.
     add(4096 + 77, 70, 3);
@@ -163,7 +162,7 @@ class matmul_suite {
 public:
     using sum = std::conditional_t<std::same_as<X, float>, float, std::int32_t>;
 
-    explicit matmul_suite(std::uint64_t seed) : seed_(setting("S3_TEST_SEED", seed)) {
+    explicit matmul_suite(std::uint64_t seed) : cases_(seed) {
         Archs::each([&]<class Arch>() {
             each_kernel<Arch>([&](auto k) { runs_[label<Arch, typename decltype(k)::type>()]; });
         });
@@ -171,20 +170,17 @@ public:
 
     /// All shapes and fills.
     void run() {
-        random_ = random(seed_);
+        random_ = cases_.shared();
         const std::vector<product_shape> shapes = product_shapes(random_);
-        const std::uint64_t one = setting("S3_TEST_CASE", shapes.size());
-        for (std::size_t i = 0; i < shapes.size(); ++i)
-            if (one == shapes.size() || i == one) {
-                case_ = i;
-                random_ = random(seed_ + (i + 1) * 0x100000001u);
+        for (const product_shape& shape : shapes)
+            if (cases_.next(random_)) {
                 const fill w = fills[random_.below(std::size(fills))];
                 const fill x = fills[random_.below(std::size(fills))];
                 const int promises[] = {8, 8, 6, 4, 1};
-                check(shapes[i], w, x, promises[random_.below(std::size(promises))]);
+                check(shape, w, x, promises[random_.below(std::size(promises))]);
             }
-        report();
-        if (one == shapes.size())
+        cases_.report();
+        if (cases_.runs_all())
             for (const auto& run : runs_) {
                 INFO("no case ran ", run.first);
                 CHECK(run.second > 0);
@@ -192,9 +188,9 @@ public:
     }
     /// One shape, for instance of the greatest depth.
     void run(const product_shape& s, fill w, fill x) {
-        random_ = random(seed_);
-        check(s, w, x, 8);
-        report();
+        if (cases_.next(random_))
+            check(s, w, x, 8);
+        cases_.report();
     }
 
 private:
@@ -218,12 +214,6 @@ private:
     template <class Arch, class Kernel>
     static std::string label() {
         return std::string(Arch::name).append(" ").append(Kernel::name);
-    }
-
-    void report() {
-        INFO("S3_TEST_SEED=", seed_, ", ", cases_, " cases; first: ", first_);
-        CHECK(mismatches_ == 0);
-        CHECK(cases_ > 0);
     }
 
     void check(const product_shape& s, fill w_fill, fill x_fill, int bits) {
@@ -319,7 +309,7 @@ private:
             {layout.data(), s.m, s.k, initial.data()}, s.n,
             rows_of<loop::zero_point>(matrix_view<const X>(x, s.n, s.k, s.k + s.x_gap)),
             copy_sums<sum>{y.data(), s.m + s.y_gap, in_place_}, scratch, workers);
-        ++cases_;
+        cases_.count();
         const std::string kernel = label<Arch, Kernel>();
         ++runs_[kernel];
         compare(y,
@@ -348,16 +338,14 @@ private:
     }
 
     void note(const std::string& what, const std::string& kernel, const product_shape& s) {
-        if (mismatches_++ == 0)
-            first_ = "S3_TEST_CASE=" + std::to_string(case_) + ": " + kernel + ", m " +
-                     std::to_string(s.m) + ", k " + std::to_string(s.k) + ", n " +
-                     std::to_string(s.n) + ", strides +" + std::to_string(s.x_gap) + " and +" +
-                     std::to_string(s.y_gap) + ": " + what;
+        cases_.mismatch(kernel + ", m " + std::to_string(s.m) + ", k " + std::to_string(s.k) +
+                        ", n " + std::to_string(s.n) + ", strides +" + std::to_string(s.x_gap) +
+                        " and +" + std::to_string(s.y_gap) + ": " + what);
     }
 
     using expectation = std::conditional_t<std::same_as<X, float>, double, std::int64_t>;
 
-    std::uint64_t seed_;
+    cases cases_;
     random random_{0};
     std::vector<expectation> expected_;
     std::vector<double> tolerance_;
@@ -366,10 +354,8 @@ private:
     std::vector<int> initial_;
     bool in_place_ = false;
     bool too_deep_ = false;
-    bool rounds_ = false; ///< whether float sums are inexact
-    std::size_t case_ = 0, cases_ = 0, mismatches_ = 0;
+    bool rounds_ = false;                     ///< whether float sums are inexact
     std::map<std::string, std::size_t> runs_; ///< how many cases each kernel ran
-    std::string first_;
 };
 
 /// One row and one column of the greatest depth, with sums as near to both ends of int32 as can be.
