@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import unittest
 
 import numpy
@@ -370,6 +371,17 @@ class Running(unittest.TestCase):
                          ("uint8", torch.zeros(20, 16, 16, 1))]:
             with self.subTest(wrong), self.assertRaisesRegex(s3.Error, f"input: .*{wrong}"):
                 self.net.run(x)
+
+    def test_nothing_is_copied(self):
+        x = numpy.concatenate([self.x] * 20)
+        out, tensor = numpy.empty((200, 4), "f4"), torch.from_numpy(x)
+        for some in (x[::2], x[399::-2], tensor[::2], x[:200], tensor[:200]):
+            self.net.run(some, out=out)
+            tracemalloc.start()  # which sees the memory of NumPy's arrays
+            self.net.run(some, out=out)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            self.assertLess(peak, 4096)
 
     def test_outputs_into_memory_that_is_given(self):
         expected = self.net.run(self.x)
