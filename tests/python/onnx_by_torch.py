@@ -98,10 +98,12 @@ OPERATORS = {
     "Flatten": lambda x, axis=1: x.flatten(axis),
     "Reshape": lambda x, to: x.reshape(len(x), *map(int, to[1:])),
     "Transpose": lambda x, perm: x.permute(perm),
-    "Unsqueeze": lambda x, axes: x.unsqueeze(int(axes)),
-    "Squeeze": lambda x, axes: x.squeeze(int(axes)),
+    "Squeeze": lambda x, axes: x.flatten(-1 - len(axes)),  # for axes at the end
+    "Dropout": lambda x, ratio=0.5: x,
     "Pad": lambda x, pads, mode="constant": _padded(
-        x, pads[2:x.ndim].tolist() + pads[x.ndim + 2:].tolist(), [1] * (x.ndim - 2), [], "NOTSET"),
+        x, [*map(int, pads[2:x.ndim]), *map(int, pads[x.ndim + 2:])], [1] * (x.ndim - 2), [],
+        "NOTSET"),
+    "Upsample": lambda x, scales: F.interpolate(x, scale_factor=scales[2:]),
     "Resize": lambda x, _, s, **o: F.interpolate(x, scale_factor=s[2:].tolist(), mode="nearest"),
     "Gather": lambda table, i: table[i.long()],
     "Cast": lambda x, to: x.to(INTEGERS[to]),

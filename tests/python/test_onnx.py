@@ -83,7 +83,8 @@ class Blocks(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8),
                                   nn.Hardswish())
-        self.depthwise, self.point = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8), nn.Conv2d(8, 8, 1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8)
+        self.point = nn.Conv2d(8, 8, 1)
         self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
         self.down = nn.Conv2d(16, 6, 3, 2, 1)
         self.head = nn.Linear(6 * 16, head)
@@ -226,6 +227,19 @@ class FloatGraphs(unittest.TestCase):
         by_reals = convert(self, model, real, format="int8")
         numpy.testing.assert_array_equal(by_reals.run(x), net.run(x))
 
+    def test_the_oldest_opset(self):
+        """What became an input later is an attribute in it."""
+        x = pixels(12, 6, 6, 2)
+        constants = {"w": weights(4, 2, 3, 3), "m": weights(4, 3), "one": numpy.ones(4, "f4"),
+                     "zero": numpy.zeros(4, "f4"), "b": numpy.zeros(3, "f4")}
+        nodes = [("Pad", ["x"], "a", {"pads": [0, 0, 1, 0, 0, 0, 0, 1]}), ("Conv", ["a", "w"], "b0", {}),
+                 ("BatchNormalization", ["b0", "one", "zero", "zero", "one"], "c", {}),
+                 ("Clip", ["c"], "d", {"min": 0.0, "max": 6.0}), ("Dropout", ["d"], "e", {"ratio": 0.5}),
+                 ("Upsample", ["e"], "f", {"scales": [1.0, 1.0, 2.0, 2.0]}),
+                 ("ReduceMean", ["f"], "g", {"axes": [2, 3]}), ("Squeeze", ["g"], "h", {"axes": [2, 3]}),
+                 ("Gemm", ["h", "m", "b"], "y", {})]
+        self.check(graph(nodes, ["N", 2, 6, 6], constants, 7), x, 0.1)
+
     def test_newer_opsets(self):
         x = pixels(12, 6, 6, 2)
         constants = {"w": weights(4, 2, 3, 3), "axes": [2, 3], "one": [-1], "m": weights(4, 3)}
@@ -314,10 +328,10 @@ class QuantizedGraphs(unittest.TestCase):
         constants = self.numbers(kind)
         constants["u_t"] = constants["u"]
         names = {n: [n + "_s", n + "_z"] for n in "abgsy"}
-        ms = {"domain": "com.microsoft"}
+        ms, pads = {"domain": "com.microsoft"}, {"pads": [1] * 4}
         nodes = [("QuantizeLinear", quantizer("x"), "xq", {}),
-                 ("QLinearConv", ["xq", "x_s", "x_z", *quantizer("w"), *names["a"], "wb"], "a", {"pads": [1] * 4}),
-                 ("QLinearConv", [*quantizer("a"), *quantizer("v"), *names["b"], "vb"], "b", {"pads": [1] * 4}),
+                 ("QLinearConv", ["xq", "x_s", "x_z", *quantizer("w"), *names["a"], "wb"], "a", pads),
+                 ("QLinearConv", [*quantizer("a", "v"), *names["b"], "vb"], "b", pads),
                  ("QLinearAdd", [*quantizer("a", "b"), *names["s"]], "s", ms),
                  ("MaxPool", ["s"], "m", {"kernel_shape": [2, 2], "strides": [2, 2]}),
                  ("QLinearGlobalAveragePool", ["m", "s_s", "s_z", *names["g"]], "g", ms),
@@ -405,8 +419,10 @@ class BadGraphs(unittest.TestCase):
 
     def test_all_operators_are_named_at_once(self):
         model = graph([("Conv", ["x", "w"], "a", {}), ("LSTM", ["a"], "b", {}), ("Erf", ["b"], "c", {}),
-                       ("Conv", ["a", "w"], "d", {"auto_pad": "SAME"}), ("Mish", ["d"], "e", {"domain": "my"}),
-                       ("MaxPool", ["a"], "f", {"kernel_shape": [2, 2], "ceil_mode": 1, "strides": [2, 2]}),
+                       ("Conv", ["a", "w"], "d", {"auto_pad": "SAME"}),
+                       ("Mish", ["d"], "e", {"domain": "my"}),
+                       ("MaxPool", ["a"], "f", {"kernel_shape": [2, 2], "ceil_mode": 1,
+                                                "strides": [2, 2]}),
                        ("Add", ["x", "a"], "g", {}), ("Concat", ["c", "e", "f", "g"], "y", {"axis": 1})],
                       ["N", 3, 5, 5], {"w": weights(3, 3, 3, 3)})
         text = self.refused(model, "6 operations of the graph cannot be converted:",
@@ -419,7 +435,8 @@ class BadGraphs(unittest.TestCase):
         constants = {"w": weights(3, 3), "s": numpy.float32(0.1), "z": numpy.uint8(3),
                      "wide": numpy.int16(3), "two": numpy.float32([0.1, 0.2, 0.3]),
                      "none": numpy.float32(0), "other": numpy.float32(0.2),
-                     "q": numpy.full((3, 3), 100, "i1"), "far": numpy.int8(-100), "minus": numpy.float32(-1)}
+                     "q": numpy.full((3, 3), 100, "i1"), "far": numpy.int8(-100),
+                     "minus": numpy.float32(-1)}
 
         def nodes(*quantizer, back=("s", "z"), weights="w"):
             return [("QuantizeLinear", ["x", *quantizer], "a", {}),
@@ -437,7 +454,8 @@ class BadGraphs(unittest.TestCase):
                 "weights of int16": [("DequantizeLinear", ["wide", "s"], "r", {}),
                                      ("Gemm", ["x", "r"], "y", {})],
                 "one for all, or one per output": [
-                    ("DequantizeLinear", ["q", "two"], "r", {"axis": 0}), ("Gemm", ["x", "r"], "y", {})]}.items():
+                    ("DequantizeLinear", ["q", "two"], "r", {"axis": 0}),
+                    ("Gemm", ["x", "r"], "y", {})]}.items():
             with self.subTest(text):
                 self.refused(graph(given, ["N", 3], constants), text)
         self.refused(graph(nodes("s", "z"), ["N", 3], constants), "quantizes its input itself", mean=0.5)
@@ -446,14 +464,17 @@ class BadGraphs(unittest.TestCase):
         w = {"w": weights(3, 3, 3, 3)}
         conv = [("Conv", ["x", "w"], "y", {})]
         self.refused(graph(conv, ["N", 3, "height", "width"], w),
-                     "input 'x' has the shape [N, 3, height, width]", "only the first, the batch, may be open")
+                     "input 'x' has the shape [N, 3, height, width]",
+                     "only the first, the batch, may be open")
         for opset in (1, 6, 22):
             self.refused(graph(conv, ["N", 3, 5, 5], w, opset), f"opset {opset}: 7 to 21 are known")
         self.refused(graph(conv, ["N", 3, 5, 5], w, kind=TensorProto.DOUBLE), "input 'x' is of DOUBLE")
         self.refused(graph(conv, ["N", 3, 5, 5]), "reads 'w', which nothing computes")
         self.refused(graph(conv, ["N", 3, 5, 5], w), "no node computes the output 'z'", output="z")
-        self.refused(graph([("Identity", ["x"], "y", {})], ["N", 3, 5, 5]), "must be the value of the last")
-        self.refused(graph(conv, ["N", 3, 5, 5], {"w": weights(3, 3)}), "its weights have the shape [3, 3]")
+        self.refused(graph([("Identity", ["x"], "y", {})], ["N", 3, 5, 5]),
+                     "must be the value of the last layer")
+        self.refused(graph(conv, ["N", 3, 5, 5], {"w": weights(3, 3)}),
+                     "its weights have the shape [3, 3]")
         self.refused(graph([("Transpose", ["x"], "a", {"perm": [0, 9, 1, 2]}),
                             ("Conv", ["a", "w"], "y", {})], ["N", 3, 5, 5], w),
                      "Transpose_a (Transpose): is malformed: ")
@@ -567,8 +588,8 @@ class WrittenGraphs(unittest.TestCase):
     def test_dense_weights_are_told_as_sign_and_shift(self):
         x = pixels(8, 6, 6, 2)
         try:
-            net = s3.convert_network(nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 2, 1)),
-                                     x, format="dense3")
+            net = s3.convert_network(nn.Sequential(
+                nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 2, 1)), x, format="dense3")
         except s3.Error as error:
             self.skipTest(str(error))
         told = {p.key: p.value for p in graph_of(net).metadata_props}
@@ -589,15 +610,16 @@ class WrittenGraphs(unittest.TestCase):
             self.assertEqual((said.returncode, said.stderr), (0, ""))
             self.assertEqual(s3.load(os.path.join(folder, "net.safetensors")).input_shape, (5, 5, 3))
             said = run("import", "none.onnx", "--out", "net")
-            self.assertEqual((said.returncode, said.stderr), (1, "s3.onnx: none.onnx: No such file or directory\n"))
+            self.assertEqual((said.returncode, said.stderr),
+                             (1, "s3.onnx: none.onnx: No such file or directory\n"))
 
 
 class Example(unittest.TestCase):
     def test_onnx(self):
         with tempfile.TemporaryDirectory() as folder:
             said = subprocess.run([sys.executable, os.path.join(HERE, "../../examples/onnx/main.py"),
-                                   "--images", "6000", "--epochs", "1", "--format", "int8", "--out", folder],
-                                  capture_output=True, text=True)
+                                   "--images", "6000", "--epochs", "1", "--format", "int8",
+                                   "--out", folder], capture_output=True, text=True)
             self.assertEqual(said.returncode, 0, said.stderr)
             self.assertEqual(sorted(os.listdir(folder)),
                              ["fashion.onnx", "fashion_qdq.onnx", "fashion_qonnx.onnx"])
@@ -636,7 +658,8 @@ class Runtime(unittest.TestCase):
         first(x).tofile(given)
         said = subprocess.run(["node", os.path.join(HERE, "run_onnx.js"), path, "uint8",
                                ",".join(map(str, first(x).shape)), given, result],
-                              env={**os.environ, "NODE_PATH": self.modules}, capture_output=True, text=True)
+                              env={**os.environ, "NODE_PATH": self.modules},
+                              capture_output=True, text=True)
         self.assertEqual(said.returncode, 0, said.stderr)
         ours = net.run(x)
         return ours, numpy.fromfile(result, "f4").reshape(numpy.moveaxis(ours, -1, 1).shape)

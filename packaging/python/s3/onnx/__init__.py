@@ -107,8 +107,8 @@ def _pixels(samples, sizes, letters, read, mean, std):
     if not real and sizes[-1] == 1 and samples.ndim == len(sizes):
         samples = samples[..., None]
     if [*samples.shape[1:]] != wanted[1:] or not samples.size:
-        raise Error(f"samples: of {samples.dtype} they must have the shape [{', '.join(map(str, wanted))}], "
-                    f"not {[*samples.shape]}")
+        raise Error(f"samples: of {samples.dtype} they must have the shape "
+                    f"[{', '.join(map(str, wanted))}], not {[*samples.shape]}")
     if real and letters[1] == "C":
         samples = numpy.moveaxis(samples, 1, -1)
     if real and read.quantizer is not None:
