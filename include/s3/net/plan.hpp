@@ -87,8 +87,9 @@ inline std::size_t place(std::vector<memory_chain>& chains) {
     std::vector<std::pair<std::size_t, std::size_t>> order; // size and number
     for (std::size_t c = 0; c < chains.size(); ++c)
         order.emplace_back(chains[c].bytes(), c);
-    std::stable_sort(order.begin(), order.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+        return a.first != b.first ? a.first > b.first : a.second < b.second;
+    });
     struct placed_block : memory_block {
         std::size_t offset;
     };
