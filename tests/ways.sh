@@ -6,9 +6,13 @@
 #                            single_header debian conan vcpkg pip program; all by default
 #
 # Writes build/report/ways.json, {"way": {"works", "seconds"}}, where a way that this machine cannot
-# try has "tried": false and a reason, and what each printed to build/ways/<way>.log. S3_CPM names
-# CPM.cmake, and S3_BUILD the build tree whose program is installed (default: build/default). The exit
-# status is the number of ways that failed.
+# try has "tried": false and a reason, and what each printed to build/ways/<way>.log. The exit status
+# is the number of ways that failed. Environment variables:
+#
+#   S3_CPM     CPM.cmake, without which cpm is not tried
+#   S3_BUILD   the build tree whose program is installed (default: build/default)
+#   S3_NETWORK_SETS, S3_NETWORK_FORMATS   what the networks of the Debian package and the wheel run
+#              on: few unless more are named, because all compile for a quarter of an hour each
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

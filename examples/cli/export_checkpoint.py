@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A PyTorch checkpoint as a safetensors file for `s3shift import`. Needs torch and NumPy alone.
+"""A PyTorch checkpoint as a safetensors file, for a program s3shift without the Python package, which
+reads checkpoints itself. Needs torch and NumPy alone.
 
     export_checkpoint.py checkpoint.pt checkpoint.safetensors
 
@@ -8,6 +9,7 @@ pickles: load only those you trust.
 """
 
 import sys
+from pathlib import Path
 
 
 def main():
@@ -16,24 +18,14 @@ def main():
         return
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    import torch  # not before --help is answered
-
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging/python/s3"))
+    import checkpoint  # which imports torch: not before --help is answered
     import safetensors
 
-    state = torch.load(sys.argv[1], map_location="cpu")
-    if hasattr(state, "state_dict"):
-        state = state.state_dict()
-    for key in ("state_dict", "model"):
-        if isinstance(state.get(key), dict):
-            state = state[key]
-    arrays = {}
-    for name, tensor in state.items():
-        if not torch.is_tensor(tensor):
-            sys.exit(f"{name} is not a tensor: is this a state dict?")
-        # Half precision becomes single; a prefix of parallel training goes.
-        tensor = tensor.detach().float() if tensor.is_floating_point() else tensor.detach()
-        arrays[name[7:] if name.startswith("module.") else name] = tensor.contiguous().numpy()
-    safetensors.write(sys.argv[2], arrays)
+    try:
+        safetensors.write(sys.argv[2], checkpoint.state_dict(sys.argv[1]))
+    except ValueError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

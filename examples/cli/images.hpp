@@ -9,9 +9,10 @@
 //
 // Everything that can be wrong is thrown as std::runtime_error, with the file's name.
 
+#include "../support/idx.hpp"
+
 #include <s3/core/saturating.hpp>
 
-#include <zlib.h>
 #if __has_include(<stb/stb_image.h>)
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
@@ -23,17 +24,16 @@
 #endif
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <fstream>
 #include <memory>
 #include <optional>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace s3_program {
+
+using support::fail, support::max_bytes, support::read_bytes;
 
 struct images {
     std::size_t count = 0, height = 0, width = 0, channels = 0;
@@ -45,35 +45,6 @@ struct images {
         bytes.resize(count * size());
     }
 };
-
-[[noreturn]] inline void fail(const std::string& where, const std::string& why) {
-    throw std::runtime_error(where + ": " + why);
-}
-
-/// The limit of a file's bytes. A compressed one may hold a thousand times as many as its size.
-inline constexpr std::size_t max_bytes = std::size_t{1} << (sizeof(std::size_t) == 8 ? 34 : 30);
-
-/// The whole file, decompressed if it is gzip's; of at most `most` bytes then.
-[[nodiscard]] inline std::vector<std::uint8_t> read_bytes(const std::string& path,
-                                                          std::size_t most = max_bytes) {
-    struct close {
-        void operator()(gzFile file) const { gzclose_r(file); }
-    };
-    const std::unique_ptr<gzFile_s, close> file(gzopen(path.c_str(), "rb"));
-    if (!file)
-        fail(path, "cannot be opened");
-    std::vector<std::uint8_t> bytes;
-    std::array<std::uint8_t, 65536> block;
-    int got = 0;
-    while ((got = gzread(file.get(), block.data(), block.size())) > 0) {
-        if (static_cast<std::size_t>(got) > most - bytes.size())
-            fail(path, "holds more than " + std::to_string(most) + " bytes");
-        bytes.insert(bytes.end(), block.begin(), block.begin() + got);
-    }
-    if (got < 0)
-        fail(path, "cannot be read");
-    return bytes;
-}
 
 /// An array of one NumPy type ("|u1", "<i4", …) and its shape.
 struct npy_array {
@@ -202,27 +173,12 @@ namespace detail {
     i.bytes.assign(first, first + static_cast<std::ptrdiff_t>(i.size()));
     return i;
 }
-/// Big-endian sizes behind a magic number; the sizes' count in its last byte.
 [[nodiscard]] inline images from_idx(const std::string& path, std::vector<std::uint8_t> file) {
-    const std::size_t rank = file[3];
-    if (rank != 3 && rank != 4)
-        fail(path, "idx images have 3 or 4 dimensions");
-    std::vector<std::size_t> s;
-    for (std::size_t d = 0; d < rank; ++d) {
-        if (file.size() < 8 + 4 * d)
-            fail(path, "the file ends early");
-        std::size_t n = 0;
-        for (std::size_t b = 0; b < 4; ++b)
-            n = n << 8 | file[4 + 4 * d + b];
-        if (n > 1'000'000)
-            fail(path, "unlikely size " + std::to_string(n));
-        s.push_back(n);
-    }
-    images i{s[0], s[1], s[2], rank == 4 ? s[3] : 1, {}};
-    if (i.size() > 1u << 30 || file.size() - 4 - 4 * rank != i.count * i.size())
-        fail(path, "the data do not fit the sizes");
-    file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(4 + 4 * rank));
-    i.bytes = std::move(file);
+    auto a = support::parse_idx(path, std::move(file), 3, 4);
+    const auto& s = a.shape;
+    images i{s[0], s[1], s[2], s.size() == 4 ? s[3] : 1, std::move(a.bytes)};
+    if (i.size() == 0 || i.size() > 1u << 30)
+        fail(path, "holds images of " + std::to_string(i.size()) + " bytes");
     return i;
 }
 
@@ -274,7 +230,7 @@ namespace detail {
         return detail::from_pnm(path, file);
     if (begins("\x89PNG") || begins("\xff\xd8\xff"))
         return detail::from_picture(path, file, most);
-    if (begins(std::string("\0\0\x08", 3)) && path.find("idx") != std::string::npos)
+    if (support::is_idx(file) && path.find("idx") != std::string::npos)
         return detail::from_idx(path, std::move(file));
     return {};
 }
@@ -309,19 +265,41 @@ namespace detail {
     return i;
 }
 
+/// At most `count` samples of a file that states their shape, the number of them first; 0 stands
+/// for all. A NumPy array keeps its dimensions, images have [N][H][W][C].
+[[nodiscard]] inline support::byte_array read_array(const std::string& path, std::size_t count) {
+    auto file = read_bytes(path);
+    support::byte_array a;
+    if (file.size() > 6 &&
+        std::equal(file.begin(), file.begin() + 6, "\x93NUMPY",
+                   [](std::uint8_t b, char c) { return b == static_cast<std::uint8_t>(c); })) {
+        auto array = read_npy(path, std::move(file));
+        if (array.type != "|u1")
+            fail(path, "holds '" + array.type + "', samples must be uint8");
+        a = {std::move(array.shape), std::move(array.bytes)};
+    } else if (auto i = read_shaped_images(path, file)) {
+        a = {{i->count, i->height, i->width, i->channels}, std::move(i->bytes)};
+    } else {
+        fail(path, "not images of a kind that states their shape");
+    }
+    if (a.shape.empty() || a.bytes.empty())
+        fail(path, "there are no samples");
+    if (count != 0 && count < a.shape[0]) {
+        a.bytes.resize(a.bytes.size() / a.shape[0] * count);
+        a.shape[0] = count;
+    }
+    return a;
+}
+
 /// Labels: idx (plain or gzip) or an npy array of uint8, int32 or int64. The file holds at most
 /// `most` bytes.
 [[nodiscard]] inline std::vector<std::int64_t> read_labels(const std::string& path,
                                                            std::size_t most = max_bytes) {
     auto file = read_bytes(path, most);
     std::vector<std::int64_t> labels;
-    if (file.size() >= 8 && file[0] == 0 && file[2] == 8 && file[3] == 1) {
-        std::size_t count = 0;
-        for (std::size_t b = 4; b < 8; ++b)
-            count = count << 8 | file[b];
-        if (count != file.size() - 8)
-            fail(path, "the data do not fit the sizes");
-        labels.assign(file.begin() + 8, file.end());
+    if (support::is_idx(file) && file[3] == 1) {
+        const auto bytes = support::parse_idx(path, std::move(file), 1, 1).bytes;
+        labels.assign(bytes.begin(), bytes.end());
         return labels;
     }
     const auto a = read_npy(path, std::move(file));

@@ -11,6 +11,7 @@
 
 #include <CLI/Error.hpp>
 
+#include <functional>
 #include <numeric>
 #include <sstream>
 
@@ -19,13 +20,6 @@ namespace s3_program {
 namespace {
 
 using tensors = s3::safetensors::contents;
-
-[[nodiscard]] bool begins(std::span<const std::byte> file, std::string_view with) {
-    return file.size() >= with.size() &&
-           std::equal(with.begin(), with.end(), file.begin(), [](char c, std::byte b) {
-               return std::byte(static_cast<unsigned char>(c)) == b;
-           });
-}
 
 /// One size of a layer's weights: 0 is the output channels, 1 the input channels; 0 if unknown.
 [[nodiscard]] std::size_t size_of(const tensors& file, const std::string& layer, std::size_t axis) {
@@ -121,32 +115,38 @@ using tensors = s3::safetensors::contents;
     return text;
 }
 
-/// Rounds real weights to a format where the description leaves it open, but for the first and the
-/// last layer.
-void set_format(s3::importing::description& d, const std::string& format) {
-    using s3::importing::line_kind;
-    std::vector<s3::importing::line*> weighted;
-    for (auto& l : d.lines)
-        if (l.kind == line_kind::conv || l.kind == line_kind::linear)
-            weighted.push_back(&l);
-    for (auto* l : weighted)
-        if (l->from != 0 && l != weighted.back() && l->format == "auto")
-            l->format = format;
+/// What a description and a state dict say of a network.
+struct source {
+    std::string text; ///< the description
+    std::string name; ///< where that is from
+    tensors file;
+    std::optional<s3::mapped_file> mapped;
+    std::shared_ptr<const void> owner; ///< of the tensors' memory
+    std::vector<std::uint8_t> samples; ///< if they were read for tracing
+};
+
+/// The network that a module of PyTorch's stands for.
+[[nodiscard]] source traced(const options& o, const python& py) {
+    if (o.samples.empty())
+        fail("--samples", "a network is traced with some inputs: give images");
+    auto samples = read_array(o.samples, o.count);
+    auto found = py.trace(o, samples);
+    return {std::move(found.description), o.torch,
+            std::move(found.tensors),     {},
+            std::move(found.owner),       std::move(samples.bytes)};
 }
 
-} // namespace
-
-void import_model(const options& o) {
-    std::optional<s3::mapped_file> mapped;
-    tensors file;
-    if (!o.checkpoint.empty()) {
-        mapped = checked(s3::mapped_file::open(o.checkpoint), o.checkpoint);
-        const auto bytes = mapped->bytes();
-        if (begins(bytes, "PK\3\4") || begins(bytes, "\x80\2"))
-            fail(o.checkpoint, "is a file of PyTorch's; convert it: python3 "
-                               "examples/cli/export_checkpoint.py " +
-                                   o.checkpoint + " checkpoint.safetensors");
-        file = checked(s3::safetensors::read(bytes), o.checkpoint);
+/// The network of a description or one of ours, with the tensors of a state dict.
+[[nodiscard]] source described(const options& o, const python& py) {
+    source from;
+    from.name = o.network;
+    if (is_of_torch(o.checkpoint)) {
+        auto found = py.state_dict(o.checkpoint);
+        from.file = std::move(found.tensors);
+        from.owner = std::move(found.owner);
+    } else if (!o.checkpoint.empty()) {
+        from.mapped = checked(s3::mapped_file::open(o.checkpoint), o.checkpoint);
+        from.file = checked(s3::safetensors::read(from.mapped->bytes()), o.checkpoint);
     }
     std::size_t size = 0;
     if (!o.samples.empty()) {
@@ -154,31 +154,43 @@ void import_model(const options& o) {
         if (const auto shaped = read_shaped_images(o.samples, bytes))
             size = shaped->height;
     }
-    auto text = built_in(o, file, size);
-    if (text.empty()) {
+    from.text = built_in(o, from.file, size);
+    if (from.text.empty()) {
         const auto bytes = read_bytes(o.network);
-        text.assign(bytes.begin(), bytes.end());
+        from.text.assign(bytes.begin(), bytes.end());
     }
+    return from;
+}
+
+} // namespace
+
+void import_model(const options& o, const python& py) {
+    const source from = o.torch.empty() ? described(o, py) : traced(o, py);
     if (o.description) {
-        std::printf("%s", text.c_str());
+        std::printf("%s", from.text.c_str());
         return;
     }
-    for (const auto& [value, option] :
-         {std::pair(&o.checkpoint, "--checkpoint"), {&o.out, "--out"}})
-        if (value->empty())
-            throw CLI::RequiredError(option);
+    if (o.torch.empty() && o.checkpoint.empty())
+        throw CLI::RequiredError("--checkpoint");
+    if (o.out.empty())
+        throw CLI::RequiredError("--out");
     if (o.samples.empty())
         fail("--samples", "calibration without data is refused: give some images");
-    auto parsed = checked(s3::importing::parse(text), o.network);
-    set_format(parsed, o.format);
-    auto samples = read_images(o.samples, parsed.height, parsed.width, parsed.channels);
-    if (o.count != 0)
-        samples.keep(o.count);
+    const auto parsed = checked(s3::importing::parse(from.text), from.name);
+    auto samples = from.samples;
+    if (samples.empty()) {
+        auto read = read_images(o.samples, parsed.height, parsed.width, parsed.channels);
+        if (o.count != 0)
+            read.keep(o.count);
+        samples = std::move(read.bytes);
+    }
+    support::progress show("calibrating");
     auto imported = s3::importing::import_network(
-        file, parsed, {samples.bytes, o.bits, progress("calibrating"), o.float_last});
+        from.file, parsed,
+        {samples, o.bits, std::ref(show), o.float_last, o.format == "auto" ? "" : o.format});
     if (!imported) {
         const auto message = imported.error().message();
-        fail(o.network, message + hint(message, file));
+        fail(from.name, message + hint(message, from.file));
     }
     support::print(support::import_table(imported->report));
     std::printf("%s", support::import_note);

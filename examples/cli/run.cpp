@@ -8,7 +8,7 @@
 #include "tuned.hpp"
 
 #include <s3/io/model_file.hpp>
-#include <s3/net/program.hpp>
+#include <s3/runtime/program.hpp>
 #if defined(_OPENMP)
 #include <s3/exec/openmp.hpp>
 #endif
@@ -88,8 +88,9 @@ public:
     }
 
     /// `after(images done, all)` is called after each batch, after_layer(layer) after each layer.
-    template <class Y, class Progress, class Observer = net::detail::no_observer>
-    void run(const images& x, std::vector<Y>& y, Progress&& after, Observer&& after_layer = {}) {
+    template <class Y, class Progress>
+    void run(const images& x, std::vector<Y>& y, Progress&& after,
+             const s3::runtime::layer_observer& after_layer = {}) {
         const std::size_t out = model().output().size();
         y.resize(x.count * out);
         for (std::size_t n = 0; n < x.count; n += batch_) {
@@ -97,25 +98,27 @@ public:
             const s3::image_view<const std::uint8_t> view{
                 std::span(x.bytes).subspan(n * x.size(), some * x.size()), some, x.height, x.width,
                 x.channels};
-            check(net::run(program_, view, std::span(y).subspan(n * out, some * out),
-                           std::span<std::byte>(arena_), threads_, after_layer),
+            check(program_.run(view, std::span(y).subspan(n * out, some * out), arena_, threads_,
+                               after_layer),
                   path_);
             after(n + some, x.count);
         }
     }
 
 private:
-    [[nodiscard]] net::program<> prepare(const options& o) const {
-        net::program_options how{.batch = batch_,
-                                 .kernels = o.kernels == "shift_add" ? s3::family::shift_add
-                                            : o.kernels == "dot"     ? s3::family::dot
-                                                                     : s3::family::automatic,
-                                 .layer_kernels = {}};
+    [[nodiscard]] s3::runtime::program prepare(const options& o) const {
+        s3::runtime::program_options how;
+        if (!o.instruction_set.empty())
+            how.set = checked(s3::runtime::find(o.instruction_set), "--instruction-set");
+        how.batch = batch_;
+        how.kernels = o.kernels == "shift_add" ? s3::family::shift_add
+                      : o.kernels == "dot"     ? s3::family::dot
+                                               : s3::family::automatic;
         std::vector<std::string> kernels;
         if (!o.tune.empty())
             kernels = tuned_kernels(o.tune, loaded_.model, how);
         how.layer_kernels = kernels;
-        return checked(net::prepare(loaded_.model, how), path_);
+        return checked(s3::runtime::prepare(loaded_.model, how), path_);
     }
 
     std::string path_;
@@ -123,7 +126,7 @@ private:
     bool measured_;
     threads threads_;
     s3::model_file::loaded_model loaded_;
-    net::program<> program_;
+    s3::runtime::program program_;
     std::vector<std::byte> arena_;
 };
 
@@ -157,7 +160,7 @@ template <class Y>
 template <class Y>
 void run_as(runner& r, const images& x, const options& o, const char* type) {
     std::vector<Y> y;
-    r.run(x, y, progress("running"));
+    r.run(x, y, support::progress("running"));
     const std::size_t out = r.model().output().size();
     if (!o.logits.empty())
         write_npy(o.logits, type, std::to_string(x.count) + ", " + std::to_string(out), y.data(),
@@ -220,7 +223,7 @@ void compare(const options& o) {
     for (std::size_t m = 0; m < 2; ++m) {
         const auto x = read_inputs(o, models[m].model().input());
         const auto begin = std::chrono::steady_clock::now();
-        models[m].run(x, y[m], progress(m == 0 ? o.model : o.other));
+        models[m].run(x, y[m], support::progress(m == 0 ? o.model : o.other));
         const double seconds = seconds_since(begin);
         best[m] = best_classes(y[m], models[m].model().output().size());
         json row{{"model", m == 0 ? o.model : o.other},
@@ -271,7 +274,7 @@ void bench(const options& o) {
         x.bytes[i] =
             static_cast<std::uint8_t>((i * 2654435761u >> 13) & static_cast<unsigned>(in.top()));
     std::vector<float> y;
-    progress show("milliseconds");
+    support::progress show("milliseconds");
     const auto all = static_cast<std::size_t>(o.seconds * 1e3);
     const auto nothing = [](std::size_t, std::size_t) {};
     const auto start = std::chrono::steady_clock::now();
@@ -301,7 +304,7 @@ void bench(const options& o) {
     const double median = quantile(passes, 0.5);
     const json said{{"batch", o.batch},
                     {"threads", r.threads_used()},
-                    {"instruction_set", s3::arch::native::name},
+                    {"instruction_set", s3::to_string(r.program().isa())},
                     {"runs", passes.size()},
                     {"best_ms", passes.front() * 1e3},
                     {"median_ms", median * 1e3},
@@ -316,8 +319,9 @@ void bench(const options& o) {
     runner::print_kernels(said["layers"]);
     std::printf("batch %zu, %zu thread%s (%s), %zu runs: median %.3f ms, 99th percentile %.3f ms, "
                 "best %.3f ms; %s images/s at the median; memory %s bytes beside the weights\n",
-                o.batch, r.threads_used(), r.threads_used() == 1 ? "" : "s", s3::arch::native::name,
-                passes.size(), median * 1e3, quantile(passes, 0.99) * 1e3, passes.front() * 1e3,
+                o.batch, r.threads_used(), r.threads_used() == 1 ? "" : "s",
+                s3::to_string(r.program().isa()), passes.size(), median * 1e3,
+                quantile(passes, 0.99) * 1e3, passes.front() * 1e3,
                 count(static_cast<double>(o.batch) / median).c_str(),
                 count(static_cast<double>(r.arena_bytes())).c_str());
 }

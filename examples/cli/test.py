@@ -447,11 +447,28 @@ s3(*ours, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
 said = json.loads(s3("inspect", path("eight_model"), "--json"))
 assert said["input"]["shape"] == [16, 16, 3] and said["layers"][-1]["output"] == [1, 1, 7]
 
-# A file of PyTorch's is named as one, with what converts it; names that are missing have neighbours.
+# What PyTorch made goes to the Python package, with the whole command line; without one it is said
+# what reads it. (tests/python/test_network.py has that package.)
+with open(path("python"), "w") as file:
+    file.write('#!/bin/sh\nshift 2\necho "python: $*"\nexit 3\n')
+os.chmod(path("python"), 0o755)
 for first in (b"PK\3\4", b"\x80\2"):
     with open(path("net.pt"), "wb") as file:
         file.write(first + 100 * b"\0")
-    importing("net.pt", code=1, says="export_checkpoint.py")
+    os.environ["S3_PYTHON"] = path("python")
+    said = importing("net.pt", "--bits", "6", code=3, says="python: import --network")
+    assert said.endswith(" --bits 6\n"), said
+    os.environ["S3_PYTHON"] = path("nothing")
+    importing("net.pt", code=1, says="cannot be started")
+with open(path("bare"), "w") as file:  # a Python that has no package s3
+    file.write(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+os.chmod(path("bare"), 0o755)
+os.environ["S3_PYTHON"] = path("bare")
+s3("import", "--torch", "net.py:trained", "--samples", path("images.npy"), "--out", path("model"),
+   code=1, says="export_checkpoint.py")
+s3("import", "--torch", "net.py:trained", "--network", "resnet8", code=2, says="excludes")
+s3("import", code=2, says="--network or --torch")
+# Names that are missing have neighbours.
 with open(path("near.txt"), "w") as file:
     file.write(NETWORK.replace("conv second", "conv secund"))
 importing("checkpoint", network="near.txt", code=1, says="of these names: second,")

@@ -6,7 +6,8 @@
 #include "progress.hpp"
 #include "results.hpp"
 
-#include <s3/net/tune.hpp>
+#include <s3/net/model.hpp>
+#include <s3/runtime/program.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -17,9 +18,11 @@
 namespace s3_program {
 
 /// The name of a kernel for each layer.
-[[nodiscard]] inline std::vector<std::string>
-tuned_kernels(const std::string& file, const s3::net::model& m, const s3::net::program_options& o) {
-    nlohmann::ordered_json wanted{{"instruction_set", s3::arch::native::name},
+[[nodiscard]] inline std::vector<std::string> tuned_kernels(const std::string& file,
+                                                            const s3::net::model& m,
+                                                            const s3::runtime::program_options& o) {
+    const auto set = o.set ? *o.set : support::checked(s3::runtime::prepare(m, o), file).isa();
+    nlohmann::ordered_json wanted{{"instruction_set", s3::to_string(set)},
                                   {"batch", o.batch},
                                   {"family", static_cast<int>(o.kernels)},
                                   {"layers", nlohmann::json::array()}};
@@ -34,9 +37,9 @@ tuned_kernels(const std::string& file, const s3::net::model& m, const s3::net::p
                 return kernels.get<std::vector<std::string>>();
         }
     }
-    progress show("measuring kernels");
+    support::progress show("measuring kernels");
     auto kernels = support::checked(
-        s3::net::tune(m, o, {}, {}, [&](std::size_t layer) { show(layer + 1, m.layers.size()); }),
+        s3::runtime::tune(m, o, 0.05, [&](std::size_t layer) { show(layer + 1, m.layers.size()); }),
         file);
     wanted["kernels"] = kernels;
     std::ofstream to(file);

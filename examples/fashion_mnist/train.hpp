@@ -109,10 +109,11 @@ history train(network<Conv>& net, const dataset& data, const training_options& o
                                           static_cast<double>(weights.numel()));
             record.ever_changed.push_back((1 - moved.never_flipped) * 100);
         }
-        char outcome[96];
-        std::snprintf(outcome, sizeof outcome, "loss %.3f  test %.2f%%  %.1f s", record.loss,
-                      record.test_accuracy, time.seconds());
-        bars.finish_epoch(number, epoch + 1, outcome);
+        char outcome[128];
+        std::snprintf(outcome, sizeof outcome, "epoch %2d/%d  loss %.3f  test %.2f%%  %.1f s",
+                      epoch + 1, o.epochs, record.loss, record.test_accuracy, time.seconds());
+        bars.step(number, epoch + 1);
+        bars.say(number, outcome);
         past.push_back(std::move(record));
     }
     return past;

@@ -1,16 +1,16 @@
 #pragma once
-// Progress on the terminal for trainings that run side by side: one bar each on the last line, with
-// the time left for all, and a line above it for every finished epoch. Where the output is not a
-// terminal, only those lines appear.
+// Progress on the terminal: a bar for each task that runs, on the last line, with the time left for
+// all of them, until all are done; drawn ten times a second at most, so that what takes
+// microseconds is not slowed down by it. Where standard error is not a terminal there is no bar.
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <mutex>
-#include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace support {
@@ -28,58 +28,93 @@ private:
 
 class progress {
 public:
-    progress(std::vector<std::string> names, int epochs)
-        : names_(std::move(names)), done_(names_.size(), 0.0), epochs_(epochs) {}
+    /// Bars for tasks of `all` parts each, which run side by side.
+    progress(const std::vector<std::string>& names, double all) {
+        for (const auto& name : names)
+            tasks_.push_back({name, 0, all});
+    }
+    /// A bar for one task.
+    explicit progress(std::string name) { tasks_.push_back({std::move(name), 0, 1}); }
 
-    /// `epochs_done` counts whole epochs and the part of the current one.
-    void step(std::size_t training, double epochs_done) {
+    /// Of the only task, `done` of `all` parts are done.
+    void operator()(std::size_t done, std::size_t all) {
+        tasks_[0].all = static_cast<double>(all);
+        step(0, static_cast<double>(done));
+    }
+    /// Of a task, `done` parts are done, the last of them perhaps in part.
+    void step(std::size_t task, double done) {
         const std::lock_guard lock(mutex_);
-        done_[training] = epochs_done;
-        if (terminal_ && since_drawn_.seconds() > 0.1)
+        tasks_[task].done = done;
+        if (terminal_ && left() <= 0)
+            std::fprintf(stderr, "\r\033[K");
+        else if (terminal_ && (!drawn_ || since_drawn_.seconds() > 0.1))
             draw();
     }
-    void finish_epoch(std::size_t training, int epoch, const std::string& outcome) {
+    /// Prints a line of the task above the bars: NAME TEXT, and the time left.
+    void say(std::size_t task, const std::string& text) {
         const std::lock_guard lock(mutex_);
-        done_[training] = epoch;
-        std::printf("%s%s  epoch %2d/%d  %s  %s left\n", terminal_ ? "\r\033[K" : "",
-                    names_[training].c_str(), epoch, epochs_, outcome.c_str(), time_left().c_str());
-        if (terminal_ && *std::min_element(done_.begin(), done_.end()) < epochs_)
-            draw();
+        if (terminal_)
+            std::fprintf(stderr, "\r\033[K");
+        std::printf("%s  %s  %s left\n", tasks_[task].name.c_str(), text.c_str(),
+                    time_left().c_str());
         std::fflush(stdout);
+        if (terminal_ && left() > 0)
+            draw();
     }
 
 private:
+    struct bar {
+        std::string name;
+        double done, all;
+    };
+
     void draw() {
-        constexpr int width = 16;
-        std::printf("\r\033[K");
-        for (std::size_t i = 0; i < names_.size(); ++i) {
-            const int filled = static_cast<int>(done_[i] / epochs_ * width);
-            std::string bar;
+        const int width = tasks_.size() == 1 ? 30 : 16;
+        std::string line = "\r\033[K";
+        for (const auto& t : tasks_) {
+            line += t.name + " ";
             for (int k = 0; k < width; ++k)
-                bar += k < filled ? "━" : "┄";
-            std::printf("%s %s %4.1f/%d   ", names_[i].c_str(), bar.c_str(), done_[i], epochs_);
+                line += k < t.done / t.all * width ? "━" : "┄";
+            char parts[48];
+            const bool whole = std::floor(t.done) == t.done;
+            std::snprintf(parts, sizeof parts, " %.*f/%.0f   ", whole ? 0 : 1, t.done, t.all);
+            line += parts;
         }
-        std::printf("%s left", time_left().c_str());
-        std::fflush(stdout);
+        // Nothing is known of the time left before a part is done, nor of interest in two seconds.
+        if (seconds_left() + since_start_.seconds() > 2)
+            line += time_left() + " left";
+        std::fprintf(stderr, "%s", line.c_str());
+        drawn_ = true;
         since_drawn_ = {};
     }
-    /// For all trainings, at their pace so far.
+    [[nodiscard]] double done() const {
+        double sum = 0;
+        for (const auto& t : tasks_)
+            sum += t.done;
+        return sum;
+    }
+    [[nodiscard]] double left() const {
+        double sum = 0;
+        for (const auto& t : tasks_)
+            sum += t.all - t.done;
+        return sum;
+    }
+    /// For all tasks, at their pace so far; 0 if it is not known.
+    [[nodiscard]] double seconds_left() const {
+        return done() > 0 ? since_start_.seconds() / done() * left() : 0;
+    }
     [[nodiscard]] std::string time_left() const {
-        const double done = std::accumulate(done_.begin(), done_.end(), 0.0);
-        if (done <= 0)
+        if (done() <= 0)
             return "?:??";
-        const double all = static_cast<double>(done_.size()) * epochs_;
-        const double left = since_start_.seconds() / done * (all - done);
-        const int whole = static_cast<int>(left + 0.5);
+        const auto seconds = static_cast<long long>(seconds_left() + 0.5);
         char text[32];
-        std::snprintf(text, sizeof text, "%d:%02d", whole / 60, whole % 60);
+        std::snprintf(text, sizeof text, "%lld:%02lld", seconds / 60, seconds % 60);
         return text;
     }
 
-    std::vector<std::string> names_;
-    std::vector<double> done_;
-    int epochs_;
-    bool terminal_ = isatty(STDOUT_FILENO) != 0;
+    std::vector<bar> tasks_;
+    bool terminal_ = isatty(STDERR_FILENO) != 0;
+    bool drawn_ = false;
     std::mutex mutex_;
     stopwatch since_start_;
     stopwatch since_drawn_;

@@ -1,6 +1,7 @@
 # Flags of our own tests, benchmarks and examples, never exported: the target s3_development, and
 # s3_development_anywhere, which leaves the architecture open.
 
+option(S3_WARNINGS_AS_ERRORS "Warnings end the build, as is right for development, not for packages" ON)
 option(S3_EXCEPTIONS "Build with exceptions and run-time type information" ON)
 set(S3_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined")
 set(arch_default "")
@@ -29,7 +30,10 @@ endif()
 add_library(s3_development_anywhere INTERFACE)
 target_link_libraries(s3_development_anywhere INTERFACE s3::s3)
 target_compile_options(s3_development_anywhere INTERFACE -Wall -Wextra -Wconversion
-                                                         -Wsign-conversion -Wshadow -Werror)
+                                                         -Wsign-conversion -Wshadow)
+if(S3_WARNINGS_AS_ERRORS)
+    target_compile_options(s3_development_anywhere INTERFACE -Werror)
+endif()
 add_library(s3_development INTERFACE)
 target_link_libraries(s3_development INTERFACE s3_development_anywhere)
 target_compile_options(s3_development INTERFACE ${arch_flags})

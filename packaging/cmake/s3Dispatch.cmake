@@ -1,12 +1,13 @@
 # One binary for every machine: compiles sources once per instruction set, for the program to pick
 # one at its start (see s3/simd/isa.hpp).
 #
-#   s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])
+#   s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…] [ONLY])
 #
 # Sets are the rows of the table in s3/simd/isa_table.hpp; those of other processors are left out, so
 # that a list may name them all, and all are the default. `baseline`, what every processor of the
-# family can run, is always there. The sources see the target's own include folders, definitions,
-# options and libraries; give the target itself no -march.
+# family can run, is there as well, unless ONLY says that some machines need not be served. The
+# sources see the target's own include folders, definitions, options and libraries; give the target
+# itself no -march.
 #
 # Inline functions and template instances carry no mark of the set that they were compiled for, and a
 # linker keeps one of many: AVX-512 code could end up in the function that every machine calls. So
@@ -69,10 +70,45 @@ function(s3_isa_flags set result)
     set(${result} "${baseline};${flags}" PARENT_SCOPE)
 endfunction()
 
+# Sets <result> to the set that compiler flags amount to: the last in the table whose macros they
+# define, or `baseline`.
+function(s3_isa_of_flags flags result)
+    set(target "")
+    if(CMAKE_CXX_COMPILER_TARGET)
+        set(target --target=${CMAKE_CXX_COMPILER_TARGET})
+    endif()
+    set(preprocess ${CMAKE_CXX_COMPILER} ${target} -dM -E -x c++ /dev/null)
+    s3_isa_flags(baseline baseline)
+    execute_process(COMMAND ${preprocess} ${flags} OUTPUT_VARIABLE defined)
+    execute_process(COMMAND ${preprocess} ${baseline} OUTPUT_VARIABLE common)
+    set(found baseline)
+    get_property(sets GLOBAL PROPERTY S3_ISAS)
+    foreach(set IN LISTS sets)
+        s3_isa_flags(${set} of_set)
+        get_property(own GLOBAL PROPERTY S3_ISA_${set}_FLAGS)
+        if(own AND NOT of_set STREQUAL NOTFOUND)
+            execute_process(COMMAND ${preprocess} ${of_set} OUTPUT_VARIABLE macros ERROR_QUIET)
+            string(REGEX MATCHALL "#define [A-Za-z0-9_]+ 1\n" macros "${macros}")
+            set(lacks FALSE)
+            foreach(macro IN LISTS macros)
+                string(FIND "${common}" "${macro}" in_common)
+                string(FIND "${defined}" "${macro}" in_defined)
+                if(in_common EQUAL -1 AND in_defined EQUAL -1)
+                    set(lacks TRUE)
+                endif()
+            endforeach()
+            if(macros AND NOT lacks)
+                set(found ${set})
+            endif()
+        endif()
+    endforeach()
+    set(${result} ${found} PARENT_SCOPE)
+endfunction()
+
 function(s3_add_dispatch target)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;ARCHS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "ONLY" "" "SOURCES;ARCHS")
     if(NOT TARGET ${target} OR NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
-        message(FATAL_ERROR "usage: s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…])")
+        message(FATAL_ERROR "usage: s3_add_dispatch(<target> SOURCES <file>… [ARCHS <set>…] [ONLY])")
     endif()
     get_property(known GLOBAL PROPERTY S3_ISAS)
     if(NOT DEFINED arg_ARCHS)
@@ -89,14 +125,19 @@ function(s3_add_dispatch target)
     endif()
 
     set(sets "")
-    foreach(set IN ITEMS baseline ${known})
+    foreach(set IN LISTS known)
         s3_isa_flags(${set} flags)
         get_property(own GLOBAL PROPERTY S3_ISA_${set}_FLAGS)
         # A set without flags of its own is what the baseline is already.
-        if(flags STREQUAL "NOTFOUND" OR NOT (set STREQUAL baseline OR (own AND set IN_LIST arg_ARCHS)))
-            continue()
+        if(own AND set IN_LIST arg_ARCHS AND NOT flags STREQUAL "NOTFOUND")
+            list(APPEND sets ${set})
         endif()
-        list(APPEND sets ${set})
+    endforeach()
+    if(NOT sets OR NOT arg_ONLY)
+        list(PREPEND sets baseline)
+    endif()
+    foreach(set IN LISTS sets)
+        s3_isa_flags(${set} flags)
         s3_add_isa_objects(${target} ${set} "${flags}" "${arg_SOURCES}")
     endforeach()
     set_target_properties(${target} PROPERTIES S3_DISPATCH_SETS "${sets}")

@@ -1,6 +1,7 @@
 """Builds the compiled modules with CMake. Environment variables choose what is built:
 
-S3_SETS     instruction sets, all by default (s3/simd/isa_table.hpp), e.g. "avx2 avx512_vnni"
+S3_SETS     instruction sets beside the baseline, all by default (s3/simd/isa_table.hpp), e.g.
+            "avx2 avx512_vnni"; "native" is that of this machine, without the baseline
 S3_FORMATS  weight formats of networks, all by default, e.g. "shift3 int8_weights"
 S3_TORCH    "off" leaves s3.torch out; by default it is built where PyTorch is found
 """
@@ -38,11 +39,15 @@ class Build(build_ext):
     def run(self):
         build = Path(self.build_temp).resolve()
         prefix = torch_prefix()
+        sets = os.environ.get("S3_SETS", "all").split()
+        native = sets == ["native"]
         options = {"CMAKE_BUILD_TYPE": "Release", "S3_BUILD_PYTHON": "ON", "S3_BUILD_TESTS": "OFF",
-                   "S3_BUILD_EXAMPLES": "OFF", "S3_BUILD_BENCHMARKS": "OFF", "S3_ARCH": "",
+                   "S3_BUILD_EXAMPLES": "OFF", "S3_BUILD_BENCHMARKS": "OFF",
+                   "S3_BUILD_PROGRAM": "ON", "S3_WARNINGS_AS_ERRORS": "OFF",
+                   "S3_ARCH": "native" if native else "",
                    "S3_PYTHON": sys.executable, "S3_PYTHON_TORCH": "OFF" if prefix is None else "ON",
-                   "S3_PYTHON_SETS": ";".join(os.environ.get("S3_SETS", "all").split()),
-                   "S3_PYTHON_FORMATS": ";".join(os.environ.get("S3_FORMATS", "all").split()),
+                   "S3_NETWORK_SETS": "" if native else ";".join(sets),
+                   "S3_NETWORK_FORMATS": ";".join(os.environ.get("S3_FORMATS", "all").split()),
                    "CMAKE_PREFIX_PATH": prefix or ""}
         subprocess.run(["cmake", "-S", ROOT, "-B", build,
                         *(f"-D{key}={value}" for key, value in options.items())], check=True)

@@ -59,6 +59,20 @@ version() {
     sed -nE 's/^#define S3_VERSION_[A-Z]+ ([0-9]+)$/\1/p' "$source/include/s3/version.hpp" | paste -sd.
 }
 
+# Packages hold the networks of all instruction sets and formats, which compile for a quarter of an
+# hour; here they have what the sample network needs.
+few_networks() {
+    export S3_NETWORK_SETS=${S3_NETWORK_SETS:-baseline}
+    export S3_NETWORK_FORMATS=${S3_NETWORK_FORMATS:-shift3;int8_weights}
+}
+
+network=$source/examples/models/fashion_mnist.safetensors
+runs_a_network() { # program
+    "$1" --help | grep import
+    head -c 784 /dev/zero >blank.raw
+    "$1" run "$network" blank.raw | grep "image 0: class"
+}
+
 case $way in
 find_package)
     install_tree
@@ -100,14 +114,19 @@ debian)
     archive
     tar -xzf s3.tar.gz
     cp -r s3/packaging/debian s3/debian
-    (cd s3 && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -b -us -uc)
+    few_networks
+    (cd s3 && DEB_BUILD_OPTIONS="nocheck terse" dpkg-buildpackage -b -us -uc)
     lintian --allow-root --fail-on error,warning,info ./*.changes
     [ "$(dpkg-deb --field libs3-shift-dev_*.deb Version)" = "$(version)" ]
-    dpkg-deb --extract libs3-shift-dev_*.deb prefix
+    for package in ./*_*.deb; do
+        dpkg-deb --extract "$package" prefix
+    done
+    runs_a_network prefix/usr/bin/s3shift
     build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix/usr"
     ;;
 conan)
-    python3 -m py_compile "$source/packaging/conan/conanfile.py"
+    python3 -B -c 'import sys; compile(open(sys.argv[1]).read(), *sys.argv[1:], "exec")' \
+        "$source/packaging/conan/conanfile.py"
     command -v conan >/dev/null || not_tried "conan is not installed; the recipe is Python that compiles"
     export CONAN_HOME=$folder/conan
     conan profile detect
@@ -124,17 +143,28 @@ vcpkg)
     build_with_cmake -DCMAKE_PREFIX_PATH="$(echo "$folder"/installed/*-*)"
     ;;
 pip)
-    project=$(find "$source" -maxdepth 3 -name pyproject.toml -not -path '*/build/*' -printf '%h\n' -quit)
-    [ -n "$project" ] || not_tried "there is no pyproject.toml"
     python=/usr/bin/python3
-    "$python" -m pip --version >/dev/null 2>&1 || not_tried "pip is not installed (python3-pip)"
-    "$python" -m pip install --no-build-isolation --no-deps --no-index --target python "$project"
-    PYTHONPATH=$folder/python "$python" -c 'import s3; print(s3.__version__)'
+    for module in pip setuptools wheel venv; do
+        "$python" -c "import $module" 2>/dev/null ||
+            not_tried "Python's $module is not installed (python3-$module)"
+    done
+    archive
+    tar -xzf s3.tar.gz
+    few_networks
+    export S3_SETS=$S3_NETWORK_SETS S3_FORMATS=${S3_NETWORK_FORMATS//;/ } S3_TORCH=off
+    "$python" -m venv --system-site-packages --without-pip environment
+    environment/bin/python -m pip install --no-build-isolation --no-index s3/packaging/python
+    [ "$(environment/bin/python -c 'import s3; print(s3.__version__)')" = "$(version)" ]
+    environment/bin/python -c "import numpy, s3, sys
+network = s3.load(sys.argv[1])
+x = numpy.random.default_rng(1).integers(0, 256, (2, *network.input_shape), numpy.uint8)
+assert (network.run(x, integers=True) == network.reference(x)).all()" "$network"
+    runs_a_network environment/bin/s3shift
     ;;
 program)
     install_tree
     [ -x prefix/bin/s3shift ] || not_tried "the program was not built in $build"
-    prefix/bin/s3shift --help
+    runs_a_network prefix/bin/s3shift
     ;;
 *)
     echo "unknown way: $way" >&2

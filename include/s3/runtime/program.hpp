@@ -5,6 +5,8 @@
 //   auto p = s3::runtime::prepare(model, {.batch = 1});
 //   p->run(images, std::span(y), arena, executor);          arena of p->arena_bytes(batch, workers)
 //
+// An observer is called with the index of each layer when that is done.
+//
 // Results and errors are those of net/program.hpp: the same bytes on every instruction set, for any
 // batch and any number of workers (except for a layer in float). Besides, there is the error
 // `unsupported`, for an instruction set that the library is not built for or this machine lacks,
@@ -15,6 +17,7 @@
 #include <s3/net/value.hpp>
 #include <s3/runtime/options.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +34,8 @@ namespace s3::runtime {
 /// Outputs of the network's own type, or the real numbers of any network's outputs.
 using program_output =
     std::variant<std::span<std::uint8_t>, std::span<std::int32_t>, std::span<float>>;
+
+using layer_observer = std::function<void(std::size_t layer)>;
 
 /// How a network is prepared.
 struct program_options {
@@ -55,7 +60,8 @@ public:
     virtual const char* name(std::size_t layer) const = 0;
     virtual std::size_t arena_bytes(std::size_t batch, std::size_t workers) const = 0;
     virtual status run(const image_view<const std::uint8_t>&, const program_output&,
-                       std::span<std::byte> arena, executor_ref) const = 0;
+                       std::span<std::byte> arena, executor_ref,
+                       const layer_observer& after) const = 0;
 };
 
 } // namespace detail
@@ -81,8 +87,9 @@ public:
     }
     /// Computes y from images, without allocating. `arena` must have arena_bytes().
     status run(const image_view<const std::uint8_t>& images, const program_output& y,
-               std::span<std::byte> arena, executor_ref ex = {}) const {
-        return kernels_->run(images, y, arena, ex);
+               std::span<std::byte> arena, executor_ref ex = {},
+               const layer_observer& after = {}) const {
+        return kernels_->run(images, y, arena, ex, after);
     }
     /// The same, with memory that is allocated for this call.
     status run(const image_view<const std::uint8_t>& images, const program_output& y,
@@ -105,6 +112,6 @@ result<program> prepare(const net::model& model, const program_options& o = {});
 /// program_options::layer_kernels, which fit the set, batch and family of `o`. Errors: those of
 /// `prepare`.
 result<std::vector<std::string>> tune(const net::model& model, const program_options& o = {},
-                                      double seconds = 0.05);
+                                      double seconds = 0.05, const layer_observer& after = {});
 
 } // namespace s3::runtime

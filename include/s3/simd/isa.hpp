@@ -109,11 +109,12 @@ inline bool supports(isa set) noexcept {
 #undef S3_HWCAP
 #undef S3_HWCAP2
 
-/// The sets that a source was compiled for, `baseline` among them.
+/// The sets that a source was compiled for. `baseline` is among them unless s3_add_dispatch was
+/// told otherwise.
 template <isa... Sets>
 struct isa_list {
     /// The supported set that comes last in the table, whatever the list's order. No other
-    /// supported set of the list includes it.
+    /// supported set of the list includes it. If none is supported, `baseline`.
     static isa best() noexcept {
         isa chosen = isa::baseline;
         ((chosen = Sets > chosen && supports(Sets) ? Sets : chosen), ...);

@@ -2,12 +2,17 @@
 // makes tables of what this says. Errors are exceptions of the type s3.Error, with the library's
 // text.
 
+#if defined(S3_HAS_PROGRAM)
+#include "commands.hpp"
+#endif
+
 #include <s3/import/network.hpp>
 #include <s3/interop/numpy.hpp>
 #include <s3/io/model_file.hpp>
 #include <s3/net/cost.hpp>
 #include <s3/net/reference.hpp>
 #include <s3/runtime/program.hpp>
+#include <s3/version.hpp>
 
 #include <pybind11/functional.h>
 #include <pybind11/numpy.h>
@@ -442,10 +447,60 @@ import_network(const std::map<std::string, py::array>& tensors, const std::strin
     return std::make_unique<network>(std::move(imported.model), std::move(imported.report));
 }
 
+#if defined(S3_HAS_PROGRAM)
+/// Calls Python from the program, which runs without its lock. An exception becomes one of C++.
+template <class Function>
+s3_program::torch_network ask(Function&& function) {
+    const py::gil_scoped_acquire lock;
+    try {
+        const auto [description, tensors] = function();
+        const std::shared_ptr<const state_dict> owner(new state_dict(tensors),
+                                                      [](const state_dict* of) {
+                                                          const py::gil_scoped_acquire again;
+                                                          delete of;
+                                                      });
+        return {owner, owner->file, description};
+    } catch (const py::error_already_set& e) {
+        if (e.matches(PyExc_SystemExit) || e.matches(PyExc_KeyboardInterrupt))
+            throw std::runtime_error("ended by Python");
+        throw std::runtime_error(py::str(e.value()).cast<std::string>());
+    }
+}
+
+/// The program s3shift; `trace` and `read` are those of s3/__main__.py.
+[[nodiscard]] int program(const std::vector<std::string>& arguments, const py::function& trace,
+                          const py::function& read) {
+    using arrays = std::map<std::string, py::array>;
+    const s3_program::python host{
+        [&](const s3_program::options& o, const support::byte_array& samples) {
+            return ask([&] {
+                const dimensions shape(samples.shape.begin(), samples.shape.end());
+                const py::array_t<std::uint8_t> array(shape, samples.bytes.data());
+                return trace(o.torch, o.checkpoint, array, o.mean, o.deviation)
+                    .cast<std::pair<std::string, arrays>>();
+            });
+        },
+        [&](const std::string& path) {
+            return ask([&] { return std::pair(std::string(), read(path).cast<arrays>()); });
+        }};
+    std::vector<const char*> texts;
+    for (const auto& text : arguments)
+        texts.push_back(text.c_str());
+    texts.push_back(nullptr);
+    const py::gil_scoped_release free;
+    const int code = s3_program::program(static_cast<int>(arguments.size()), texts.data(), host);
+    std::fflush(nullptr);
+    return code;
+}
+#endif
+
 } // namespace
 
 PYBIND11_MODULE(_runtime, m) {
     s3::permit_tiles();
+    m.attr("__version__") = std::to_string(s3::version_major) + "." +
+                            std::to_string(s3::version_minor) + "." +
+                            std::to_string(s3::version_patch);
     py::register_exception<failure>(m, "Error", PyExc_RuntimeError);
     py::class_<network>(m, "Network")
         .def("choose",
@@ -473,6 +528,9 @@ PYBIND11_MODULE(_runtime, m) {
         .def_property_readonly("instruction_set", &network::instruction_set);
     m.def("load", &load);
     m.def("import_network", &import_network);
+#if defined(S3_HAS_PROGRAM)
+    m.def("program", &program);
+#endif
     m.def("instruction_sets", [] {
         std::vector<std::string> names;
         for (const s3::isa set : s3::runtime::instruction_sets())

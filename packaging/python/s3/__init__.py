@@ -12,7 +12,7 @@
 `s3.torch` trains shift layers. Whatever is refused raises s3.Error, whose text says what and where.
 """
 
-from ._runtime import Error, instruction_sets
+from ._runtime import Error, __version__, instruction_sets
 from .convert import convert_network
 from .network import Network, load
 from .onnx import convert_onnx

@@ -31,6 +31,14 @@ def convert_network(model, samples, mean=None, std=None, format="shift3", bits=8
     Raises s3.Error that names, by the module's path and all at once, what cannot be converted; or
     what is wrong with the weights or the samples.
     """
+    description, tensors, pixels = describe(model, samples, mean, std)
+    return Network(_runtime.import_network(tensors, description, pixels, bits, format, float_last,
+                                           progress))
+
+
+def describe(model, samples, mean=None, std=None):
+    """(text, tensors, bytes): a module as the library imports it (s3/import/description.hpp), with
+    the samples as uint8 with channels last."""
     import torch
 
     from . import trace
@@ -40,9 +48,7 @@ def convert_network(model, samples, mean=None, std=None, format="shift3", bits=8
     mean, std = check_norm("mean", mean), check_norm("std", std)
     pixels, example = _samples(torch, samples, mean, std)
     description, tensors = trace.describe(model, example)
-    head = input_line(pixels.shape[1:], mean=mean, std=std)
-    return Network(_runtime.import_network(tensors, head + description, pixels, bits, format,
-                                           float_last, progress))
+    return input_line(pixels.shape[1:], mean=mean, std=std) + description, tensors, pixels
 
 
 def check_norm(name, given):

@@ -24,6 +24,6 @@ made<program_kernels> make_program(const net::model&, const program_options&);
 
 template <isa>
 result<std::vector<std::string>> tune_program(const net::model&, const program_options&,
-                                              double seconds);
+                                              double seconds, const layer_observer& after);
 
 } // namespace s3::runtime::detail

@@ -8,6 +8,11 @@ namespace {
 
 using formats = format_list<S3_RUNTIME_FORMATS>;
 
+void notify(const layer_observer& after, std::size_t layer) {
+    if (after)
+        after(layer);
+}
+
 class prepared_program final : public program_kernels {
 public:
     explicit prepared_program(net::program<formats> p) : p_(std::move(p)) {}
@@ -21,8 +26,10 @@ public:
         return p_.arena_bytes(batch, workers);
     }
     status run(const image_view<const std::uint8_t>& x, const program_output& any_y,
-               std::span<std::byte> arena, executor_ref ex) const override {
-        return std::visit([&](auto y) { return net::run(p_, x, y, arena, ex); }, any_y);
+               std::span<std::byte> arena, executor_ref ex,
+               const layer_observer& after) const override {
+        const auto tell = [&](std::size_t layer) { notify(after, layer); };
+        return std::visit([&](auto y) { return net::run(p_, x, y, arena, ex, tell); }, any_y);
     }
 
 private:
@@ -50,8 +57,10 @@ made<program_kernels> make_program<compiled_isa>(const net::model& m, const prog
 
 template <>
 result<std::vector<std::string>>
-tune_program<compiled_isa>(const net::model& m, const program_options& o, double seconds) {
-    return net::tune<formats>(m, of_network(o), {.seconds = seconds});
+tune_program<compiled_isa>(const net::model& m, const program_options& o, double seconds,
+                           const layer_observer& after) {
+    return net::tune<formats>(m, of_network(o), {.seconds = seconds}, {},
+                              [&](std::size_t layer) { notify(after, layer); });
 }
 
 } // namespace s3::runtime::detail

@@ -27,9 +27,15 @@ std::span<const isa> list(isa_list<Sets...>) noexcept {
     return all;
 }
 
-/// The set that is asked for, or the best one.
+/// The set that is asked for, or the best one. A library without the baseline may have none that
+/// this machine supports.
 result<isa> choose(const std::optional<isa>& asked) {
-    return asked ? find(to_string(*asked)) : result<isa>(dispatch::best());
+    if (asked)
+        return find(to_string(*asked));
+    const isa best = dispatch::best();
+    if (!dispatch::named(to_string(best)))
+        return error(errc::unsupported, "options.set");
+    return best;
 }
 
 /// T(f(set), set) for the set that is asked for.
@@ -94,12 +100,12 @@ result<program> prepare(const net::model& model, const program_options& o) {
 }
 
 result<std::vector<std::string>> tune(const net::model& model, const program_options& o,
-                                      double seconds) {
+                                      double seconds, const layer_observer& after) {
     const auto set = choose(o.set);
     if (!set)
         return set.error();
-    return dispatch::with(*set,
-                          [&](auto of) { return detail::tune_program<of>(model, o, seconds); });
+    return dispatch::with(
+        *set, [&](auto of) { return detail::tune_program<of>(model, o, seconds, after); });
 }
 
 } // namespace s3::runtime
