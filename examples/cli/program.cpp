@@ -1,11 +1,11 @@
 // s3shift: takes trained networks to small exact integer networks.
 //
-//   import   a PyTorch model, or a state dict and a description → a model file
+//   import   a PyTorch model, a state dict and a description, or an ONNX graph → a model file
 //   inspect  what is in a model file: layers, bytes, zeros, operations, energy
 //   run      classify images
 //   compare  two models on the same images: accuracy, outputs, speed
 //   bench    images per second
-//   export   a model as one C++ header
+//   export   a model as one C++ header, or as an ONNX graph
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage.
 
@@ -18,6 +18,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -42,13 +43,21 @@ std::vector<std::string> instruction_sets() {
     return names;
 }
 
+/// Whether a command line reads or writes an ONNX graph: a file of a name in .onnx.
+bool names_graph(int argc, const char* const* argv) {
+    const std::string command = argc > 1 ? argv[1] : "";
+    return (command == "import" || command == "export") &&
+           std::any_of(argv + 2, argv + argc,
+                       [](const char* word) { return std::string(word).ends_with(".onnx"); });
+}
+
 /// Hands the whole command line to the program inside the Python package.
 [[noreturn]] void start_python(int argc, const char* const* argv) {
     static constexpr char start[] = R"(import sys
 try:
     from s3.__main__ import main
 except ImportError as error:
-    sys.exit(f"s3shift: {error}: what PyTorch made is read by the Python package s3-shift "
+    sys.exit(f"s3shift: {error}: what PyTorch made, and ONNX graphs, need the Python package s3-shift "
              "(packaging/python). Without it convert a state dict by examples/cli/export_checkpoint.py")
 main()
 )";
@@ -63,7 +72,8 @@ main()
     execvp(interpreter, arguments.data());
     throw std::runtime_error(
         std::string(interpreter) +
-        ", which reads what PyTorch made, cannot be started: " + std::strerror(errno));
+        ", which reads what PyTorch made, and ONNX graphs, cannot be started: " +
+        std::strerror(errno));
 }
 
 } // namespace
@@ -107,8 +117,8 @@ int program(int argc, const char* const* argv, const python& py) {
                       "Measure the kernels of each layer, and keep their names in this file");
     };
 
-    auto* importing =
-        app.add_subcommand("import", "A PyTorch model or state dict becomes a model file");
+    auto* importing = app.add_subcommand(
+        "import", "A PyTorch model, a state dict or NET.onnx becomes a model file");
     auto* network = importing->add_option(
         "--network", o.network,
         "resnet8, resnet18, resnet20, resnet50, resnet56, mobilenet_v2, mobilenet_v3_small, "
@@ -189,7 +199,7 @@ int program(int argc, const char* const* argv, const python& py) {
     speed->callback([&] { bench(o); });
 
     auto* header = model(app.add_subcommand("export", "A model as one C++ header"));
-    header->add_option("--out", o.out, "Header to write")->required();
+    header->add_option("--out", o.out, "Header to write, or NET.onnx")->required();
     header->add_option("--name", o.name, "Namespace of the network");
     header->add_option("--constants", o.constants,
                        "Layers of at most so many shift weights become straight-line code");
@@ -197,6 +207,8 @@ int program(int argc, const char* const* argv, const python& py) {
     header->callback([&] { export_model(o); });
 
     try {
+        if (names_graph(argc, argv))
+            start_python(argc, argv);
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;

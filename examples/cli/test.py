@@ -467,6 +467,12 @@ os.environ["S3_PYTHON"] = path("bare")
 s3("import", "--torch", "net.py:trained", "--samples", path("images.npy"), "--out", path("model"),
    code=1, says="export_checkpoint.py")
 s3("import", "--torch", "net.py:trained", "--network", "resnet8", code=2, says="excludes")
+
+# So do ONNX graphs.
+s3("import", "net.onnx", "--out", "m", code=1, says="s3-shift")
+os.environ["S3_PYTHON"] = path("python")
+s3("import", "net.onnx", "--out", "m", code=3, says="python: import net.onnx --out m")
+s3("export", path("model"), "--out", "net.onnx", code=3, says="python: export")
 s3("import", code=2, says="--network or --torch")
 # Names that are missing have neighbours.
 with open(path("near.txt"), "w") as file:

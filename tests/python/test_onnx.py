@@ -599,7 +599,7 @@ class WrittenGraphs(unittest.TestCase):
     def test_the_program(self):
         with tempfile.TemporaryDirectory() as folder:
             def run(*words):
-                return subprocess.run([sys.executable, "-m", "s3.onnx", *words], cwd=folder,
+                return subprocess.run([sys.executable, "-m", "s3", *words], cwd=folder,
                                       capture_output=True, text=True)
 
             self.assertEqual(run("export", MODEL, "--out", "net.onnx").returncode, 0)
@@ -611,7 +611,7 @@ class WrittenGraphs(unittest.TestCase):
             self.assertEqual(s3.load(os.path.join(folder, "net.safetensors")).input_shape, (5, 5, 3))
             said = run("import", "none.onnx", "--out", "net")
             self.assertEqual((said.returncode, said.stderr),
-                             (1, "s3.onnx: none.onnx: No such file or directory\n"))
+                             (1, "s3shift: none.onnx: No such file or directory\n"))
 
 
 class Example(unittest.TestCase):

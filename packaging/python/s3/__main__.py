@@ -1,6 +1,7 @@
 """The program s3shift: `python3 -m s3`, or `s3shift` where the package was installed by pip.
 
-It is the same program as the one in C++, which starts this one for what needs PyTorch.
+It is the same program as the one in C++, which starts this one for what needs PyTorch, and for ONNX
+graphs, which s3.onnx reads and writes.
 """
 
 import importlib
@@ -67,6 +68,9 @@ def state_dict(path):
 
 
 def main():
+    if sys.argv[1:2] in (["import"], ["export"]) and any(w.endswith(".onnx") for w in sys.argv[2:]):
+        from .onnx.__main__ import main as graphs
+        return graphs("s3shift")
     if not hasattr(_runtime, "program"):
         sys.exit("s3shift: this package was built without CLI11 and zlib, which the program needs")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the program is C++, which Python does not interrupt

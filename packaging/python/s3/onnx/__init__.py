@@ -1,9 +1,9 @@
 """ONNX graphs: s3.convert_onnx reads them, and Network.save_onnx writes them.
 
-    python3 -m s3.onnx import net.onnx --samples images.npy --out net.safetensors
-    python3 -m s3.onnx export net.safetensors --out net.onnx
+    s3shift import net.onnx --samples images.npy --out net.safetensors
+    s3shift export net.safetensors --out net.onnx
 
-do both without a line of Python. Both need the Python package onnx.
+do both without a line of Python, as `python3 -m s3.onnx` does. All need the Python package onnx.
 """
 
 import os

@@ -21,8 +21,8 @@ def _export(o):
     s3.load(o.model).save_onnx(o.out, o.quantizers)
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python3 -m s3.onnx", description=__doc__)
+def main(name="python3 -m s3.onnx"):
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="import | export")
     reading = commands.add_parser("import", help="an ONNX graph becomes a model file")
     reading.add_argument("graph")
@@ -46,7 +46,7 @@ def main():
     try:
         o.run(o)
     except (s3.Error, OSError, ValueError) as error:
-        sys.exit(f"s3.onnx: {error}")
+        sys.exit(f"{name}: {error}")
 
 
 if __name__ == "__main__":
