@@ -2,7 +2,7 @@
 
 #include "../support/network.hpp"
 
-#include <chrono>
+#include <ctime>
 
 using namespace s3;
 using net::model;
@@ -265,11 +265,11 @@ TEST_CASE("planning takes a moment, however many values live at once") {
         m.layers.push_back({"sum" + std::to_string(i), net::addition{i, b}});
     }
     REQUIRE(net::check(m));
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();
     const auto p = net::plan(m);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
     CHECK(p.bytes >= count / 2 * 64);
-    CHECK(taken.count() < 5); // a cubic plan takes minutes
+    CHECK(seconds < 5); // of the processor; a cubic plan takes minutes
 }
 
 TEST_CASE("depth is proved from the rows' real sums and the input's bits") {
