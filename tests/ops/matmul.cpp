@@ -200,6 +200,13 @@ TEST_CASE("float activations meet the real weights: exponent offset and scale in
     }
 }
 
+TEST_CASE("products do not drop the scales of groups: they are refused") {
+    const auto p =
+        *pack<shift3>(std::vector<int>(2 * 64, 1), 2, 64, {0, std::vector<float>{1, 2, 3, 4}, 32});
+    CHECK(std::string(prepare(p).error().argument) == "weights.group");
+    CHECK(std::string(prepare<float>(p).error().argument) == "weights.group");
+}
+
 TEST_CASE("threads of the host give the same bits, however many") {
     test::random r(4);
     const std::vector<float> scale{1.0f / 64};

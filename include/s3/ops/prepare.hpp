@@ -52,6 +52,14 @@ status check_depth(const packed_matrix<F>& packed, const prepare_options& o) {
     return {};
 }
 
+/// Refuses what would lose scales: sums of a whole row cannot be multiplied by one per group.
+template <weight_format F>
+status check_scales(const packed_matrix<F>& packed) {
+    if (packed.group() != 0)
+        return error(errc::unsupported, "weights.group").got(packed.group());
+    return {};
+}
+
 /// Whether weights stand for other numbers than their integer values, and outputs are to be in
 /// terms of those numbers.
 template <activation X, weight_format F>
@@ -101,6 +109,8 @@ public:
         const auto needed = bytes(packed, o);
         if (!needed)
             return needed.error();
+        if (auto s = detail::check_scales(packed); !s)
+            return s.error();
         if (auto s = detail::check_depth<X>(packed, o); !s)
             return s.error();
         if (memory.size() < *needed)

@@ -47,6 +47,8 @@ status check_filter(const packed_filter<F>& filter, const conv_options& options,
                 .got(options.padding_value)
                 .limit(options.padding_value < least ? least : most);
     }
+    if (auto s = check_scales(filter.matrix); !s)
+        return s;
     return check_depth<X>(filter.matrix, o);
 }
 

@@ -4,25 +4,29 @@
 //
 //        0      1      2      3      4      5      6      7
 //     +------+------+------+------+------+------+-------------+
-//   0 |  'S'    '3'    'W' |   2  | bits | flags| exponent    |  flags: 1 = the format has a zero,
-//     +--------------------+------+------+------+-------------+         2 = it is a shift format
-//   8 | rows (output channels)                                |  exponent: signed offset p, where
-//     +-------------------------------------------------------+  real weight = value · 2^p · scale
+//   0 |  'S'    '3'    'W' |   2  | bits | flags| exponent    |  flags: below
+//     +--------------------+------+------+------+-------------+  exponent: signed offset p, where
+//   8 | rows (output channels)                                |  real weight = value · 2^p · scale
+//     +-------------------------------------------------------+
 //  16 | columns (weights per row)                             |
 //     +---------------------------+---------------------------+
 //  24 | filter height             | filter width              |  0 and 0 for a matrix; a filter's
 //     +---------------------------+---------------------------+  columns run height, width, channel
-//  32 | number of scales: 0, 1 (per tensor) or rows           |
+//  32 | number of scales: 0, 1 (per tensor), rows, or more    |  more: one per group of a row
 //     +-------------------------------------------------------+
 //  40 | name of the format, padded with zeros                 |  both of format/identity.hpp:
 //  48 |                                                       |  formats cannot be confused
 //     +-------------------------------------------------------+
 //  56 | hash of the format's codebook                         |
 //     +-------------------------------------------------------+
-//  64 | scales, IEEE-754 binary32 …                           |
+//  64 | scales …                                              |
 //     +-------------------------------------------------------+
 //   … | bitstream …                                           |
 //     +-------------------------------------------------------+
+//
+// Flags are 1 if the format has a zero, 2 if it is a shift format, and 4 or 8 if scales are
+// binary16 or bfloat16 instead of binary32. If there are n scales per row, row-major, each belongs
+// to columns / n consecutive weights: 32, 64, 128 or 256.
 //
 // The weights of the bitstream are counted row-major. Weight i has its code (format/) in the bits
 // [i·bits, (i+1)·bits), where bit b of the stream is bit b%8 of byte b/8. Codes run on from row to
@@ -31,7 +35,9 @@
 // Version 1, which is still read, has a 1 in byte 3 and lacks the bytes 40 … 63. Its bits and flags
 // name one of the formats that existed then: shift2 … shift5, dense2 … dense5 and int8.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/bitstream.hpp>
+#include <s3/core/half.hpp>
 #include <s3/core/little_endian.hpp>
 #include <s3/core/view.hpp>
 #include <s3/format/identity.hpp>
@@ -58,6 +64,29 @@ inline constexpr std::size_t header_bytes = 64;
     return saturating_add(whole, rest);
 }
 
+/// How scales are stored. In memory they are floats of such a precision.
+enum class scale_type : unsigned char { binary32 = 0, binary16 = 4, bfloat16 = 8 };
+
+[[nodiscard]] constexpr std::size_t bytes_of(scale_type t) noexcept {
+    return t == scale_type::binary32 ? 4 : 2;
+}
+[[nodiscard]] constexpr std::uint32_t to_bits(float scale, scale_type t) noexcept {
+    return t == scale_type::binary32   ? bit_cast<std::uint32_t>(scale)
+           : t == scale_type::binary16 ? to_float16(scale)
+                                       : to_bfloat16(scale);
+}
+[[nodiscard]] constexpr float from_bits(std::uint32_t bits, scale_type t) noexcept {
+    const auto half = static_cast<std::uint16_t>(bits);
+    return t == scale_type::binary32   ? bit_cast<float>(bits)
+           : t == scale_type::binary16 ? from_float16(half)
+                                       : from_bfloat16(half);
+}
+
+/// Whether so many consecutive weights of a row can share a scale.
+[[nodiscard]] constexpr bool is_group(std::uint64_t columns) noexcept {
+    return columns == 32 || columns == 64 || columns == 128 || columns == 256;
+}
+
 struct header {
     int bits = 0;
     bool has_zero = false;
@@ -70,6 +99,12 @@ struct header {
     std::uint64_t scales = 0;
     format_identity format = {};        ///< has no meaning in version 1
     unsigned version = layout::version; ///< the version that was read
+    scale_type stored = scale_type::binary32;
+
+    /// How many weights of a row share a scale, where there are several scales per row; else 0.
+    [[nodiscard]] constexpr std::uint64_t group() const noexcept {
+        return scales > 1 && scales != rows ? columns / (scales / rows) : 0;
+    }
 };
 
 /// Whether the weights behind a header are of format F.
@@ -89,7 +124,9 @@ constexpr void write(const header& h, std::byte* to) noexcept {
         to[i] = static_cast<std::byte>(magic[i]);
     little_endian::store(to + 3, version, 1);
     little_endian::store(to + 4, static_cast<std::uint64_t>(h.bits), 1);
-    little_endian::store(to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u), 1);
+    little_endian::store(
+        to + 5, (h.has_zero ? 1u : 0u) | (h.is_shift ? 2u : 0u) | static_cast<unsigned>(h.stored),
+        1);
     little_endian::store(to + 6, static_cast<std::uint16_t>(h.exponent_offset), 2);
     little_endian::store(to + 8, h.rows, 8);
     little_endian::store(to + 16, h.columns, 8);
@@ -102,7 +139,8 @@ constexpr void write(const header& h, std::byte* to) noexcept {
 }
 
 /// The header of a record. Errors: `truncated` (too short for a header), `foreign` (not a record,
-/// or of an unknown version), `shape_mismatch` (a number of scales that is not 0, 1 or rows).
+/// or of an unknown version), `shape_mismatch` (a number of scales that is not 0, 1, rows, or rows
+/// times groups).
 inline result<header> read(std::span<const std::byte> record) {
     const auto truncated = [&record](std::size_t needed) {
         return error(errc::truncated, "record").got(record.size()).needs(needed);
@@ -121,8 +159,9 @@ inline result<header> read(std::span<const std::byte> record) {
     h.version = found;
     h.bits = static_cast<int>(little_endian::load(p + 4, 1));
     const auto flags = little_endian::load(p + 5, 1);
-    if (flags > 3)
-        return error(errc::foreign, "record.flags").got(flags).limit(3);
+    if (const std::uint64_t most = found == 1 ? 3 : 11; flags > most)
+        return error(errc::foreign, "record.flags").got(flags).limit(most);
+    h.stored = static_cast<scale_type>(flags & 12);
     h.has_zero = (flags & 1) != 0;
     h.is_shift = (flags & 2) != 0;
     h.exponent_offset = static_cast<std::int16_t>(little_endian::load(p + 6, 2));
@@ -134,8 +173,12 @@ inline result<header> read(std::span<const std::byte> record) {
     for (std::size_t i = 0; found != 1 && i < h.format.name.size(); ++i)
         h.format.name[i] = static_cast<char>(p[40 + i]);
     h.format.codebook = found == 1 ? 0 : little_endian::load(p + 56, 8);
-    if (h.scales > 1 && h.scales != h.rows)
-        return error(errc::shape_mismatch, "record.scales").got(h.scales).needs(h.rows);
+    if (h.scales > 1 && h.scales != h.rows) {
+        const bool groups = found != 1 && h.rows != 0 && h.scales % h.rows == 0 &&
+                            h.columns % (h.scales / h.rows) == 0 && is_group(h.group());
+        if (!groups)
+            return error(errc::shape_mismatch, "record.scales").got(h.scales).needs(h.rows);
+    }
     return h;
 }
 

@@ -28,12 +28,19 @@
 
 namespace s3 {
 
+using layout::scale_type;
+
 struct pack_options {
     /// The real weight that a packed value stands for is value · 2^exponent_offset · scale.
     int exponent_offset = 0;
-    /// No scale (empty), one for the whole tensor, or one per row. Each must be finite, and so must
-    /// its product with 2^exponent_offset, which may not vanish either.
+    /// No scale (empty), one for the whole tensor, one per row, or one per group of each row. Each
+    /// is rounded to `stored`; it must then be finite, and so must its product with
+    /// 2^exponent_offset, which may not vanish either.
     std::span<const float> scale = {};
+    /// How many consecutive weights of a row share a scale: 32, 64, 128 or 256, a divisor of the
+    /// number of columns. 0 where rows are not divided.
+    std::size_t group = 0;
+    scale_type stored = scale_type::binary32;
 };
 
 /// Whether a matrix keeps a copy of its bitstream or refers to the caller's, for example in a
@@ -92,7 +99,7 @@ public:
         std::size_t count = 0;
         std::uint8_t* to = made->stream_.data();
         for (std::size_t r = 0, i = 0; r < rows; ++r) {
-            const auto code_of = codes(r);
+            auto code_of = codes(r);
             for (const std::size_t end = i + columns; i < end;) {
                 const std::size_t n = std::min(most - count, end - i);
                 int all = 0;
@@ -120,9 +127,9 @@ public:
 
     /// A copy of the rows [begin, begin + count) as a matrix of its own. Precondition: they exist.
     result<packed_matrix> slice(std::size_t begin, std::size_t count) const {
-        pack_options options{exponent_offset_, scale()};
+        pack_options options{exponent_offset_, scale(), group_, stored_};
         if (scale().size() > 1)
-            options.scale = scale().subspan(begin, count);
+            options.scale = scale().subspan(begin * scales_per_row(), count * scales_per_row());
         auto part =
             allocate(count, columns_, options, layout::stream_bytes(count * columns_, F::bits));
         if (!part)
@@ -160,9 +167,17 @@ public:
     [[nodiscard]] std::span<const std::int64_t> sums() const noexcept { return sums_.span(); }
     [[nodiscard]] int exponent_offset() const noexcept { return exponent_offset_; }
     [[nodiscard]] std::span<const float> scale() const noexcept { return scale_.span(); }
-    /// The factor that turns a row's integer values into the real weights.
-    [[nodiscard]] float real_scale(std::size_t row) const noexcept {
-        const float s = scale_.size() == 0 ? 1.0f : scale_[scale_.size() == 1 ? 0 : row];
+    /// How many consecutive weights of a row share a scale; 0 if all of a row do.
+    [[nodiscard]] std::size_t group() const noexcept { return group_; }
+    [[nodiscard]] std::size_t scales_per_row() const noexcept {
+        return group_ == 0 ? 1 : columns_ / group_;
+    }
+    [[nodiscard]] scale_type stored() const noexcept { return stored_; }
+    /// The factor that turns the integer values of a row, or of one of its groups, into the real
+    /// weights.
+    [[nodiscard]] float real_scale(std::size_t row, std::size_t group = 0) const noexcept {
+        const std::size_t i = row * scales_per_row() + group;
+        const float s = scale_.size() == 0 ? 1.0f : scale_[scale_.size() == 1 ? 0 : i];
         return std::ldexp(s, exponent_offset_);
     }
 
@@ -170,22 +185,33 @@ private:
     static result<packed_matrix> allocate(std::size_t rows, std::size_t columns,
                                           const pack_options& options, std::size_t stream_bytes) {
         const std::size_t scales = options.scale.size();
-        if (scales > 1 && scales != rows)
+        if (options.group != 0) {
+            if (!layout::is_group(options.group))
+                return error(errc::bad_option, "group").got(options.group).limit(256);
+            if (columns % options.group != 0)
+                return error(errc::shape_mismatch, "group").got(options.group).needs(columns);
+            const std::size_t needed = saturating_mul(rows, columns / options.group);
+            if (scales != needed)
+                return error(errc::shape_mismatch, "scale").got(scales).needs(needed);
+        } else if (scales > 1 && scales != rows) {
             return error(errc::shape_mismatch, "scale").got(scales).needs(rows);
+        }
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
                 .got(options.exponent_offset)
                 .limit(126);
         for (std::size_t i = 0; i < scales; ++i) {
-            const float s = options.scale[i];
+            const float given = options.scale[i], s = rounded(given, options.stored);
             const float real = std::ldexp(s, options.exponent_offset);
-            if (!is_finite(s) || !is_finite(real) || (real == 0 && s != 0))
-                return error(errc::not_finite, "scale").at(i).got(s);
+            if (!is_finite(s) || !is_finite(real) || (real == 0 && given != 0))
+                return error(errc::not_finite, "scale").at(i).got(given);
         }
         packed_matrix m;
         m.rows_ = rows;
         m.columns_ = columns;
         m.exponent_offset_ = options.exponent_offset;
+        m.group_ = options.group == columns ? 0 : options.group; // one group is the row
+        m.stored_ = options.stored;
         auto stream = buffer<std::uint8_t>::make(stream_bytes);
         auto abs_sums = buffer<std::int64_t>::make(rows);
         auto sums = buffer<std::int64_t>::make(rows);
@@ -202,7 +228,12 @@ private:
         m.abs_sums_ = *std::move(abs_sums);
         m.sums_ = *std::move(sums);
         m.scale_ = *std::move(scale);
+        for (std::size_t i = 0; i < scales; ++i)
+            m.scale_[i] = rounded(m.scale_[i], options.stored);
         return m;
+    }
+    [[nodiscard]] static float rounded(float scale, scale_type stored) noexcept {
+        return layout::from_bits(layout::to_bits(scale, stored), stored);
     }
 
     status sum_rows() noexcept {
@@ -254,6 +285,8 @@ private:
     std::size_t rows_ = 0;
     std::size_t columns_ = 0;
     int exponent_offset_ = 0;
+    std::size_t group_ = 0;
+    scale_type stored_ = scale_type::binary32;
     buffer<std::uint8_t> stream_;
     std::span<const std::uint8_t> borrowed_; ///< used instead of `stream_` if its data is not null
     buffer<std::int64_t> abs_sums_;

@@ -1,18 +1,23 @@
 #pragma once
 // Quantization: arbitrary real weights → the nearest weights of a format, at the scale s with the
-// least squared error Σ(w − value·s)², per tensor or per row (output channel).
+// least squared error Σ(w − value·s)², per tensor, per row (output channel), or per group of 32,
+// 64, 128 or 256 consecutive weights of a row.
 //
 //   scale_kind::power_of_two   s = 2^p: the exponent offset if per tensor, else `scale()`
 //   scale_kind::real           s is any float and becomes `scale()`
+//
+// Scales of groups are stored in `stored`, 16 bits by default, and weights are rounded to those.
+// They are found by another search (pack/group_scale.hpp), which is several times faster.
 //
 // `nearest::value` rounds to the nearest value (thresholds 1.5·2^k, as in INQ; ties away from
 // zero). `nearest::log2` rounds the exponent (thresholds √2·2^k, as in DeepShift). In a format with
 // zero, weights below the smallest threshold (½ or 1/√2 of the smallest value) become zero; in one
 // without, they become the smallest value. Formats without exponents always round to the nearest
 // value. Errors: NaN or infinity (found even under -ffast-math); a number of weights that is not
-// rows · columns.
+// rows · columns; a group that does not divide the columns, a scale that `stored` cannot hold.
 
 #include <s3/core/bit_cast.hpp>
+#include <s3/pack/group_scale.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/pack/scale_search.hpp>
 
@@ -22,13 +27,15 @@
 
 namespace s3 {
 
-enum class scale_per : unsigned char { tensor, row };
+enum class scale_per : unsigned char { tensor, row, group };
 enum class scale_kind : unsigned char { power_of_two, real };
 
 struct quantize_options {
     nearest rounding = nearest::value;
     scale_per granularity = scale_per::tensor;
     scale_kind scale = scale_kind::power_of_two;
+    std::size_t group = 128;                  ///< weights per scale, for scale_per::group
+    scale_type stored = scale_type::binary16; ///< for scale_per::group
 };
 
 namespace detail {
@@ -55,6 +62,46 @@ template <std::floating_point T>
     return static_cast<double>(bit_cast<number>(largest));
 }
 
+/// The first weight that is NaN or infinite, as an error. Precondition: there is one.
+template <std::floating_point T>
+[[nodiscard]] error not_finite(std::span<const T> weights, std::size_t from) noexcept {
+    while (is_finite(static_cast<double>(weights[from])))
+        ++from;
+    return error(errc::not_finite, "weights").at(from);
+}
+
+template <weight_format F, std::floating_point T>
+result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t rows,
+                                         std::size_t columns, const quantize_options& o) {
+    if (!layout::is_group(o.group))
+        return error(errc::bad_option, "group").got(o.group).limit(256);
+    if (columns % o.group != 0)
+        return error(errc::shape_mismatch, "group").got(o.group).needs(columns);
+    auto scale = buffer<float>::make(rows * (columns / o.group));
+    if (!scale)
+        return scale.error();
+    float copy[256];
+    for (std::size_t g = 0; g < scale->size(); ++g) {
+        const auto part = weights.subspan(g * o.group, o.group);
+        const double largest = largest_magnitude(part);
+        if (!is_finite(largest))
+            return not_finite(weights, g * o.group);
+        (*scale)[g] = group_scale<F>(part, largest, o.rounding, o.scale == scale_kind::power_of_two,
+                                     o.stored, copy);
+    }
+    return packed_matrix<F>::from_codes(
+        rows, columns, {0, scale->span(), o.group, o.stored}, [&](std::size_t) {
+            // Rows are whole groups, so weight i belongs to scale i / group.
+            return [&, at = scale->size(), to_unit = 0.0](std::size_t i) mutable {
+                if (i / o.group != at) {
+                    at = i / o.group;
+                    to_unit = 1 / double{(*scale)[at]};
+                }
+                return rounded_code<F>(static_cast<double>(weights[i]) * to_unit, o.rounding);
+            };
+        });
+}
+
 } // namespace detail
 
 /// Quantizes [rows][columns] real weights, given row-major; the result holds the scales found.
@@ -65,6 +112,8 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
+    if (options.granularity == scale_per::group)
+        return detail::quantize_groups<F>(weights, rows, columns, options);
     const bool per_row = options.granularity == scale_per::row;
     const bool real = options.scale == scale_kind::real;
     auto scale = buffer<float>::make(per_row ? rows : real ? 1 : 0);
@@ -74,12 +123,8 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
     for (std::size_t group = 0; group < (per_row ? rows : 1); ++group) {
         const auto part = per_row ? weights.subspan(group * columns, columns) : weights;
         const double largest = detail::largest_magnitude(part);
-        if (!is_finite(largest)) {
-            std::size_t i = group * columns;
-            while (is_finite(static_cast<double>(weights[i])))
-                ++i;
-            return error(errc::not_finite, "weights").at(i);
-        }
+        if (!is_finite(largest))
+            return detail::not_finite(weights, group * columns);
         const detail::scale_search<F, T> search(part, largest, options.rounding);
         if (real)
             (*scale)[group] = search.best_real();

@@ -17,15 +17,17 @@ template <weight_format F>
 [[nodiscard]] std::vector<std::byte> serialize(const packed_matrix<F>& m, std::size_t height,
                                                std::size_t width) {
     const auto stream = m.stream();
-    std::vector<std::byte> record(layout::header_bytes + 4 * m.scale().size() + stream.size());
+    const std::size_t scale_bytes = layout::bytes_of(m.stored());
+    std::vector<std::byte> record(layout::header_bytes + scale_bytes * m.scale().size() +
+                                  stream.size());
     layout::write({F::bits, F::has_zero, F::is_shift, m.exponent_offset(), m.rows(), m.columns(),
                    static_cast<std::uint32_t>(height), static_cast<std::uint32_t>(width),
-                   m.scale().size(), identity_of<F>},
+                   m.scale().size(), identity_of<F>, layout::version, m.stored()},
                   record.data());
     std::byte* p = record.data() + layout::header_bytes;
     for (const float s : m.scale()) {
-        little_endian::store(p, bit_cast<std::uint32_t>(s), 4);
-        p += 4;
+        little_endian::store(p, layout::to_bits(s, m.stored()), scale_bytes);
+        p += scale_bytes;
     }
     std::copy_n(std::as_bytes(stream).data(), stream.size(), p);
     return record;
@@ -42,7 +44,8 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
         return error(errc::foreign, "record.format").got(h.bits).needs(F::bits);
     const std::size_t header = layout::header_bytes_of(h.version);
     const std::size_t rest = record.size() - header;
-    if (h.scales > rest / 4)
+    const std::size_t scale_bytes = layout::bytes_of(h.stored);
+    if (h.scales > rest / scale_bytes)
         return error(errc::truncated, "record.scale").got(rest);
     const auto scale_count = static_cast<std::size_t>(h.scales);
     constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
@@ -55,17 +58,18 @@ result<packed_matrix<F>> deserialize(std::span<const std::byte> record, layout::
         return scale.error();
     const std::byte* p = record.data() + header;
     for (std::size_t i = 0; i < scale_count; ++i)
-        (*scale)[i] =
-            bit_cast<float>(static_cast<std::uint32_t>(little_endian::load(p + 4 * i, 4)));
-    const std::span stream(reinterpret_cast<const std::uint8_t*>(p + 4 * scale_count),
-                           rest - 4 * scale_count);
+        (*scale)[i] = layout::from_bits(
+            static_cast<std::uint32_t>(little_endian::load(p + scale_bytes * i, scale_bytes)),
+            h.stored);
+    const std::span stream(reinterpret_cast<const std::uint8_t*>(p + scale_bytes * scale_count),
+                           rest - scale_bytes * scale_count);
     // The stream of a matrix without columns is empty and does not bound its number of rows, so
     // another bound has to: each row costs memory for its sums.
     if (h.columns == 0 && h.rows > rest + (std::size_t{1} << 20))
         return error(errc::truncated, "record.rows").got(h.rows);
-    return packed_matrix<F>::from_stream(static_cast<std::size_t>(h.rows),
-                                         static_cast<std::size_t>(h.columns), stream,
-                                         {h.exponent_offset, scale->span()}, memory);
+    return packed_matrix<F>::from_stream(
+        static_cast<std::size_t>(h.rows), static_cast<std::size_t>(h.columns), stream,
+        {h.exponent_offset, scale->span(), static_cast<std::size_t>(h.group()), h.stored}, memory);
 }
 
 } // namespace detail
