@@ -134,11 +134,12 @@ class Apot(_Conv):
 
 
 def layer(arm):
-    """A function (in, out, kernel size, stride) -> convolution without bias, for an arm of plan.toml."""
+    """A function (in, out, kernel size, stride, groups) -> convolution without bias, for an arm of
+    plan.toml; the rivals' have one group."""
     if "format" in arm:
-        def shift(in_channels, out_channels, size, stride):
+        def shift(in_channels, out_channels, size, stride, groups=1):
             conv = s3.torch.ShiftConv2d(in_channels, out_channels, size, stride, size // 2,
-                                        bias=False, format=arm["format"],
+                                        groups=groups, bias=False, format=arm["format"],
                                         surrogate=arm.get("surrogate", "published"))
             if "deviation" in arm:
                 conv.initialize(arm["deviation"])
@@ -146,7 +147,8 @@ def layer(arm):
         return shift
     name = arm["name"].removesuffix("_published")
     if name == "fp32":
-        return lambda i, o, size, stride: nn.Conv2d(i, o, size, stride, size // 2, bias=False)
+        return lambda i, o, size, stride, groups=1: nn.Conv2d(i, o, size, stride, size // 2,
+                                                              groups=groups, bias=False)
     rivals = {"deepshift_q": DeepShiftQ, "deepshift_ps": DeepShiftPS, "apot_3bit": Apot}
     if name not in rivals:
         raise ValueError(f"plan.toml: arm {arm['name']} is of no known kind, and names no format")

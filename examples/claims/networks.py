@@ -1,6 +1,9 @@
-"""The networks. Their inner convolutions are made by `layer(in, out, kernel size, stride)`; the stem,
+"""The networks. Their inner convolutions are made by `layer(in, out, kernel size, stride,
+groups)`; the stem,
 the norms and the last layer are float. `inner` lists the inner convolutions.
 """
+
+from functools import partial
 
 from torch import nn
 
@@ -22,14 +25,14 @@ class Cnn(nn.Module):
         return self.last(x.mean((2, 3)))
 
 
-class ResNet20(nn.Module):
-    """He et al. 2016 for CIFAR: three stages of three blocks; shortcuts pad with zeros (option A)."""
+class ResNet(nn.Module):
+    """He et al. 2016 for CIFAR: three stages of blocks; shortcuts pad with zeros (option A)."""
 
-    def __init__(self, layer, channels):
+    def __init__(self, layer, channels, blocks):
         super().__init__()
         self.stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
         shapes = [(i, o, s) for width, before, stride in [(16, 16, 1), (32, 16, 2), (64, 32, 2)]
-                  for i, o, s in [(before, width, stride), *[(width, width, 1)] * 5]]
+                  for i, o, s in [(before, width, stride), *[(width, width, 1)] * (2 * blocks - 1)]]
         self.inner = nn.ModuleList(layer(i, o, 3, s) for i, o, s in shapes)
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in [16, *(o for _, o, _ in shapes)])
         self.last = nn.Linear(64, 10)
@@ -46,4 +49,24 @@ class ResNet20(nn.Module):
         return self.last(x.mean((2, 3)))
 
 
-NETWORKS = {"cnn": Cnn, "resnet20": ResNet20}
+class DsCnn(nn.Module):
+    """Depthwise-separable CNN for keywords (Zhang et al. 2017, arXiv 1711.07128; the one of MLPerf Tiny):
+    a 10 x 4 convolution, then four pairs of a 3 x 3 depthwise and a 1 x 1 convolution."""
+
+    def __init__(self, layer, channels, width=64):
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, (10, 4), 2, (5, 1), bias=False)
+        self.inner = nn.ModuleList(
+            conv for _ in range(4) for conv in (layer(width, width, 3, 1, groups=width),
+                                                layer(width, width, 1, 1)))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(9))
+        self.last = nn.Linear(width, 10)
+
+    def forward(self, x):
+        for conv, norm in zip([self.stem, *self.inner], self.norms):
+            x = norm(conv(x)).relu_()
+        return self.last(x.mean((2, 3)))
+
+
+NETWORKS = {"cnn": Cnn, "resnet8": partial(ResNet, blocks=1), "resnet20": partial(ResNet, blocks=3),
+            "ds_cnn": DsCnn}

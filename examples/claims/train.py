@@ -53,9 +53,10 @@ def _logits(net, images):
 
 
 def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda: False,
-          device="cpu"):
-    """Runs `spec` (a dictionary as plan.run_specs makes them) on `data` (data.load). Returns the
-    record, or None if `stop()` said so between two epochs; then the checkpoint holds what was reached.
+          device="cpu", trained=lambda net: None):
+    """Runs `spec` (a dictionary as Plan.spec makes them) on `data` (data.load). Returns the record, or
+    None if `stop()` said so between two epochs; then the checkpoint holds what was reached.
+    trained(net) is called at the end.
     """
     images, labels, judged_images, judged_labels = data
     if spec["tuning"]:
@@ -117,6 +118,7 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
             torch.save(kept, f"{checkpoint}.part")
             os.replace(f"{checkpoint}.part", checkpoint)
         progress(epoch + 1)
+    trained(net)
     record = {"spec": spec, "accuracy": history[-1]["accuracy"], "loss": history[-1]["loss"],
               "judged_loss": history[-1]["judged_loss"], "seconds": round(seconds, 1),
               "history": history}
