@@ -8,7 +8,7 @@ network computes in integers:
 
     convolution   the weights' scale is multiplier * step out / step in; a row whose multiplier is
                   negative has its weights negated
-    residual      is rounded by itself, as the network does, before it is added
+    residual      is rounded by itself, as the network does, before it is added to the rounded sums
     limits        become a Relu or Clip before the quantizer
     table         becomes a Gather
 
@@ -175,6 +175,8 @@ class _Writer:
         bias = layer["bias"].astype("i8") if layer["bias"].size else numpy.zeros(rows, "i8")
         sign = numpy.where(scale < 0, -1, 1)
         used = numpy.where(scale == 0, 1.0, abs(scale))
+        whole = not layer["raw"] and layer["residual"] is not None
+        multiplier, used = used, numpy.ones(rows) if whole else used
         # A row that is multiplied by 0 has weights 0 and the scale 1.
         sign = numpy.where(scale == 0, 0, sign)
         bias = (bias + zero * weights.astype("i8").sum((1, 2, 3))) * sign
@@ -188,7 +190,12 @@ class _Writer:
         if layer["raw"]:
             self.tensors[self.index] = y
             return
-        if layer["residual"] is not None:
+        if whole:
+            # No quantizer follows the convolution, so runtimes compute it in float: of whole numbers,
+            # whose sums are exact there, and which are multiplied afterwards as the network does.
+            shape = (-1, *[1] * self.rank)
+            y = self.node("Mul", [y, self.constant("multiplier",
+                                                   multiplier.reshape(shape).astype("f4"))])
             v, factor = layer["residual"]
             y = self.node("Add", [self.rounded(y), self.rounded(self.real(v, factor * out["step"]))])
         self.quantize(self.limited(y, layer["low"], layer["high"]))
