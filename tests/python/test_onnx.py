@@ -392,6 +392,17 @@ class QuantizedGraphs(unittest.TestCase):
         by_reals = convert(self, self.qdq(), real, format="shift3")  # bytes, as the graph rounds them
         self.assertEqual(by_reals._network.bytes(), net._network.bytes())
 
+    def test_an_input_with_a_zero_point(self):
+        """What the graph does not quantize is calibrated on the real numbers that bytes stand for."""
+        model = graph([("QuantizeLinear", ["x", "s", "z"], "a", {}),
+                       ("DequantizeLinear", ["a", "s", "z"], "b", {}), ("Tanh", ["b"], "y", {})],
+                      ["N", 256], {"s": numpy.float32(1 / 16), "z": numpy.uint8(128)})
+        x = numpy.arange(256, dtype="u1")[None]
+        net = convert(self, model, x)
+        self.assertEqual((net.input_scale, net.input_zero_point), (1 / 16, 128))
+        numpy.testing.assert_allclose(net.run(x)[0], numpy.tanh((numpy.arange(256) - 128) / 16),
+                                      atol=0.01)
+
     def test_bytes_without_a_quantizer(self):
         """A graph whose input is bytes, and one whose weights are quantized in the graph."""
         constants = {"s": numpy.float32(1 / 255), "w": weights(4, 2, 3, 3), "w_s": numpy.float32(0.01),
