@@ -120,10 +120,10 @@ class Conversion(unittest.TestCase):
         return net, y, expected.numpy()
 
     def test_a_resnet_of_shift_layers(self):
-        torch.manual_seed(0)
         x = pixels(24, 32, 32, 3)
         for format in ("shift3", "dense3", "absmean"):
             with self.subTest(format=format):
+                torch.manual_seed(0)
                 model = settle(s3.torch.convert(ResNet(), format), real(x, MEAN, STD))
                 net, y, expected = self.check(model, x, 0.25, MEAN, STD)
                 self.assertGreater((y.argmax(1) == expected.argmax(1)).mean(), 0.85)

@@ -40,6 +40,10 @@ def graph_of(network, quantizers="qdq"):
     return writers[quantizers](package(), network._network.model()).write()
 
 
+def _is_wide(weights):
+    return weights.min() < -128 or weights.max() > 127
+
+
 class _Writer:
     def __init__(self, onnx, model):
         self.onnx, self.model = onnx, model
@@ -175,7 +179,7 @@ class _Writer:
         bias = layer["bias"].astype("i8") if layer["bias"].size else numpy.zeros(rows, "i8")
         sign = numpy.where(scale < 0, -1, 1)
         used = numpy.where(scale == 0, 1.0, abs(scale))
-        whole = not layer["raw"] and layer["residual"] is not None
+        whole = not layer["raw"] and (layer["residual"] is not None or _is_wide(weights))
         multiplier, used = used, numpy.ones(rows) if whole else used
         # A row that is multiplied by 0 has weights 0 and the scale 1.
         sign = numpy.where(scale == 0, 0, sign)
@@ -196,22 +200,29 @@ class _Writer:
             shape = (-1, *[1] * self.rank)
             y = self.node("Mul", [y, self.constant("multiplier",
                                                    multiplier.reshape(shape).astype("f4"))])
-            v, factor = layer["residual"]
-            y = self.node("Add", [self.rounded(y), self.rounded(self.real(v, factor * out["step"]))])
+            if layer["residual"] is not None:
+                v, factor = layer["residual"]
+                y = self.node("Add",
+                              [self.rounded(y), self.rounded(self.real(v, factor * out["step"]))])
         self.quantize(self.limited(y, layer["low"], layer["high"]))
 
     def weights(self, weights, scale, format):
         """Real weights, from integers [out, in, height, width] and a scale per output."""
-        kind = "i1" if weights.min() >= -128 and weights.max() <= 127 else "i4"
+        if _is_wide(weights):  # runtimes have convolutions of int8 and of float
+            scale = scale.reshape(-1, *[1] * (weights.ndim - 1))
+            real = (weights * scale).astype("f4")
+            name = self.constant("weight", real[:, :, 0] if self.rank == 1 else real)
+            self.tell_exponents(name, format, weights)
+            return name
         if self.rank == 1:
             weights = weights[:, :, 0]
         one = numpy.all(scale == scale[0])
         scale = (scale[:1].reshape(()) if one else scale).astype("f4")
-        name = self.constant("weight", weights.astype(kind))
+        name = self.constant("weight", weights.astype("i1"))
         self.tell_exponents(name, format, weights)
         return self.node("DequantizeLinear", [
             name, self.constant("scale", scale),
-            self.constant("weight_zero", numpy.zeros(scale.shape, kind))], axis=0)
+            self.constant("weight_zero", numpy.zeros(scale.shape, "i1"))], axis=0)
 
     def bias(self, bias, scale):
         if abs(bias).max() >= 1 << 31:  # a real number, where int32 has no room
