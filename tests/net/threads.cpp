@@ -4,7 +4,7 @@
 #include "../support/threads.hpp"
 #include "../support/network.hpp"
 
-#include <s3/ops/conv2d.hpp>
+#include <s3/ops/matmul.hpp>
 
 using namespace s3;
 

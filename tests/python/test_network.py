@@ -15,20 +15,11 @@ import numpy
 import s3
 import s3.torch
 import torch
+from support import or_skip, pixels, settled
 from torch import nn
 from torch.nn import functional as F
 
 MEAN, STD = [0.4, 0.5, 0.45], [0.2, 0.25, 0.3]
-
-
-def pixels(count, *shape, seed=0):
-    """Smooth random images, as real ones are: [count, *shape], channels last."""
-    random = numpy.random.default_rng(seed)
-    images = random.normal(size=(count, *shape))
-    for axis in range(1, len(shape)):
-        images = images + numpy.roll(images, 1, axis) + numpy.roll(images, 2, axis)
-    images -= images.min()
-    return (images * (255 / images.max())).astype(numpy.uint8)
 
 
 def real(x, mean=0, std=1):
@@ -38,16 +29,8 @@ def real(x, mean=0, std=1):
 
 
 def settle(model, x):
-    """Gives norms the statistics of x, and random gains; for training that takes no time."""
     torch.manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.momentum = None
-            nn.init.uniform_(module.weight, -1.2, 1.2)
-            nn.init.uniform_(module.bias, -0.3, 0.3)
-    with torch.no_grad():
-        model.train()(x)
-    return model.eval()
+    return settled(model, x)
 
 
 def off(ours, theirs):
@@ -100,13 +83,7 @@ class ResNet(nn.Module):
 
 class Conversion(unittest.TestCase):
     def convert(self, *arguments, **options):
-        """s3.convert_network, or a skipped test where the package is not built for the format."""
-        try:
-            return s3.convert_network(*arguments, **options)
-        except s3.Error as error:
-            if "format: combination is not supported" in str(error):
-                self.skipTest(str(error))
-            raise
+        return or_skip(self, s3.convert_network, *arguments, **options)
 
     def check(self, model, x, limit, mean=None, std=None, **options):
         """A network that equals its own definition, and PyTorch's outputs up to rounding."""

@@ -23,22 +23,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx_by_torch import evaluate
 from s3.onnx import graph_of
+from support import or_skip, pixels, settled
 from torch import nn
 from torch.nn import functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODEL = os.path.join(HERE, "../../examples/models/fashion_mnist.safetensors")
 DATA = "/usr/share/datasets/fashion-mnist"
-
-
-def pixels(count, *shape, seed=0):
-    """Smooth random images: [count, *shape], channels last."""
-    random = numpy.random.default_rng(seed)
-    images = random.normal(size=(count, *shape))
-    for axis in range(1, len(shape)):
-        images = images + numpy.roll(images, 1, axis) + numpy.roll(images, 2, axis)
-    images -= images.min()
-    return (images * (255 / images.max())).astype(numpy.uint8)
 
 
 def first(x):
@@ -100,26 +91,8 @@ class Blocks(nn.Module):
         return self.head(torch.flatten(F.silu(self.down(x)), 1))
 
 
-def settled(model, x):
-    """The model with norms that know the statistics of x."""
-    for module in model.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.momentum = None
-            nn.init.uniform_(module.weight, -1.2, 1.2)
-            nn.init.uniform_(module.bias, -0.3, 0.3)
-    with torch.no_grad():
-        model.train()(x)
-    return model.eval()
-
-
 def convert(test, *arguments, **options):
-    """s3.convert_onnx, or a skipped test where the package is not built for the format."""
-    try:
-        return s3.convert_onnx(*arguments, **options)
-    except s3.Error as error:
-        if "format: combination is not supported" in str(error):
-            test.skipTest(str(error))
-        raise
+    return or_skip(test, s3.convert_onnx, *arguments, **options)
 
 
 def fashion(name, start):

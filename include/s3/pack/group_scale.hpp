@@ -16,6 +16,7 @@
 #include <s3/core/bit_cast.hpp>
 #include <s3/format/weight_format.hpp>
 #include <s3/pack/layout.hpp>
+#include <s3/pack/scale_search.hpp>
 #include <s3/simd/lanes.hpp>
 
 #include <algorithm>
@@ -173,28 +174,21 @@ private:
 /// The scale of a group, as `stored` keeps it; never 0. `copy` has room for the weights.
 template <weight_format F, std::floating_point T, architecture Arch = arch::native>
 [[nodiscard]] float group_scale(std::span<const T> weights, double largest, nearest rule,
-                                bool power_of_two, layout::scale_type stored,
-                                float* copy) noexcept {
+                                bool as_power, layout::scale_type stored, float* copy) noexcept {
     if (largest == 0)
         return 1;
-    // A power of two that brings the largest weight to [1, 2).
-    const int exponent =
-        std::max(static_cast<int>(bit_cast<std::uint64_t>(largest) >> 52) - 1023, -1000);
-    const auto two_to = [](int e) {
-        return bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52);
-    };
-    const double to_unit = two_to(-exponent);
+    const int exponent = std::clamp(exponent_of(largest), -1000, 1022);
+    const double to_unit = power_of_two(-exponent);
     for (std::size_t i = 0; i < weights.size(); ++i) {
         const auto w = static_cast<float>(static_cast<double>(weights[i]) * to_unit);
         copy[i] = bit_cast<float>((bit_cast<std::uint32_t>(w) + 0x80u) & 0xffffff00u);
     }
     const group_search<F, Arch> search(copy, weights.size(), largest * to_unit, rule);
-    const double scale = (power_of_two ? search.power() : search.real()) * two_to(exponent);
+    const double scale = (as_power ? search.power() : search.real()) * power_of_two(exponent);
     const float kept = layout::from_bits(
         layout::to_bits(static_cast<float>(std::min(scale, 0x1p127)), stored), stored);
     // Where the type ends, weights that are too small for it become zero, or its smallest scale.
-    constexpr float smallest[] = {0x1p-126f, 0x1p-24f, 0x1p-126f};
-    return std::max(kept, smallest[static_cast<unsigned>(stored) / 4]);
+    return std::max(kept, stored == layout::scale_type::binary16 ? 0x1p-24f : 0x1p-126f);
 }
 
 } // namespace s3::detail
