@@ -37,6 +37,7 @@
 #include <s3/ops/prepare.hpp>
 #include <s3/ops/matmul.hpp>
 #include <s3/ops/conv2d.hpp>
+#include <s3/ops/linear.hpp>
 #include <s3/ops/tune.hpp>
 #include <s3/ops/constant.hpp>
 

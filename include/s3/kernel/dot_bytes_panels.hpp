@@ -20,15 +20,16 @@ namespace s3::kernel {
 
 /// Accumulates bytes, in the same way for all formats with the same largest magnitude. `FitPairs`
 /// is how many sums of two products fit 16 bits; it is 0 where the machine has dot products of four
-/// bytes, or where even one sum of two products may not fit.
-template <class Arch, int FitPairs>
+/// bytes, or where even one sum of two products may not fit. Weights and activations are signed or
+/// unsigned bytes, but not both unsigned.
+template <class Arch, int FitPairs, class Weight = std::int8_t, class Activation = std::uint8_t>
 struct byte_engine {
     using arch = Arch;
-    using staged = std::uint8_t;
+    using staged = Activation;
     using sum = std::int32_t;
     using element = std::int32_t;
-    using weights = simd::lanes<std::int8_t, Arch>;
-    using activations = simd::lanes<std::uint8_t, Arch>;
+    using weights = simd::lanes<Weight, Arch>;
+    using activations = simd::lanes<Activation, Arch>;
     using sums = simd::lanes<std::int32_t, Arch>;
 
     static constexpr std::size_t depth_per_step = 4;
@@ -38,7 +39,7 @@ struct byte_engine {
     using partial = std::conditional_t<narrow, simd::lanes<std::int16_t, Arch>, sums>;
 
     static S3_INLINE weights load(const element* w) noexcept {
-        return simd::as<std::int8_t>(simd::load<element, Arch>(w));
+        return simd::as<Weight>(simd::load<element, Arch>(w));
     }
     static S3_INLINE void store(element* to, const weights& w) noexcept {
         simd::store<Arch>(to, simd::as<element>(w));
@@ -46,26 +47,35 @@ struct byte_engine {
     static S3_INLINE activations broadcast(const staged* x) noexcept {
         std::uint32_t four;
         std::memcpy(&four, x, 4);
-        return simd::as<std::uint8_t>(simd::broadcast<std::uint32_t, Arch>(four));
+        return simd::as<Activation>(simd::broadcast<std::uint32_t, Arch>(four));
     }
     static S3_INLINE partial step(const partial& p, const activations& x,
                                   const weights& w) noexcept {
-        if constexpr (narrow)
-            return p + simd::pair_dot<Arch>(x, w);
-        else if constexpr (FitPairs >= 1)
-            return p + simd::pair_sum<Arch>(simd::pair_dot<Arch>(x, w));
+        if constexpr (std::is_unsigned_v<Weight>)
+            return add_products(p, w, x);
         else
-            return simd::quad_dot<Arch>(p, x, w);
+            return add_products(p, x, w);
     }
     /// What a tile of several vectors and columns is, where that is faster.
     template <std::size_t R, std::size_t C>
-    requires(simd::has_matrix_dot<Arch>&& R >= 2 &&
+    requires(simd::has_matrix_dot<Arch>&& std::is_unsigned_v<Activation>&& R >= 2 &&
              C >= 2) using tile = matrix_tile<byte_engine, R, C>;
     static S3_INLINE sums widen(const partial& p) noexcept {
         if constexpr (narrow)
             return simd::pair_sum<Arch>(p);
         else
             return p;
+    }
+
+private:
+    template <class A, class B>
+    static S3_INLINE partial add_products(const partial& p, const A& a, const B& b) noexcept {
+        if constexpr (narrow)
+            return p + simd::pair_dot<Arch>(a, b);
+        else if constexpr (FitPairs >= 1)
+            return p + simd::pair_sum<Arch>(simd::pair_dot<Arch>(a, b));
+        else
+            return simd::quad_dot<Arch>(p, a, b);
     }
 };
 

@@ -5,10 +5,12 @@
 #include <s3/kernel/dot_bytes_depthwise.hpp>
 #include <s3/kernel/dot_bytes_direct.hpp>
 #include <s3/kernel/dot_bytes_direct_tiles.hpp>
+#include <s3/kernel/dot_bytes_groups.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/dot_bytes_tiles.hpp>
 #include <s3/kernel/dot_bytes_winograd.hpp>
 #include <s3/kernel/dot_words_depthwise.hpp>
+#include <s3/kernel/dot_words_groups.hpp>
 #include <s3/kernel/dot_words_panels.hpp>
 #include <s3/kernel/parts/kernel_list.hpp>
 #include <s3/kernel/shift_add_bytes_shuffle.hpp>
@@ -16,6 +18,7 @@
 #include <s3/kernel/shift_add_int16_permute.hpp>
 #include <s3/kernel/shift_add_table.hpp>
 #include <s3/kernel/shift_add_words_depthwise.hpp>
+#include <s3/kernel/shift_add_words_groups.hpp>
 #include <s3/kernel/shift_add_words_panels.hpp>
 
 namespace s3::kernel {
@@ -37,6 +40,13 @@ using products = product_list<           //
     shift_add_table<F, X, Arch>,         //
     shift_add_bytes_shuffle<F, X, Arch>, //
     shift_add_words_panels<F, X, Arch>>;
+
+/// Matrix products with scales for groups of weights, on activations that are rounded to int8.
+template <weight_format F, architecture Arch>
+using group_products = product_list< //
+    dot_bytes_groups<F, Arch>,       //
+    dot_words_groups<F, Arch>,       //
+    shift_add_words_groups<F, Arch>>;
 
 /// Convolutions of NHWC images without a gather.
 template <weight_format F, activation X, architecture Arch>

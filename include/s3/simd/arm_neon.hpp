@@ -57,6 +57,10 @@ struct neon : generic {
         else
             return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(v))));
     }
+    template <class To>
+    static S3_INLINE int32x4_t load_widened(const std::int16_t* p) noexcept {
+        return vmovl_s16(vld1_s16(p));
+    }
     static S3_INLINE void interleave(std::uint8_t* to, uint8x16_t a, uint8x16_t b, uint8x16_t c,
                                      uint8x16_t d) noexcept {
         vst4q_u8(to, uint8x16x4_t{a, b, c, d});

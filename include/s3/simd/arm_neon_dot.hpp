@@ -18,6 +18,9 @@ struct neon_dot : neon {
         const int8x16_t high = vreinterpretq_s8_u8(vshlq_n_u8(vshrq_n_u8(x, 7), 6));
         return vdotq_s32(vdotq_s32(vdotq_s32(acc, w, high), w, high), w, low);
     }
+    static S3_INLINE int32x4_t signed_dot(int32x4_t acc, int8x16_t x, int8x16_t w) noexcept {
+        return vdotq_s32(acc, x, w);
+    }
 };
 
 } // namespace s3::arch

@@ -6,7 +6,8 @@
 //   pair_dot       u8·i8 + u8·i8 of neighbours (int16; the caller proves that none saturates)
 //   pair_dot16     i16·i16 + i16·i16 of neighbours (int32)
 //   pair_sum       i16 + i16 of neighbours (int32)
-//   quad_dot       acc + four neighbouring products u8·i8 (int32), exact for all inputs
+//   quad_dot       acc + four neighbouring products u8·i8 (int32), exact for all inputs; of i8·i8,
+//                  too, where the machine multiplies those (has_signed_dot)
 //   matrix_dot     acc + x·wᵀ of vectors of 16 bytes: x has two rows of eight u8, w two of i8, and
 //                  acc two of two int32: exact for all inputs
 //   load_halves    eight bytes from each of two places, as one vector of 16 bytes
@@ -93,6 +94,19 @@ S3_INLINE lanes<std::int32_t, Arch> quad_dot(const lanes<std::int32_t, Arch>& ac
                                            detail::odd_lanes<i16, Arch>(w));
         return acc + low + high;
     }
+}
+
+template <class Arch>
+inline constexpr bool has_signed_dot = requires(const lanes<std::int32_t, Arch>& acc,
+                                                const lanes<std::int8_t, Arch>& bytes) {
+    Arch::signed_dot(acc, bytes, bytes);
+};
+template <class Arch>
+requires has_signed_dot<Arch> S3_INLINE lanes<std::int32_t, Arch>
+quad_dot(const lanes<std::int32_t, Arch>& acc, const lanes<std::int8_t, Arch>& x,
+         const lanes<std::int8_t, Arch>& w)
+noexcept {
+    return Arch::signed_dot(acc, x, w);
 }
 
 template <class Arch>

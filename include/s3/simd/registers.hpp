@@ -30,6 +30,35 @@ S3_INLINE V in_register(const V& v) noexcept {
     return v;
 }
 
+/// The product of two vectors, or numbers, of floats, rounded before anything is added to it:
+/// compilers would otherwise fuse multiplications with additions on machines that can, and the last
+/// bits of results would depend on the machine.
+template <class V>
+S3_INLINE V rounded_product(const V& a, const V& b) noexcept {
+    const V product = a * b;
+#if defined(__FMA__) || defined(__aarch64__) || defined(__riscv) || defined(__s390x__)
+#if defined(__FMA__)
+#define S3_FLOAT_REGISTER "+v"
+#elif defined(__aarch64__)
+#define S3_FLOAT_REGISTER "+w"
+#else
+#define S3_FLOAT_REGISTER "+f"
+#endif
+    if constexpr (std::is_arithmetic_v<V>) {
+        V r = product;
+        asm("" : S3_FLOAT_REGISTER(r));
+        return r;
+    } else {
+        typename V::register_type r = product;
+        asm("" : S3_FLOAT_REGISTER(r));
+        return r;
+    }
+#undef S3_FLOAT_REGISTER
+#else
+    return product;
+#endif
+}
+
 /// Hides the vectors' values from the compiler at this point of the program, so that it neither
 /// regroups the computation before it with the one after it nor loads the vectors from memory
 /// again.

@@ -1,7 +1,7 @@
 #pragma once
 // Conversion between narrow integers in memory and wider lanes:
 //
-//   load_widened           bytes in memory → int16 or int32 lanes
+//   load_widened           bytes in memory → int16 or int32 lanes; int16 → int32 lanes
 //   widen_low, widen_high  the first or the second half of int16 lanes → int32 lanes
 //   store_widened          int16 lanes → int32 in memory
 //   store_bytes            int32 lanes → bytes in memory

@@ -43,6 +43,10 @@ struct avx2 : sse41 {
         const __m128i v = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
         return std::is_signed_v<From> ? _mm256_cvtepi8_epi32(v) : _mm256_cvtepu8_epi32(v);
     }
+    template <class To>
+    static S3_INLINE __m256i load_widened(const std::int16_t* p) noexcept {
+        return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
     template <class T>
     static S3_INLINE void store_bytes(T* to, __m256i a, __m256i b, __m256i c, __m256i d) noexcept {
         const __m256i low = _mm256_packs_epi32(a, b), high = _mm256_packs_epi32(c, d);

@@ -71,6 +71,11 @@ struct avx512 : avx2 {
         return std::is_signed_v<From> ? _mm512_maskz_cvtepi8_epi32(all32, v)
                                       : _mm512_maskz_cvtepu8_epi32(all32, v);
     }
+    template <class To>
+    static S3_INLINE __m512i load_widened(const std::int16_t* p) noexcept {
+        return _mm512_maskz_cvtepi16_epi32(all32,
+                                           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
     static S3_INLINE __m512i widen_low(__m512i v) noexcept {
         return _mm512_maskz_cvtepi16_epi32(all32, _mm512_castsi512_si256(v));
     }

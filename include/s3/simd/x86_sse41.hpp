@@ -31,6 +31,10 @@ struct sse41 : generic {
         const __m128i v = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
         return std::is_signed_v<From> ? _mm_cvtepi8_epi16(v) : _mm_cvtepu8_epi16(v);
     }
+    template <class To>
+    static S3_INLINE __m128i load_widened(const std::int16_t* p) noexcept {
+        return _mm_cvtepi16_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    }
     template <class T>
     static S3_INLINE void store_bytes(T* to, __m128i a, __m128i b, __m128i c, __m128i d) noexcept {
         const __m128i low = _mm_packs_epi32(a, b), high = _mm_packs_epi32(c, d);

@@ -1,0 +1,192 @@
+// Linear layers of floats equal their definition bit by bit, on the main instruction sets of the
+// build, for all remainders of rows, depth and batch, for scales of groups, rows and tensors, with
+// every epilogue, with several threads and in several batches.
+
+#include "../support/linear.hpp"
+#include "../support/archs.hpp"
+#include "../support/cases.hpp"
+#include "../support/foreign.hpp"
+#include "../support/guarded.hpp"
+#include "../support/threads.hpp"
+#include "../support/weights.hpp"
+
+#include <cstring>
+#include <limits>
+
+using namespace s3;
+
+namespace {
+
+/// Weights with scales of a group (0: of a row, of the tensor, or none at all).
+template <weight_format F>
+packed_matrix<F> weights(test::random& r, std::size_t rows, std::size_t columns,
+                         std::size_t group) {
+    constexpr scale_type types[] = {scale_type::binary32, scale_type::binary16,
+                                    scale_type::bfloat16};
+    auto values = test::random_weights<F>(r, rows * columns);
+    if (r.below(4) == 0)
+        std::fill(values.begin(), values.end(), r.below(2) == 0 ? F::max_value : F::min_value);
+    const std::size_t some[] = {rows, std::min<std::size_t>(rows, 1), 0};
+    std::vector<float> scale(group == 0 ? some[r.below(3)] : rows * (columns / group));
+    for (float& s : scale)
+        s = std::ldexp(r.real() + 1.5f, r.between(-20, 0)) * (r.below(4) == 0 ? -1.0f : 1.0f);
+    const int offset = r.below(3) == 0 ? -3 : 0;
+    std::vector<double> real(values.begin(), values.end());
+    for (double& v : real)
+        v = std::ldexp(v, offset);
+    return *pack<F>(real, rows, columns, {offset, scale, group, types[r.below(3)]});
+}
+
+class suite {
+public:
+    template <weight_format F, class Arch, kernel_choice Choice>
+    void draw(std::uint64_t seed, std::size_t rounds) {
+        test::cases all(seed);
+        test::random r(0);
+        for (std::size_t i = 0; i < rounds * test::setting("S3_TEST_ROUNDS", 4) / 4; ++i)
+            if (all.next(r)) {
+                const std::size_t group = r.below(3) == 0 ? 0 : std::size_t{32} << r.below(4);
+                const std::size_t deep =
+                    r.below(8) == 0 && F::max_value < 1000 ? 2100 + r.below(900) : 300;
+                const std::size_t k =
+                    group == 0 ? r.below(deep) : group * (1 + r.below(1 + deep / group));
+                all.count();
+                if (!equal<F, Arch, Choice>(r, r.below(150), k, r.below(30), group))
+                    all.mismatch(F::name + std::string(" ") + Arch::name);
+            }
+        all.report();
+    }
+
+private:
+    template <weight_format F, class Arch, kernel_choice Choice>
+    bool equal(test::random& r, std::size_t m, std::size_t k, std::size_t n, std::size_t group) {
+        const auto w = weights<F>(r, m, k, group);
+        const test::thread_executor threads{1 + r.below(3)};
+        const linear_options o{.batch = 1 + r.below(n + 4),
+                               .activation_group = r.below(2) == 0 ? 0 : w.group(),
+                               .executor = threads};
+        auto layer = linear<F, Choice, Arch>::make(w, o);
+        REQUIRE(layer);
+        const auto where = r.below(2) == 0 ? test::side::lower : test::side::upper;
+        const std::size_t x_stride = k + r.below(3), y_stride = m + r.below(3);
+        const auto taken = [&](std::size_t stride, std::size_t columns) {
+            return n == 0 ? 0 : (n - 1) * stride + columns;
+        };
+        const auto x = x_.take<float>(taken(x_stride, k), where);
+        const float size = std::ldexp(1.0f, r.between(-30, 30));
+        for (float& v : x)
+            v = r.real() * size;
+        if (r.below(8) == 0 && !x.empty())
+            std::fill_n(x.begin(), std::min(k, x.size()), 0.0f);
+        const auto y = y_.take<float>(taken(y_stride, m), where);
+        std::memset(y.data(), 0x5a, y.size_bytes());
+        std::vector<float> bias(r.below(2) == 0 ? 0 : m), gate(r.below(2) == 0 ? 0 : n * m),
+            residual(r.below(2) == 0 ? 0 : n * m);
+        for (auto* all : {&bias, &gate, &residual})
+            for (float& v : *all)
+                v = r.real() * 4;
+        const auto view = [&](const std::vector<float>& v) {
+            return v.empty() ? matrix_view<const float>() : matrix_view<const float>(v, n, m);
+        };
+        const linear_epilogue e{bias, static_cast<gate_function>(r.below(4)), view(gate),
+                                view(residual)};
+        const matrix_view<const float> in(x, n, k, x_stride);
+        std::vector<float> expected(y.begin(), y.end());
+        test::linear_by_definition(w, in, matrix_view<float>(expected, n, m, y_stride), e,
+                                   o.activation_group);
+        REQUIRE((*layer)(in, matrix_view<float>(y, n, m, y_stride), e));
+        return std::memcmp(expected.data(), y.data(), y.size_bytes()) == 0;
+    }
+    test::guarded_memory x_{1 << 20}, y_{1 << 20};
+};
+
+template <class Layer>
+void refuses(result<Layer>&& layer, std::string_view what) {
+    REQUIRE(!layer);
+    CHECK(layer.error().message().find(what) != std::string::npos);
+}
+
+} // namespace
+
+TEST_CASE("dot products and shifts with scales equal the definition on the main instruction sets") {
+    test::main_archs::each([&]<class Arch>() {
+        CAPTURE(Arch::name);
+        suite().draw<shift3, Arch, family::automatic>(1, 60);
+    });
+    suite().draw<shift3, arch::native, family::shift_add>(2, 20);
+}
+
+TEST_CASE("so they do for every kind of format") {
+    test::type_list<dense4, shift5, int8_weights, test::thirds>::each(
+        [&]<class F>() { suite().draw<F, arch::native, family::automatic>(3, 40); });
+}
+
+TEST_CASE("gates are near their functions of real numbers") {
+    for (float v = -100; v < 100; v += 0.0137f) {
+        const double d = v, u = std::sqrt(2 / std::acos(-1.0)) * (d + 0.044715 * d * d * d);
+        const auto near = [&](gate_function f, double exact) {
+            CHECK(std::fabs(test::gate(f, v) - exact) <= 4e-7 * std::fabs(exact) + 1e-34);
+        };
+        near(gate_function::none, d);
+        near(gate_function::relu, std::max(d, 0.0));
+        if (v > -87)
+            near(gate_function::silu, d / (1 + std::exp(-d)));
+        // An error of u is one of e^−2u, relative to it.
+        const double exact = d / (1 + std::exp(-2 * u));
+        CHECK(std::fabs(test::gate(gate_function::gelu, v) - exact) <=
+              4e-7 * (1 + std::fabs(u)) * std::fabs(exact) + 1e-30);
+    }
+}
+
+TEST_CASE("scales of 16 bits that are tiny keep their value") {
+    for (const auto stored : {scale_type::binary16, scale_type::bfloat16})
+        for (std::uint32_t bits = 1; bits < 0x7c00; bits += 7) {
+            const auto half = static_cast<std::uint16_t>(bits);
+            if (stored == scale_type::bfloat16 && bits < 0x80)
+                continue; // below the smallest normal float
+            std::uint16_t all[64];
+            std::fill(std::begin(all), std::end(all), half);
+            float value[64];
+            const kernel::group_scales s{reinterpret_cast<const std::byte*>(all), stored};
+            simd::store<arch::native>(value, s.load<arch::native>(0));
+            CHECK(value[0] == layout::from_bits(half, stored));
+        }
+}
+
+TEST_CASE("what cannot be computed is refused by name, and nothing is written") {
+    test::random r(5);
+    const auto w = weights<shift3>(r, 20, 64, 32);
+    refuses(linear<shift3>::make(w, {.batch = 0}), "options.batch");
+    refuses(linear<shift3>::make(w, {.activation_group = 64}), "options.activation_group");
+    refuses(linear<shift3>::make(w, {.batch = std::numeric_limits<std::size_t>::max() / 8}),
+            "allocation");
+    const std::vector<std::int64_t> none;
+    auto layer = *linear<shift3>::make(w);
+    std::vector<float> x(3 * 64, 1.0f), y(3 * 20, 7.0f), z(3 * 20);
+    const auto run = [&](matrix_view<const float> in, matrix_view<float> out,
+                         const linear_epilogue& e = {}) { return layer(in, out, e); };
+    const auto says = [&](const status& s, std::string_view what) {
+        REQUIRE(!s);
+        CHECK(s.error().message().find(what) != std::string::npos);
+        CHECK(y == std::vector<float>(y.size(), 7.0f));
+    };
+    const matrix_view<const float> in(x, 3, 64);
+    const matrix_view<float> out(y, 3, 20);
+    says(run({x, 3, 63}, out), "x.columns");
+    says(run(in, {y, 3, 19}), "y.columns");
+    says(run(in, {y, 2, 20}), "y.rows");
+    says(run({x, 4, 64}, out), "x");
+    says(run(in, out, {.bias = std::span<const float>(z).first(19)}), "epilogue.bias");
+    says(run(in, out, {.gate = {z, 3, 19}}), "epilogue.gate");
+    says(run(in, out, {.residual = {z, 2, 20}}), "epilogue.residual");
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+        x[130] = bad;
+        says(run(in, out), "x[");
+        x[130] = 1;
+        z[3] = bad;
+        says(run(in, out, {.bias = std::span<const float>(z).first(20)}), "epilogue.bias[3]");
+        z[3] = 0;
+    }
+    CHECK(run(in, out));
+}
