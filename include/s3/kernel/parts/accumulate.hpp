@@ -187,6 +187,7 @@ struct decoded {
     }
     S3_INLINE void advance() noexcept { skip(1); }
     S3_INLINE void skip(std::size_t count) noexcept { from += count * R * lanes; }
+    S3_INLINE void pass(std::size_t count) noexcept { skip(count); }
 };
 
 } // namespace s3::kernel

@@ -36,9 +36,11 @@ struct decoder {
             engine::store(to + (Step * R + r) * lanes, w[r]);
         }
     }
-    S3_INLINE void advance() noexcept {
-        from += block_bytes;
-        to += steps * R * lanes;
+    S3_INLINE void advance() noexcept { pass(steps); }
+    /// Goes on behind `count` steps, whole blocks, that have been stored.
+    S3_INLINE void pass(std::size_t count) noexcept {
+        from += count / steps * block_bytes;
+        to += count * R * lanes;
     }
     /// Stores `count` steps, whole blocks.
     void skip(std::size_t count) noexcept {

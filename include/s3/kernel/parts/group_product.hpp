@@ -71,7 +71,8 @@ struct group_product {
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
         const std::size_t columns = panels_of::stage_columns(k, n);
-        return decoded_bytes + whole_lines((columns + most_columns) * rows * lanes * sizeof(float));
+        return decoded_bytes + scale_bytes +
+               whole_lines((columns + most_columns<rows>)*rows * lanes * sizeof(float));
     }
 
     /// Computes a range of outputs. `scratch` is aligned to 64 bytes and has scratch_bytes(k, n)
@@ -85,15 +86,23 @@ struct group_product {
             return;
         }
         memory m{reinterpret_cast<lane*>(scratch),
-                 reinterpret_cast<float*>(scratch + decoded_bytes)};
+                 reinterpret_cast<float*>(scratch + decoded_bytes),
+                 reinterpret_cast<float*>(scratch + decoded_bytes + scale_bytes)};
         const std::size_t together = panels_of::stage_columns(w.columns, all);
         for (std::size_t n = range.n_begin; n < range.n_end; n += together) {
             const batch b{x, n, std::min(together, range.n_end - n)};
             std::size_t p = range.panel_begin;
-            for (; range.panel_end - p >= rows; p += rows)
-                many_columns<rows>(w, p, b, m, sink);
-            for (; p < range.panel_end; ++p)
-                many_columns<1>(w, p, b, m, sink);
+            const auto next = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
+                if (w.groups() > 1)
+                    many_columns<R, true>(w, p, b, m, sink);
+                else
+                    many_columns<R, false>(w, p, b, m, sink);
+                p += R;
+            };
+            while (range.panel_end - p >= rows)
+                next(std::integral_constant<std::size_t, rows>{});
+            while (p < range.panel_end)
+                next(std::integral_constant<std::size_t, 1>{});
         }
     }
 
@@ -101,9 +110,16 @@ private:
     using lane = typename engine::element;
     using sums = typename engine::sums;
     using reals = simd::lanes<float, arch>;
-    static constexpr std::size_t most_columns = 6; ///< of a tile: each number takes long to compile
+    /// The columns of a tile of R panels. With few vectors of weights, more would gain little, and
+    /// each number takes long to compile.
+    template <std::size_t R>
+    static constexpr std::size_t
+        most_columns = std::min<std::size_t>(register_tile<engine, R>::columns, R == 1 ? 4 : 6);
     static constexpr std::size_t decoded_bytes =
         panels_of::most_blocks(rows) * layout::steps * rows * arch::vector_bytes;
+
+    static constexpr std::size_t scale_bytes =
+        whole_lines(panels_of::most_blocks(rows) * rows * lanes * sizeof(float));
 
     /// Activation vectors that are multiplied together.
     struct batch {
@@ -112,6 +128,7 @@ private:
     };
     struct memory {
         lane* decoded; ///< the decoded weights of R panels, for a part of their depth
+        float* scales; ///< [group][row]: theirs
         float* kept;   ///< sums of a batch that wait for the next part of the depth
     };
 
@@ -126,12 +143,10 @@ private:
     static S3_INLINE reals scaled(const sums& s, const reals& scale) noexcept {
         return simd::rounded_product(simd::to_float(simd::as<std::int32_t>(s)), scale);
     }
-    /// The scale of a group for column c: that of the weights, times that of the activations.
-    static S3_INLINE reals with_activations(const reals& scale, const activations& x,
-                                            std::size_t index) noexcept {
-        return x.scale == nullptr
-                   ? scale
-                   : simd::rounded_product(scale, simd::broadcast<float, arch>(x.scale[index]));
+    /// The scale of a group of weights, times that of the activations.
+    static S3_INLINE reals scale_of(const reals& scale, const activations& x,
+                                    std::size_t index) noexcept {
+        return simd::rounded_product(scale, simd::broadcast<float, arch>(x.scale[index]));
     }
     static constexpr std::size_t steps_of(std::size_t columns) noexcept {
         return layout::blocks(columns) * layout::steps;
@@ -174,6 +189,7 @@ private:
         for (std::size_t g = 0; g < groups; ++g, at += steps * layout::depth_per_step) {
             const std::size_t index = panel * groups + g;
             const reals scale = w.scales.template load<arch>(index * lanes);
+            __builtin_prefetch(w.scales.at(index * lanes) + 1024);
             const auto of_column = [&](std::size_t c)
                                        S3_INLINE_LAMBDA { return (n + c) * groups + g; };
             const spaced_columns<staged> columns{&at, std::max<std::size_t>(steps, 1), x.stride};
@@ -184,7 +200,9 @@ private:
                 [&](std::size_t c, std::size_t)
                     S3_INLINE_LAMBDA { return start_of(x, of_column(c)); },
                 [&](std::size_t c, const sums(&s)[1]) S3_INLINE_LAMBDA {
-                    total[c] = total[c] + scaled(s[0], with_activations(scale, x, of_column(c)));
+                    total[c] =
+                        total[c] +
+                        scaled(s[0], x.scale == nullptr ? scale : scale_of(scale, x, of_column(c)));
                 });
             weights.skip(steps);
         }
@@ -192,111 +210,166 @@ private:
             simd::store<arch>(to + c * lanes, total[c]);
     }
 
-    /// A part of the depth of R panels, whose weights are decoded together: whole groups, or a
+    /// A part of the depth of some panels, whose weights are decoded together: whole groups, or a
     /// piece of the only one.
     struct depth_part {
         std::size_t first_step, first_group;
         std::size_t groups;
         std::size_t steps; ///< of a group, or of the piece
         bool begins, ends; ///< whether the part begins, or ends, the depth
-        bool divides;      ///< whether there are several groups: then none goes beyond a part
     };
 
-    template <std::size_t R, class Sink>
+    /// Multiplies R panels by a batch. `Divides` tells whether rows have several groups: none is
+    /// longer than a part then.
+    template <std::size_t R, bool Divides, class Sink>
     static void many_columns(const group_view& w, std::size_t panel, const batch& b, memory& m,
                              const Sink& sink) {
-        constexpr std::size_t height = R * lanes;
+        constexpr std::size_t height = R * lanes, C = most_columns<R>;
         constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
         const std::size_t row = panel * lanes, valid = std::min(height, w.rows - row);
-        const std::size_t groups = w.groups(), blocks = layout::blocks(w.columns);
-        // The unit in which the depth is cut, in blocks.
-        const std::size_t unit = groups > 1 ? layout::blocks(w.group) : 1;
+        const std::size_t blocks = layout::blocks(w.columns);
+        const std::size_t unit = Divides ? layout::blocks(w.group) : 1; // in which depth is cut
         const std::size_t units = std::max<std::size_t>(blocks / unit, 1);
         const std::size_t most = panels_of::most_blocks(rows) / unit;
         const std::size_t parts = (units + most - 1) / most, each = (units + parts - 1) / parts;
         const std::size_t bytes = layout::panel_bytes(w.columns, arch::vector_bytes);
         float* const finished = m.kept + b.count * height;
         for (std::size_t u = 0; u < units; u += each) {
-            const std::size_t some = std::min(each, units - u);
-            const std::size_t part_blocks = std::min(some * unit, blocks - u * unit);
-            depth_part part{
-                u * unit * layout::steps, 0,         1, part_blocks * layout::steps, u == 0,
-                u + some == units,        groups > 1};
-            if (part.divides)
-                part.first_group = u, part.groups = some, part.steps = unit * layout::steps;
-            decoder<Unit, R>{w.data + panel * bytes + u * unit * block_bytes, bytes,
-                             part.ends ? R * bytes - u * unit * block_bytes
-                                       : part_blocks * block_bytes,
-                             m.decoded}
-                .skip(part_blocks * layout::steps);
-            constexpr std::size_t C = std::min(register_tile<engine, R>::columns, most_columns);
+            const std::size_t some = std::min(each, units - u), first = u * unit;
+            const std::size_t part_blocks = std::min(some * unit, blocks - first);
+            const depth_part part{first * layout::steps,
+                                  Divides ? u : 0,
+                                  Divides ? some : 1,
+                                  (Divides ? unit : part_blocks) * layout::steps,
+                                  u == 0,
+                                  u + some == units};
+            const std::size_t here = first * block_bytes;
+            decoder<Unit, R> packed{w.data + panel * bytes + here, bytes,
+                                    part.ends ? R * bytes - here : part_blocks * block_bytes,
+                                    m.decoded};
+            decode_scales<R>(w, panel, part, m.scales);
+            // The first columns decode the weights on their way.
+            constexpr std::size_t decoding = panels_of::template decoding_columns<R>;
+            bool decodes = decoding != 0 && b.count >= decoding;
+            if (!decodes)
+                packed.skip(part_blocks * layout::steps);
             for (std::size_t c = 0, tile; c < b.count; c += tile) {
                 const std::size_t left = b.count - c, tiles = (left + C - 1) / C;
-                tile = (left + tiles - 1) / tiles;
-                multiply<R, C>(w, panel, part, b, c, tile, m, finished);
-                if (part.ends)
-                    sink(b.first + c, tile, row, valid, finished, height);
+                tile = decodes ? decoding : (left + tiles - 1) / tiles;
+                if constexpr (decoding != 0)
+                    if (decodes)
+                        add_up<R, decoding, Divides>(packed, part, b, c, w.groups(), m, finished);
+                if (!decodes)
+                    multiply<R, C, Divides>(w, part, b, c, tile, m, finished);
+                decodes = false;
+                if (!part.ends)
+                    continue;
+                if constexpr (!Divides)
+                    scale_rows<R>(b, c, tile, m.scales, finished);
+                sink(b.first + c, tile, row, valid, finished, height);
             }
         }
     }
-    template <std::size_t R, std::size_t C>
-    static void multiply(const group_view& w, std::size_t panel, const depth_part& part,
-                         const batch& b, std::size_t c, std::size_t count, const memory& m,
-                         float* finished) {
-        if (count == C)
-            from_cache<R, C>(w, panel, part, b, c, m, finished);
-        else if constexpr (C > 1)
-            multiply<R, C - 1>(w, panel, part, b, c, count, m, finished);
+    template <std::size_t R>
+    static void decode_scales(const group_view& w, std::size_t panel, const depth_part& part,
+                              float* to) noexcept {
+        for (std::size_t g = 0; g < part.groups; ++g)
+            for (std::size_t r = 0; r < R; ++r, to += lanes)
+                simd::store<arch>(to,
+                                  w.scales.template load<arch>(
+                                      ((panel + r) * w.groups() + part.first_group + g) * lanes));
     }
-    /// Multiplies the decoded part by C columns. Their sums, of floats or still of integers, stay
-    /// in `m` until the last part leaves them in `finished`.
-    template <std::size_t R, std::size_t C>
-    static S3_NOINLINE void from_cache(const group_view& w, std::size_t panel,
-                                       const depth_part& part, const batch& b, std::size_t column,
-                                       const memory& m, float* finished) {
+    /// Turns the integer sums of rows into floats, each with the scale of its row.
+    template <std::size_t R>
+    static void scale_rows(const batch& b, std::size_t column, std::size_t count,
+                           const float* scales, float* at) noexcept {
+        for (std::size_t c = 0; c < count; ++c)
+            for (std::size_t r = 0; r < R; ++r, at += lanes) {
+                const reals scale = simd::load<float, arch>(scales + r * lanes);
+                const reals s = simd::load<float, arch>(at);
+                simd::store<arch>(at, scaled(simd::as<lane>(s),
+                                             b.x.scale == nullptr
+                                                 ? scale
+                                                 : scale_of(scale, b.x, b.first + column + c)));
+            }
+    }
+
+    template <std::size_t R, std::size_t C, bool Divides>
+    static void multiply(const group_view& w, const depth_part& part, const batch& b, std::size_t c,
+                         std::size_t count, const memory& m, float* finished) {
+        if (count == C)
+            add_up<R, C, Divides>(decoded<engine, R>{m.decoded}, part, b, c, w.groups(), m,
+                                  finished);
+        else if constexpr (C > 1)
+            multiply<R, C - 1, Divides>(w, part, b, c, count, m, finished);
+    }
+    /// Multiplies a part by C columns. Their sums, of floats, or of integers where a part does not
+    /// end the row, wait in m.kept until the last part leaves them in `finished`.
+    template <std::size_t R, std::size_t C, bool Divides, class Weights>
+    static S3_NOINLINE void add_up(Weights weights, const depth_part& part, const batch& b,
+                                   std::size_t column, std::size_t groups, const memory& m,
+                                   float* finished) {
         using tile = tile_for<engine, R, C>;
         constexpr std::size_t height = R * lanes;
         const activations x = b.x;
-        const std::size_t n = b.first + column, groups = w.groups();
+        const std::size_t n = b.first + column, last = part.groups - 1, steps = part.steps;
+        const bool ends = part.ends;
         float* const kept = m.kept + column * height;
-        const lane* decoded_at = m.decoded;
+        const float* from = part.begins ? finished : kept;
+        if (part.begins)
+            begin<R, C, Divides>(x, n, finished);
+        const float* scales = m.scales;
         const staged* at = x.data + n * x.stride + part.first_step * layout::depth_per_step;
-        for (std::size_t i = 0; i < part.groups; ++i) {
-            const std::size_t g = part.first_group + i;
-            const bool first = part.begins && i == 0, last = i + 1 == part.groups;
-            const float* const from = i == 0 ? kept : finished;
-            float* const to = last && !part.ends ? kept : finished;
-            const auto of_column = [&](std::size_t c)
-                                       S3_INLINE_LAMBDA { return (n + c) * groups + g; };
-            const spaced_columns<staged> columns{&at, std::max<std::size_t>(part.steps, 1),
-                                                 x.stride};
+        for (std::size_t g = 0; g <= last; ++g) {
+            float* const to = g == last && !ends ? kept : finished;
+            const std::size_t first = n * groups + part.first_group + g;
+            const spaced_columns<staged> columns{&at, std::max<std::size_t>(steps, 1), x.stride};
             accumulate<tile>(
-                decoded<engine, R>{decoded_at},
+                weights,
                 typename spaced_columns<staged>::template source<typename tile::reads, C>(columns),
-                part.steps,
+                steps,
                 [&](std::size_t c, std::size_t r) S3_INLINE_LAMBDA {
-                    return part.divides || part.begins ? start_of(x, of_column(c))
-                                                       : simd::as<lane>(simd::load<float, arch>(
-                                                             kept + c * height + r * lanes));
+                    if constexpr (Divides)
+                        return start_of(x, first + c * groups);
+                    else
+                        return simd::as<lane>(
+                            simd::load<float, arch>(from + c * height + r * lanes));
                 },
                 [&](std::size_t c, const sums(&s)[R]) S3_INLINE_LAMBDA {
+                    const float* const begin = from + c * height;
+                    float* const end = to + c * height;
+                    const bool scales_activations = Divides && x.scale != nullptr;
+                    const reals of_activations = simd::broadcast<float, arch>(
+                        scales_activations ? x.scale[first + c * groups] : 1.0f);
                     S3_UNROLL_FOR(std::size_t r = 0; r < R; ++r) {
-                        const std::size_t place = c * height + r * lanes;
-                        if (!part.divides && !part.ends) {
-                            simd::store<arch>(to + place, simd::as<float>(s[r]));
-                            continue;
+                        // GCC would otherwise have two forms of each sum in the loop above.
+                        const sums sum = simd::in_register(s[r]);
+                        reals v = simd::as<float>(sum);
+                        if constexpr (Divides) {
+                            reals scale = simd::load<float, arch>(scales + r * lanes);
+                            if (scales_activations)
+                                scale = simd::rounded_product(scale, of_activations);
+                            v = simd::load<float, arch>(begin + r * lanes) + scaled(sum, scale);
                         }
-                        const reals scale =
-                            w.scales.template load<arch>(((panel + r) * groups + g) * lanes);
-                        const reals here = scaled(s[r], with_activations(scale, x, of_column(c)));
-                        simd::store<arch>(
-                            to + place, first || !part.divides
-                                            ? here
-                                            : reals(simd::load<float, arch>(from + place) + here));
+                        simd::store<arch>(end + r * lanes, v);
                     }
                 });
-            decoded_at += part.steps * R * lanes;
-            at += part.steps * layout::depth_per_step;
+            from = finished;
+            scales += height;
+            weights.pass(steps);
+            at += steps * layout::depth_per_step;
+        }
+    }
+    /// What sums begin with: floats, −0, since that added to v is v, also if v is 0; or integers,
+    /// what the sum of the only group starts from.
+    template <std::size_t R, std::size_t C, bool Divides>
+    static void begin(const activations& x, std::size_t n, float* to) noexcept {
+        for (std::size_t c = 0; c < C; ++c) {
+            reals v = simd::broadcast<float, arch>(-0.0f);
+            if constexpr (!Divides)
+                v = simd::as<float>(start_of(x, n + c));
+            for (std::size_t r = 0; r < R; ++r, to += lanes)
+                simd::store<arch>(to, v);
         }
     }
 };

@@ -48,6 +48,15 @@ struct panel_product {
         return (simd::register_count<arch> >= 32 ? 512 : 192) * rows / panels / layout::steps;
     }
 
+    /// The number of columns that R panels are multiplied by while they are decoded: one less than
+    /// otherwise, since decoding takes some registers. It is 0 (decoding comes first) where
+    /// registers are too few, where sums widen, and where decoding a step takes long in itself.
+    template <std::size_t R>
+    static constexpr std::size_t decoding_columns =
+        R == rows&& simd::register_count<arch> >= 32 && !std::is_same_v<lane, std::uint32_t> &&
+                engine::widen_every == std::numeric_limits<std::size_t>::max()
+            ? register_tile<engine, R>::columns - 1
+            : 0;
     /// Elements from one staged column to the next. The padding avoids multiples of 4 KiB, which
     /// would put all columns into the same set of the cache.
     static constexpr std::size_t stage_stride(std::size_t k) {
@@ -175,15 +184,6 @@ private:
     };
 
     static constexpr std::size_t most_columns = 24;
-    /// The number of columns that R panels are multiplied by while they are decoded: one less than
-    /// otherwise, since decoding takes some registers. It is 0 (decoding comes first) where
-    /// registers are too few, where sums widen, and where decoding a step takes long in itself.
-    template <std::size_t R>
-    static constexpr std::size_t decoding_columns =
-        R == rows&& simd::register_count<arch> >= 32 && !std::is_same_v<lane, std::uint32_t> &&
-                engine::widen_every == std::numeric_limits<std::size_t>::max()
-            ? register_tile<engine, R>::columns - 1
-            : 0;
     static constexpr std::size_t block_bytes = layout::bits * arch::vector_bytes;
     static constexpr std::size_t tile_bytes = most_blocks(1) * layout::steps * arch::vector_bytes;
     static constexpr std::size_t total_steps(std::size_t k) {
