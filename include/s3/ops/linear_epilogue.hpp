@@ -6,7 +6,7 @@
 //   y = f(z), or z · f(gate[n][m]) where there is a gate
 //   y = y + residual[n][m]
 //
-//   relu  f(v) = max(v, 0)          silu  f(v) = v·σ(v)
+//   relu  f(v) = max(v, +0)         silu  f(v) = v·σ(v)
 //   gelu  f(v) = v·σ(2u), u = √(2/π)·(v + 0.044715·v³): the tanh approximation (Hendrycks and
 //         Gimpel, arXiv 1606.08415)
 //
@@ -64,7 +64,7 @@ template <class Arch>
                            S3_INLINE_LAMBDA { return simd::rounded_product<real>(a, b); };
     switch (f) {
     case gate_function::relu:
-        return simd::max(v, constant(0));
+        return simd::max(v, constant(0)) + constant(0); // machines differ in max(−0, 0)
     case gate_function::silu:
         return times(v, simd::sigmoid<Arch>(v));
     case gate_function::gelu: {
