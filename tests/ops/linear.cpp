@@ -88,7 +88,7 @@ private:
         const auto view = [&](const std::vector<float>& v) {
             return v.empty() ? matrix_view<const float>() : matrix_view<const float>(v, n, m);
         };
-        const linear_epilogue e{bias, static_cast<gate_function>(r.below(4)), view(gate),
+        const linear_epilogue e{bias, static_cast<nonlinearity>(r.below(4)), view(gate),
                                 view(residual)};
         const matrix_view<const float> in(x, n, k, x_stride);
         std::vector<float> expected(y.begin(), y.end());
@@ -124,16 +124,16 @@ TEST_CASE("so they do for every kind of format") {
 TEST_CASE("gates are near their functions of real numbers") {
     for (float v = -100; v < 100; v += 0.0137f) {
         const double d = v, u = std::sqrt(2 / std::acos(-1.0)) * (d + 0.044715 * d * d * d);
-        const auto near = [&](gate_function f, double exact) {
+        const auto near = [&](nonlinearity f, double exact) {
             CHECK(std::fabs(test::gate(f, v) - exact) <= 4e-7 * std::fabs(exact) + 1e-34);
         };
-        near(gate_function::none, d);
-        near(gate_function::relu, std::max(d, 0.0));
+        near(nonlinearity::none, d);
+        near(nonlinearity::relu, std::max(d, 0.0));
         if (v > -87)
-            near(gate_function::silu, d / (1 + std::exp(-d)));
+            near(nonlinearity::silu, d / (1 + std::exp(-d)));
         // An error of u is one of e^−2u, relative to it.
         const double exact = d / (1 + std::exp(-2 * u));
-        CHECK(std::fabs(test::gate(gate_function::gelu, v) - exact) <=
+        CHECK(std::fabs(test::gate(nonlinearity::gelu, v) - exact) <=
               4e-7 * (1 + std::fabs(u)) * std::fabs(exact) + 1e-30);
     }
 }

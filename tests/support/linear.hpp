@@ -15,7 +15,7 @@ namespace s3::test {
     return p;
 }
 
-[[nodiscard]] inline float gate(gate_function f, float v) noexcept {
+[[nodiscard]] inline float gate(nonlinearity f, float v) noexcept {
     return detail::apply<arch::scalar>(f, v);
 }
 
@@ -54,8 +54,8 @@ void linear_by_definition(const packed_matrix<F>& w, matrix_view<const float> x,
                 z = product(z, k == 0 ? 1 : x_scale[0]);
             if (!e.bias.empty())
                 z += e.bias[m];
-            z = e.gate.data.empty() ? gate(e.function, z)
-                                    : product(z, gate(e.function, e.gate.row(n)[m]));
+            z = e.gate.data.empty() ? gate(e.activation, z)
+                                    : product(z, gate(e.activation, e.gate.row(n)[m]));
             if (!e.residual.data.empty())
                 z += e.residual.row(n)[m];
             y.row(n)[m] = z;

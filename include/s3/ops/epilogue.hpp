@@ -26,7 +26,9 @@
 
 namespace s3 {
 
-enum class nonlinearity : unsigned char { none, relu };
+/// What follows the sums. Integer outputs and float products know `relu` alone; layers of floats
+/// (ops/linear.hpp) know all.
+enum class nonlinearity : unsigned char { none, relu, silu, gelu };
 inline constexpr nonlinearity relu = nonlinearity::relu;
 
 /// A uint8 or int8 tensor that is added to the output and laid out as the output is.
@@ -86,6 +88,12 @@ template <class T>
     return values[values.size() == 1 ? 0 : m];
 }
 
+inline status check_relu(nonlinearity f) noexcept {
+    if (f != nonlinearity::none && f != nonlinearity::relu)
+        return error(errc::unsupported, "epilogue.activation").got(static_cast<int>(f));
+    return {};
+}
+
 } // namespace detail
 
 /// The errors in an epilogue for outputs of type Y that have `rows` channels and `outputs` elements
@@ -98,6 +106,8 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
     if (auto s = detail::check_channels(e.bias.size(), rows, "epilogue.bias"); !s)
         return s;
     if (auto s = detail::check_channels(e.shift.size(), rows, "epilogue.shift"); !s)
+        return s;
+    if (auto s = detail::check_relu(e.activation); !s)
         return s;
     if (auto s = detail::check_finite(e.scale, "epilogue.scale"); !s)
         return s;
@@ -151,6 +161,8 @@ inline status check(const float_epilogue& e, std::size_t rows) noexcept {
     if (auto s = detail::check_channels(e.scale.size(), rows, "epilogue.scale"); !s)
         return s;
     if (auto s = detail::check_channels(e.bias.size(), rows, "epilogue.bias"); !s)
+        return s;
+    if (auto s = detail::check_relu(e.activation); !s)
         return s;
     if (auto s = detail::check_finite(e.scale, "epilogue.scale"); !s)
         return s;

@@ -12,19 +12,16 @@
 //
 // Each operation rounds on its own, so that outputs have the same bits on every machine.
 
-#include <s3/core/is_finite.hpp>
-#include <s3/core/view.hpp>
+#include <s3/ops/epilogue.hpp>
 #include <s3/simd/sigmoid.hpp>
 
 #include <algorithm>
 
 namespace s3 {
 
-enum class gate_function : unsigned char { none, relu, silu, gelu };
-
 struct linear_epilogue {
     std::span<const float> bias = {}; ///< one per output, or empty
-    gate_function function = gate_function::none;
+    nonlinearity activation = nonlinearity::none;
     matrix_view<const float> gate = {};     ///< [N][M], or empty
     matrix_view<const float> residual = {}; ///< [N][M], or empty; may be the outputs themselves
 };
@@ -56,23 +53,23 @@ namespace detail {
 
 /// f of an epilogue.
 template <class Arch>
-[[nodiscard]] S3_INLINE simd::lanes<float, Arch> apply(gate_function f,
+[[nodiscard]] S3_INLINE simd::lanes<float, Arch> apply(nonlinearity f,
                                                        const simd::lanes<float, Arch>& v) noexcept {
     using real = simd::lanes<float, Arch>;
     const auto constant = [](float c) S3_INLINE_LAMBDA { return simd::broadcast<float, Arch>(c); };
     const auto times = [](const real& a, const real& b)
                            S3_INLINE_LAMBDA { return simd::rounded_product<real>(a, b); };
     switch (f) {
-    case gate_function::relu:
+    case nonlinearity::relu:
         return simd::max(v, constant(0)) + constant(0); // machines differ in max(−0, 0)
-    case gate_function::silu:
+    case nonlinearity::silu:
         return times(v, simd::sigmoid<Arch>(v));
-    case gate_function::gelu: {
+    case nonlinearity::gelu: {
         const real cube = times(times(v, v), v);
         const real u = v + times(cube, constant(0.044715f));
         return times(v, simd::sigmoid<Arch>(times(u, constant(1.5957691216f)))); // 2√(2/π)
     }
-    case gate_function::none:
+    case nonlinearity::none:
         break;
     }
     return v;
@@ -128,8 +125,8 @@ private:
         real z = simd::rounded_product<real>(load(sums), scale);
         if (bias != nullptr)
             z = z + load(bias);
-        z = gate == nullptr ? apply<Arch>(e.function, z)
-                            : simd::rounded_product<real>(z, apply<Arch>(e.function, load(gate)));
+        z = gate == nullptr ? apply<Arch>(e.activation, z)
+                            : simd::rounded_product<real>(z, apply<Arch>(e.activation, load(gate)));
         if (residual != nullptr)
             z = z + load(residual);
         simd::store<Arch>(to + i, z);

@@ -19,6 +19,9 @@ struct neon : generic {
     static S3_INLINE uint8x16_t look_up16(uint8x16_t table, uint8x16_t index) noexcept {
         return vqtbl1q_u8(table, index);
     }
+    static S3_INLINE float32x4_t divide(float32x4_t a, float32x4_t b) noexcept {
+        return vdivq_f32(a, b);
+    }
     static S3_INLINE int16x8_t pair_dot(uint8x16_t x, int8x16_t w) noexcept {
         const int16x8_t low = vmulq_s16(wide(vget_low_u8(x)), vmovl_s8(vget_low_s8(w)));
         const int16x8_t high = vmulq_s16(wide(vget_high_u8(x)), vmovl_s8(vget_high_s8(w)));

@@ -9,6 +9,7 @@
 //                                and gives any number for a float that is outside int32
 //   multiply_add                 a·b + c, fused where the machine can
 //   min, max, abs, sqrt, select  as their names say; select(condition, yes, no)
+//   divide                       a / b of floats, rounded to nearest
 //   select_bits                  takes a bit of one vector where a mask has it set, else of another
 //   zip_low, zip_high            alternate the lanes of two vectors' first (or second) halves
 //
@@ -220,5 +221,21 @@ struct lane_array {
     S3_INLINE T operator[](std::size_t i) const noexcept { return value[i]; }
 };
 } // namespace detail
+
+/// On Arm, xsimd's own division of floats only comes near (as of 8.1).
+template <class Arch>
+S3_INLINE lanes<float, Arch> divide(const lanes<float, Arch>& a,
+                                    const lanes<float, Arch>& b) noexcept {
+    if constexpr (requires { Arch::divide(a, b); }) {
+        return Arch::divide(a, b);
+    } else {
+#if defined(__aarch64__)
+        const detail::lane_array<float, Arch> above(a), below(b);
+        return detail::each_lane<float, Arch>([&](std::size_t i) { return above[i] / below[i]; });
+#else
+        return a / b;
+#endif
+    }
+}
 
 } // namespace s3::simd

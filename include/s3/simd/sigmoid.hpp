@@ -29,7 +29,7 @@ template <class Arch>
         p = times(p, r) + constant(c);
     const real e = (times(times(r, r), p) + r) + constant(1);
     const real power = as<float>(integer((n + broadcast<std::int32_t, Arch>(127)) << 23));
-    return constant(1) / (constant(1) + times(e, power));
+    return divide<Arch>(constant(1), constant(1) + times(e, power));
 }
 
 } // namespace s3::simd
