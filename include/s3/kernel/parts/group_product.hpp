@@ -177,8 +177,7 @@ private:
     template <std::size_t C>
     static S3_NOINLINE void from_memory(const group_view& w, std::size_t panel,
                                         const activations& x, std::size_t n, float* to) {
-        constexpr std::size_t chains = C == 1 ? 4 : C == 2 ? 2 : 1;
-        using tile = tile_for<engine, 1, C, chains>;
+        using tile = tile_for<engine, 1, C, stream<Unit>::chains(C)>;
         const std::size_t groups = w.groups(), steps = steps_of(w.group);
         packed<Unit, 2 * C >= layout::bits> weights{
             w.data + panel * layout::panel_bytes(w.columns, arch::vector_bytes)};
@@ -189,7 +188,6 @@ private:
         for (std::size_t g = 0; g < groups; ++g, at += steps * layout::depth_per_step) {
             const std::size_t index = panel * groups + g;
             const reals scale = w.scales.template load<arch>(index * lanes);
-            __builtin_prefetch(w.scales.at(index * lanes) + 1024);
             const auto of_column = [&](std::size_t c)
                                        S3_INLINE_LAMBDA { return (n + c) * groups + g; };
             const spaced_columns<staged> columns{&at, std::max<std::size_t>(steps, 1), x.stride};

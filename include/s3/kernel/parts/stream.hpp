@@ -41,6 +41,11 @@ struct stream {
     static constexpr std::size_t computed(std::size_t count) {
         return count <= 4 ? count : count + count % 2;
     }
+    /// With few columns there are several chains of sums: a single one would wait for the result of
+    /// each instruction.
+    static constexpr std::size_t chains(std::size_t columns) {
+        return columns == 1 ? 8 : columns == 2 ? 4 : columns <= 4 ? 2 : 1;
+    }
     /// Multiplies the range's panels by the `count` staged columns at x, which are columns n, n +
     /// 1, … of the sink. At x there are computed(count) columns, and `sums` has room for a panel of
     /// each.
@@ -72,13 +77,10 @@ private:
     template <std::size_t C>
     static S3_NOINLINE void exactly(const panel_view<sum>& w, std::size_t panel, const staged* x,
                                     std::size_t stride, sum* sums) {
-        // With few columns there are several chains of sums: a single one would wait for the result
-        // of each instruction.
-        constexpr std::size_t chains = C == 1 ? 8 : C == 2 ? 4 : C <= 4 ? 2 : 1;
         const std::size_t steps = layout::blocks(w.columns) * layout::steps;
         const auto* initial = reinterpret_cast<const lane*>(w.initial + panel * lanes);
         const spaced_columns<staged> columns{&x, std::max<std::size_t>(steps, 1), stride};
-        using tile = tile_for<engine, 1, C, chains>;
+        using tile = tile_for<engine, 1, C, chains(C)>;
         accumulate<tile>(
             packed<Unit, 2 * C >= layout::bits>{
                 w.data + panel * layout::panel_bytes(w.columns, arch::vector_bytes)},
