@@ -121,6 +121,30 @@ TEST_CASE("so they do for every kind of format") {
         [&]<class F>() { suite().draw<F, arch::native, family::automatic>(3, 40); });
 }
 
+TEST_CASE("outputs have the same bits on every machine") {
+    constexpr std::uint64_t golden = 14294271317726678026u;
+    test::digest d;
+    test::random r(11);
+    for (const std::size_t group : {0u, 32u, 128u})
+        for (const auto f : {nonlinearity::relu, nonlinearity::silu, nonlinearity::gelu}) {
+            const std::size_t m = 50, k = 256, n = 11;
+            auto layer = *linear<shift3>::make(weights<shift3>(r, m, k, group),
+                                               {.batch = 4, .activation_group = group});
+            std::vector<float> x(n * k), y(n * m), more(n * m);
+            for (auto* all : {&x, &more})
+                for (float& v : *all)
+                    v = r.real() * 8;
+            const matrix_view<const float> view(more, n, m);
+            REQUIRE(layer(matrix_view<const float>(x, n, k), matrix_view<float>(y, n, m),
+                          {.bias = std::span<const float>(more).first(m),
+                           .activation = f,
+                           .gate = group == 32 ? view : matrix_view<const float>(),
+                           .residual = view}));
+            d.add(y);
+        }
+    CHECK(d.value() == golden);
+}
+
 TEST_CASE("gates are near their functions of real numbers") {
     for (float v = -100; v < 100; v += 0.0137f) {
         const double d = v, u = std::sqrt(2 / std::acos(-1.0)) * (d + 0.044715 * d * d * d);
