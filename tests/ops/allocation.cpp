@@ -2,6 +2,7 @@
 // And calls that are given their memory allocate none.
 
 #include <s3/ops/conv2d.hpp>
+#include <s3/ops/linear.hpp>
 #include <s3/ops/matmul.hpp>
 #include <s3/pack/quantize.hpp>
 #include <s3/pack/record.hpp>
@@ -88,6 +89,21 @@ TEST_CASE("a product names the memory that it did not get") {
         return matmul(packed, matrix_view<const std::int8_t>(x, 20, 33),
                       matrix_view<float>(y, 20, 40));
     });
+}
+
+TEST_CASE("a linear layer names the memory that it did not get, and takes no more") {
+    test::random r(4);
+    const auto values = test::random_weights<shift3>(r, 40 * 64);
+    const std::vector<float> scale(80, 0.5f), x(20 * 64, 3);
+    std::vector<float> y(20 * 40);
+    const auto packed = *pack<shift3>(values, 40, 64, {0, scale, 32, scale_type::binary16});
+    fail_each("linear", [&] { return linear<shift3>::make(packed, {.batch = 20}); });
+    for (const std::size_t batch : {1u, 7u, 20u}) {
+        auto layer = *linear<shift3>::make(packed, {.batch = batch});
+        allocates_nothing([&] {
+            return layer(matrix_view<const float>(x, 20, 64), matrix_view<float>(y, 20, 40));
+        });
+    }
 }
 
 TEST_CASE("a convolution names the memory that it did not get") {
