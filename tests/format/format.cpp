@@ -157,3 +157,17 @@ TEST_CASE("exponents, sizes and names") {
     });
     CHECK(std::string(int8_weights::name) == "int8");
 }
+
+TEST_CASE("the code of a rounded number is found at once, the same") {
+    const auto check = []<class F>() {
+        CAPTURE(std::string(F::name));
+        for (const nearest rule : {nearest::value, nearest::log2})
+            for (int i = -40000; i <= 40000; ++i) {
+                const double real = i / 128.0;
+                if (F::rounded_code(real, rule) != F::code_of(F::round(real, rule)))
+                    FAIL_CHECK(real);
+            }
+    };
+    test::type_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5,
+                    integer_format<2>, integer_format<3>, int4_weights, int8_weights>::each(check);
+}

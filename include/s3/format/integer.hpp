@@ -50,6 +50,10 @@ public:
         return static_cast<int>(bit_cast<std::int64_t>(inside + large) -
                                 bit_cast<std::int64_t>(large));
     }
+    /// The same as code_of(round(real)), but faster.
+    [[nodiscard]] static constexpr int rounded_code(double real, nearest = {}) noexcept {
+        return round(real) & (codes - 1);
+    }
 };
 
 using int4_weights = integer_format<4>; ///< −8 … 7

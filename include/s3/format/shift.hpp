@@ -83,7 +83,7 @@ public:
         const auto pattern = bit_cast<std::uint64_t>(real);
         const int magnitude = magnitude_of(pattern, rule);
         const int sign = static_cast<int>(pattern >> 63) << (Bits - 1);
-        return magnitude + (Zero && magnitude == 0 ? 0 : sign);
+        return magnitude | (sign & (Zero ? -static_cast<int>(magnitude != 0) : -1));
     }
 
 private:

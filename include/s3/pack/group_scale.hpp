@@ -1,17 +1,17 @@
 #pragma once
-// The scale of a group of weights, with the least squared error Σ(w − s·q)², in a few passes of
+// The scale of a group of weights, with the least squared error Σ(w − s·q)², in two passes of
 // vectors: for matrices with a scale for every 32 … 256 weights, where the search of
 // scale_search.hpp would take longer than the packing.
 //
-// Scales from the one at which the largest weight becomes the largest value, down by a factor of
-// 16, are tried in steps of 2^(−1/4). If the rounding at a scale gives values q, the least error
-// that any scale can have with them is Σw² − (Σwq)²/Σq², at s = Σwq/Σq²; so the candidate with the
-// greatest (Σwq)²/Σq² is taken, and from it rounding and least squares alternate. Powers of two are
-// compared by their own errors.
+// A pass tries 16 scales, one per lane, so that sums end up in lanes and need not be added across a
+// vector. If the rounding at a scale gives values q, the least error that any scale can have with
+// them is Σw² − (Σwq)²/Σq², at s = Σwq/Σq²; the candidate with the greatest (Σwq)²/Σq² is taken.
+// The first pass tries scales from the one at which the largest weight becomes the largest value
+// downwards, the second those around its result. Powers of two are compared by their own errors.
 //
 // The same scales are found on every machine: weights are cut to 16 significant bits for the
 // search, so that products with values are exact whether or not they are fused with the sum, and
-// sums are kept in 16 lanes, however many of them a vector has.
+// the order of sums does not depend on how many lanes a vector has.
 
 #include <s3/core/bit_cast.hpp>
 #include <s3/format/weight_format.hpp>
@@ -30,47 +30,25 @@ namespace s3::detail {
 template <weight_format F, class Arch>
 class group_search {
 public:
-    /// Of `count` weights, a multiple of 16, whose largest magnitude, `largest`, is in [1, 2).
-    group_search(const float* weights, std::size_t count, double largest, nearest rule) noexcept
-        : weights_(weights), count_(count), first_(static_cast<float>(largest / reach)),
-          rule_(rule) {}
+    /// Of weights whose largest magnitude, `largest`, is in [1, 2).
+    group_search(std::span<const float> weights, double largest, nearest rule) noexcept
+        : weights_(weights), first_(largest / reach), rule_(rule) {}
 
     /// The best real scale.
     [[nodiscard]] double real() const noexcept {
-        double best = 1, most = -1;
-        for (const float factor : grid) {
-            const sums s = at(first_ * factor);
-            if (const double explained = s.explained(); explained > most)
-                most = explained, best = s.best_scale();
-        }
-        for (int i = 0; i < 3; ++i) {
-            const sums s = at(static_cast<float>(best));
-            if (s.explained() <= most)
-                break;
-            most = s.explained(), best = s.best_scale();
-        }
-        return best;
+        const double near = at(1 / first_, coarse).least_squares();
+        const outcome close = at(near, fine);
+        // Least squares improve on a scale only if weights are rounded to the nearest value.
+        return 1 / (rule_ == nearest::value ? close.least_squares() : close.tried());
     }
     /// The best power of two.
-    [[nodiscard]] double power() const noexcept {
-        double best = 1, least = 0;
-        for (int i = 0; i <= 5; ++i) {
-            const double scale = top / (1 << i);
-            const sums s = at(static_cast<float>(scale));
-            const double error = scale * (scale * s.qq - 2 * s.wq); // without Σw²
-            if (i == 0 || error < least)
-                least = error, best = scale;
-        }
-        return best;
-    }
+    [[nodiscard]] double power() const noexcept { return 1 / at(1 / top, octaves).tried(); }
 
 private:
     using vector = simd::lanes<float, Arch>;
-    /// How far the largest weight may be clipped, and how finely scales are tried, by how close
-    /// values lie.
-    static constexpr int octaves = F::is_shift || F::bits < 4 ? 4 : F::bits == 4 ? 2 : 1;
-    static constexpr int steps = 16 / octaves;
-    static constexpr std::size_t width = simd::width32<Arch>, vectors = 16 / width;
+    static constexpr std::size_t candidates = 16;
+    using factors = std::array<float, candidates>;
+    static constexpr std::size_t width = simd::width32<Arch>, vectors = candidates / width;
     static constexpr int reach = std::max(F::max_value, -F::min_value);
     /// A power of two at which the largest weight, below 2, does not exceed the largest value.
     static constexpr double top = [] {
@@ -79,57 +57,100 @@ private:
             scale /= 2;
         return scale;
     }();
-    /// 2^(−i/steps).
-    static constexpr auto grid = [] {
-        std::array<float, 17> all{};
-        double factor = 1;
+    /// The powers of a number from `first` on.
+    static constexpr factors powers(double base, int first) {
+        factors all{};
+        double power = 1;
+        for (; first < 0; ++first)
+            power /= base;
         for (float& f : all) {
-            f = static_cast<float>(factor);
-            factor *= steps == 16  ? 0.95760328069857365
-                      : steps == 8 ? 0.91700404320467124
-                                   : 0.84089641525371454;
+            f = static_cast<float>(power);
+            power *= base;
         }
         return all;
-    }();
+    }
+    /// How many candidates an octave has. The first 16 reach as far below the scale at which the
+    /// largest weight fits as is worth while for values that lie so close; the second 16 lie eight
+    /// times as dense, on both sides of the first result.
+    static constexpr int per_octave = F::is_shift || F::bits < 4 ? 4 : F::bits == 4 ? 8 : 16;
+    static constexpr double ratio = per_octave == 4   ? 1.1892071150027211
+                                    : per_octave == 8 ? 1.0905077326652577
+                                                      : 1.0442737824274138; // 2^(1 / per_octave)
+    static constexpr double eighth = per_octave == 4   ? 1.0218971486541166
+                                     : per_octave == 8 ? 1.0108892860517005
+                                                       : 1.0054299011128027; // its eighth root
+    static constexpr factors coarse = powers(ratio, 0), fine = powers(eighth, -8),
+                             octaves = powers(2, 0);
 
-    struct sums {
-        double wq = 0, qq = 0;
+    /// What rounding at each of the candidates gives.
+    struct outcome {
+        alignas(64) float to_unit[candidates]; ///< 1 / scale
+        alignas(64) float wq[candidates];      ///< Σwq
+        alignas(64) float qq[candidates];      ///< Σq²
 
-        [[nodiscard]] double explained() const noexcept {
-            return qq > 0 && wq > 0 ? wq * wq / qq : 0;
+        /// 1 / scale for the best scale that any of the roundings can have.
+        [[nodiscard]] double least_squares() const noexcept {
+            float explained[candidates];
+            for (std::size_t i = 0; i < candidates; ++i)
+                explained[i] = wq[i] * std::max(wq[i], 0.0f) / std::max(qq[i], 1.0f);
+            const std::size_t i = largest_of(explained);
+            return wq[i] > 0 ? double{qq[i]} / double{wq[i]} : 1;
         }
-        [[nodiscard]] double best_scale() const noexcept { return qq > 0 && wq > 0 ? wq / qq : 1; }
-    };
-
-    [[nodiscard]] sums at(float scale) const noexcept {
-        const float to_unit = 1 / scale;
-        vector wq[vectors], qq[vectors];
-        for (std::size_t v = 0; v < vectors; ++v)
-            wq[v] = qq[v] = simd::broadcast<float, Arch>(0);
-        for (std::size_t i = 0; i < count_; i += 16)
-            for (std::size_t v = 0; v < vectors; ++v) {
-                const vector w = simd::load<float, Arch>(weights_ + i + v * width);
-                const vector q = rounded(w * simd::broadcast<float, Arch>(to_unit));
-                wq[v] = simd::multiply_add(w, q, wq[v]);
-                qq[v] = simd::multiply_add(q, q, qq[v]);
+        /// 1 / scale for the best of the candidates.
+        [[nodiscard]] double tried() const noexcept {
+            double explained[candidates]; // Σw² less the error
+            for (std::size_t i = 0; i < candidates; ++i) {
+                const double u = to_unit[i]; // products with it are exact in double
+                explained[i] = (2 * u * double{wq[i]} - double{qq[i]}) / (u * u);
             }
-        alignas(64) float all[2][16];
-        for (std::size_t v = 0; v < vectors; ++v) {
-            simd::store<Arch>(all[0] + v * width, wq[v]);
-            simd::store<Arch>(all[1] + v * width, qq[v]);
+            return double{to_unit[largest_of(explained)]};
         }
-        return {sum_of(all[0]), sum_of(all[1])};
-    }
-    /// Adds 16 lanes by halves.
-    [[nodiscard]] static S3_INLINE double sum_of(const float (&lanes)[16]) noexcept {
-        double half[8];
-        for (std::size_t i = 0; i < 8; ++i)
-            half[i] = double{lanes[i]} + double{lanes[i + 8]};
-        return ((half[0] + half[4]) + (half[2] + half[6])) +
-               ((half[1] + half[5]) + (half[3] + half[7]));
+    };
+    /// The index of the largest number, the first of equal ones.
+    template <class T>
+    [[nodiscard]] static std::size_t largest_of(const T (&all)[candidates]) noexcept {
+        T part[candidates / 2];
+        for (std::size_t i = 0; i < candidates / 2; ++i)
+            part[i] = std::max(all[i], all[i + candidates / 2]);
+        for (std::size_t n = candidates / 4; n > 0; n /= 2)
+            for (std::size_t i = 0; i < n; ++i)
+                part[i] = std::max(part[i], part[i + n]);
+        std::size_t at = 0;
+        while (all[at] != part[0] && at < candidates - 1)
+            ++at;
+        return at;
     }
 
-    /// The values that real numbers round to, as F::round says.
+    /// Tries the scales of which 1 / scale is to_unit · factor[i], in one pass.
+    [[nodiscard]] outcome at(double to_unit, const factors& factor) const noexcept {
+        constexpr std::size_t parts = 4;
+        const vector common = simd::broadcast<float, Arch>(static_cast<float>(to_unit));
+        vector unit[vectors], wq[vectors][parts], qq[vectors][parts];
+        for (std::size_t v = 0; v < vectors; ++v) {
+            unit[v] = simd::load<float, Arch>(factor.data() + v * width) * common;
+            for (std::size_t p = 0; p < parts; ++p)
+                wq[v][p] = qq[v][p] = simd::broadcast<float, Arch>(0);
+        }
+        for (std::size_t i = 0; i < weights_.size(); i += parts)
+            for (std::size_t p = 0; p < parts; ++p) {
+                const vector w = simd::broadcast<float, Arch>(weights_[i + p]);
+                for (std::size_t v = 0; v < vectors; ++v) {
+                    const vector q = rounded(w * unit[v]);
+                    wq[v][p] = simd::multiply_add(w, q, wq[v][p]);
+                    qq[v][p] = simd::multiply_add(q, q, qq[v][p]);
+                }
+            }
+        outcome o;
+        for (std::size_t v = 0; v < vectors; ++v) {
+            simd::store<Arch>(o.to_unit + v * width, unit[v]);
+            simd::store<Arch>(o.wq + v * width, (wq[v][0] + wq[v][1]) + (wq[v][2] + wq[v][3]));
+            simd::store<Arch>(o.qq + v * width, (qq[v][0] + qq[v][1]) + (qq[v][2] + qq[v][3]));
+        }
+        return o;
+    }
+
+    /// The values that real numbers round to, as F::round says; those of a shift format are not
+    /// negative.
     [[nodiscard]] S3_INLINE vector rounded(const vector& u) const noexcept {
         if constexpr (F::is_shift) {
             // Adding to the bits of |u| what is missing from the threshold to the next power of two
@@ -140,17 +161,17 @@ private:
             };
             const std::uint32_t carry = rule_ == nearest::log2 ? 0x800000u - 0x3504f3u : 0x400000u;
             const bits pattern = simd::as<std::uint32_t>(u);
-            const bits size = pattern & constant(0x7fffffffu);
-            const vector power = simd::as<float>((size + constant(carry)) & constant(0x7f800000u));
+            const vector power =
+                simd::as<float>((pattern + constant(carry)) & constant(0x7f800000u));
             const vector one = simd::broadcast<float, Arch>(1);
             vector q = simd::min(simd::max(power, one),
                                  simd::broadcast<float, Arch>(static_cast<float>(F::max_value)));
             if constexpr (F::has_zero) {
                 const float least = rule_ == nearest::log2 ? 0.70710678f : 0.5f;
-                q = simd::select(simd::as<float>(size) >= simd::broadcast<float, Arch>(least), q,
+                q = simd::select(u >= simd::broadcast<float, Arch>(least), q,
                                  simd::broadcast<float, Arch>(0));
             }
-            return simd::as<float>(simd::as<std::uint32_t>(q) | (pattern & constant(0x80000000u)));
+            return q;
         } else if constexpr (F::decoding == decode::twos_complement) {
             const auto limit = [](int v) S3_INLINE_LAMBDA {
                 return simd::broadcast<float, Arch>(static_cast<float>(v));
@@ -165,9 +186,8 @@ private:
         }
     }
 
-    const float* weights_;
-    std::size_t count_;
-    float first_; ///< the scale at which the largest weight becomes the largest value
+    std::span<const float> weights_; ///< their magnitudes, if F is a shift format
+    double first_; ///< the scale at which the largest weight becomes the largest value
     nearest rule_;
 };
 
@@ -179,11 +199,12 @@ template <weight_format F, std::floating_point T, architecture Arch = arch::nati
         return 1;
     const int exponent = std::clamp(exponent_of(largest), -1000, 1022);
     const double to_unit = power_of_two(-exponent);
+    constexpr std::uint32_t kept_bits = F::is_shift ? 0x7fffff00u : 0xffffff00u;
     for (std::size_t i = 0; i < weights.size(); ++i) {
         const auto w = static_cast<float>(static_cast<double>(weights[i]) * to_unit);
-        copy[i] = bit_cast<float>((bit_cast<std::uint32_t>(w) + 0x80u) & 0xffffff00u);
+        copy[i] = bit_cast<float>((bit_cast<std::uint32_t>(w) + 0x80u) & kept_bits);
     }
-    const group_search<F, Arch> search(copy, weights.size(), largest * to_unit, rule);
+    const group_search<F, Arch> search({copy, weights.size()}, largest * to_unit, rule);
     const double scale = (as_power ? search.power() : search.real()) * power_of_two(exponent);
     const float kept = layout::from_bits(
         layout::to_bits(static_cast<float>(std::min(scale, 0x1p127)), stored), stored);

@@ -82,10 +82,10 @@ public:
         return made;
     }
 
-    /// Makes a matrix from codes, row by row: codes(row) returns a function which, called with a
-    /// weight's number i = row · columns + column, returns its code, or −1 to refuse the weight.
-    /// Callers that turn values into codes use this; for a refused weight the function is called
-    /// twice.
+    /// Makes a matrix from codes, row by row, or group by group where `options.group` is not 0:
+    /// codes(n) returns a function for the n-th of them which, called with a weight's number
+    /// i = row · columns + column, returns its code, or −1 to refuse the weight. Callers that turn
+    /// values into codes use this; for a refused weight the function is called twice.
     template <class Codes>
     static result<packed_matrix> from_codes(std::size_t rows, std::size_t columns,
                                             const pack_options& options, Codes&& codes) {
@@ -98,9 +98,11 @@ public:
         std::uint8_t held[most];
         std::size_t count = 0;
         std::uint8_t* to = made->stream_.data();
-        for (std::size_t r = 0, i = 0; r < rows; ++r) {
-            auto code_of = codes(r);
-            for (const std::size_t end = i + columns; i < end;) {
+        const std::size_t run = options.group == 0 ? columns : options.group;
+        for (std::size_t i = 0, part = 0; i < rows * columns; ++part) {
+            const auto code_of = codes(part);
+            const std::size_t r = i / columns;
+            for (const std::size_t end = i + run; i < end;) {
                 const std::size_t n = std::min(most - count, end - i);
                 int all = 0;
                 for (std::size_t j = 0; j < n; ++j) {

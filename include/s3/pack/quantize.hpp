@@ -90,14 +90,10 @@ result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t
                                      o.stored, copy);
     }
     return packed_matrix<F>::from_codes(
-        rows, columns, {0, scale->span(), o.group, o.stored}, [&](std::size_t) {
-            // Rows are whole groups, so weight i belongs to scale i / group.
-            return [&, at = scale->size(), to_unit = 0.0](std::size_t i) mutable {
-                if (i / o.group != at) {
-                    at = i / o.group;
-                    to_unit = 1 / double{(*scale)[at]};
-                }
-                return rounded_code<F>(static_cast<double>(weights[i]) * to_unit, o.rounding);
+        rows, columns, {0, scale->span(), o.group, o.stored}, [&](std::size_t group) {
+            return [from = weights.data(), to_unit = 1 / double{(*scale)[group]},
+                    rule = o.rounding](std::size_t i) {
+                return rounded_code<F>(static_cast<double>(from[i]) * to_unit, rule);
             };
         });
 }
