@@ -50,7 +50,7 @@ public:
             if (all.next(r)) {
                 const std::size_t group = r.below(3) == 0 ? 0 : std::size_t{32} << r.below(4);
                 const std::size_t deep =
-                    r.below(8) == 0 && F::max_value < 1000 ? 2100 + r.below(900) : 300;
+                    r.below(4) == 0 && F::max_value < 1000 ? 2100 + r.below(900) : 300;
                 const std::size_t k =
                     group == 0 ? r.below(deep) : group * (1 + r.below(1 + deep / group));
                 all.count();
@@ -60,12 +60,20 @@ public:
         all.report();
     }
 
+    /// A single case.
+    template <weight_format F, class Arch>
+    void check(std::size_t m, std::size_t k, std::size_t n, std::size_t group) {
+        test::random r(k);
+        CHECK(equal<F, Arch, family::automatic>(r, m, k, n, group, n));
+    }
+
 private:
     template <weight_format F, class Arch, kernel_choice Choice>
-    bool equal(test::random& r, std::size_t m, std::size_t k, std::size_t n, std::size_t group) {
+    bool equal(test::random& r, std::size_t m, std::size_t k, std::size_t n, std::size_t group,
+               std::size_t batch = 0) {
         const auto w = weights<F>(r, m, k, group);
         const test::thread_executor threads{1 + r.below(3)};
-        const linear_options o{.batch = 1 + r.below(n + 4),
+        const linear_options o{.batch = batch != 0 ? batch : 1 + r.below(n + 4),
                                .activation_group = r.below(2) == 0 ? 0 : w.group(),
                                .executor = threads};
         auto layer = linear<F, Choice, Arch>::make(w, o);
@@ -100,7 +108,7 @@ private:
         REQUIRE((*layer)(in, matrix_view<float>(y, n, m, y_stride), e));
         return std::memcmp(expected.data(), y.data(), y.size_bytes()) == 0;
     }
-    test::guarded_memory x_{1 << 20}, y_{1 << 20};
+    test::guarded_memory x_{1 << 24}, y_{1 << 20};
 };
 
 template <class Layer>
@@ -108,6 +116,12 @@ void refuses(result<Layer>&& layer, std::string_view what) {
     REQUIRE(!layer);
     CHECK(layer.error().message().find(what) != std::string::npos);
 }
+
+/// This machine, as if it had a matrix unit.
+struct with_tiles : arch::native {
+    static constexpr const char* name = "emulated tiles";
+    static constexpr bool has_tiles = true;
+};
 
 } // namespace
 
@@ -117,6 +131,25 @@ TEST_CASE("dot products and shifts with scales equal the definition on the main 
         suite().draw<shift3, Arch, family::automatic>(1, 60);
     });
     suite().draw<shift3, arch::native, family::shift_add>(2, 20);
+    suite().check<shift3, arch::native>(20, 17024, 130, 32); // more than are staged together
+    suite().check<shift3, arch::native>(20, 17001, 130, 0);
+}
+
+TEST_CASE("sums of a matrix unit equal the definition") {
+    if constexpr (simd::has_bytes<arch::native>) {
+        suite().draw<shift3, with_tiles, family::automatic>(4, 60);
+        const auto serves = [](std::size_t group) {
+            test::random r(1);
+            const auto w = weights<shift3>(r, 40, 512, group);
+            return std::string_view(
+                       linear<shift3, family::automatic, with_tiles>::make(w, {.batch = 9})
+                           ->kernel_name()) == "dot_bytes_group_tiles";
+        };
+        suite().check<shift3, with_tiles>(20, 17024, 70, 64); // more than are staged together
+        CHECK(serves(128));
+        CHECK(serves(0));
+        CHECK(!serves(32));
+    }
 }
 
 TEST_CASE("so they do for every kind of format") {

@@ -5,7 +5,7 @@
 //
 //   Σ w·x = Σ (w + offset)·x − offset·Σ x
 //
-// Activations are −127 … 127. Where the machine multiplies signed bytes, the offset is 0.
+// Activations are −127 … 127. Where signed bytes can be multiplied, the offset is 0.
 
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/parts/group_product.hpp>
@@ -20,12 +20,12 @@ struct offset_values : F {
 };
 } // namespace detail
 
-template <weight_format F, class Arch>
+/// `StaysSigned` tells whether weights are signed bytes.
+template <weight_format F, class Arch, bool StaysSigned = simd::has_signed_dot<Arch>>
 requires simd::has_bytes<Arch> && fits_bytes<F>
 struct byte_group_dot {
-    static constexpr bool stays_signed = simd::has_signed_dot<Arch>;
-    static constexpr int weight_offset = stays_signed ? 0 : -F::min_value;
-    using weight = std::conditional_t<stays_signed, std::int8_t, std::uint8_t>;
+    static constexpr int weight_offset = StaysSigned ? 0 : -F::min_value;
+    using weight = std::conditional_t<StaysSigned, std::int8_t, std::uint8_t>;
     using engine = byte_engine<
         Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 127 * (F::max_value + weight_offset)),
         weight, std::int8_t>;
@@ -39,7 +39,7 @@ struct byte_group_dot {
     decode(const simd::lanes<std::uint32_t, Arch>& v) noexcept {
         if constexpr (F::bits == 8)
             return simd::as<weight>(
-                v ^ simd::broadcast<std::uint32_t, Arch>(stays_signed ? 0 : 0x80808080u));
+                v ^ simd::broadcast<std::uint32_t, Arch>(StaysSigned ? 0 : 0x80808080u));
         else
             return simd::as<weight>(
                 simd::lookup<detail::offset_values<F, weight_offset>, layout::bit_of(Step), Arch>(

@@ -5,6 +5,7 @@
 #include <s3/kernel/dot_bytes_depthwise.hpp>
 #include <s3/kernel/dot_bytes_direct.hpp>
 #include <s3/kernel/dot_bytes_direct_tiles.hpp>
+#include <s3/kernel/dot_bytes_group_tiles.hpp>
 #include <s3/kernel/dot_bytes_groups.hpp>
 #include <s3/kernel/dot_bytes_panels.hpp>
 #include <s3/kernel/dot_bytes_tiles.hpp>
@@ -44,6 +45,7 @@ using products = product_list<           //
 /// Matrix products with scales for groups of weights, on activations that are rounded to int8.
 template <weight_format F, architecture Arch>
 using group_products = product_list< //
+    dot_bytes_group_tiles<F, Arch>,  //
     dot_bytes_groups<F, Arch>,       //
     dot_words_groups<F, Arch>,       //
     shift_add_words_groups<F, Arch>>;

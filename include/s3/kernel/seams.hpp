@@ -53,6 +53,7 @@ struct product_request {
     std::size_t rows = 0;
     std::size_t batch = 0;
     int activation_bits = 8;
+    std::size_t group = 0; ///< weights that share a scale; 0 where those of a row do
 };
 
 /// Which input channels an output channel depends on: all of its group, or a single one.

@@ -41,7 +41,8 @@ class linear {
 public:
     using format = F;
 
-    /// Prepares a matrix [M][K]. Errors: `bad_option` (a batch of 0; a group of activations that is
+    /// Prepares a matrix [M][K]. Errors: `unsupported` (a kernel that was named does not serve such
+    /// groups), `bad_option` (a batch of 0; a group of activations that is
     /// not that of the weights), `depth_exceeded` (a row whose Σ|w| could overflow int32), no
     /// memory.
     static result<linear> make(const packed_matrix<F>& w, const linear_options& o = {}) {
@@ -60,8 +61,10 @@ public:
         l.group_ = w.group() == 0 ? w.columns() : w.group();
         l.options_ = o;
         l.stored_ = w.group() != 0 && w.exponent_offset() == 0 ? w.stored() : scale_type::binary32;
-        l.kernel_ =
-            candidates::best(kernel::product_request{w.rows(), o.batch, 8}, family::automatic);
+        l.kernel_ = candidates::best(kernel::product_request{w.rows(), o.batch, 8, w.group()},
+                                     family::automatic);
+        if (l.kernel_ == candidates::size)
+            return error(errc::unsupported, "weights.group").got(w.group());
         auto memory = buffer<std::byte>::make(l.lay_out(nullptr));
         if (!memory)
             return memory.error();
@@ -123,17 +126,17 @@ private:
         return options_.activation_group == 0 ? 1 : groups();
     }
 
-    /// Divides the memory, or without any counts its bytes. One activation vector more than the
-    /// batch is staged, because kernels compute even numbers of them.
+    /// Divides the memory, or without any counts its bytes. More activation vectors are staged than
+    /// the batch has, because kernels compute whole tiles of them.
     std::size_t lay_out(std::byte* memory) {
         return candidates::visit(kernel_, [&](auto k) {
             using loop = kernel::loop_of<typename decltype(k)::type>;
             const std::size_t workers = options_.executor.concurrency(), n = options_.batch;
-            const std::size_t vectors = saturating_add(n, 1);
+            const std::size_t vectors = saturating_add(n, loop::spare_columns);
             detail::arena a{memory};
             weights_ = a.take<std::uint8_t>(loop::layout_bytes(rows_, columns_));
             scales_ = a.take<std::byte>(
-                saturating_mul(saturating_mul(loop::panels(rows_) * simd::width32<Arch>, groups()),
+                saturating_mul(saturating_mul(loop::panels(rows_) * loop::panel_rows, groups()),
                                layout::bytes_of(stored_)));
             staged_ = a.take<std::byte>(saturating_mul(vectors, loop::stage_stride(columns_) *
                                                                     sizeof(typename loop::staged)));

@@ -10,6 +10,7 @@
 //   dot<C, A, B>()             C[i][j] += Σ over k < 64 of A[i][k] · B[k / 4][4·j + k mod 4]: int32
 //                              sums modulo 2^32 of unsigned bytes in A and signed ones in B, which
 //                              has 16 rows
+//   signed_dot<C, A, B>()      the same of signed bytes in both
 //
 // Where a machine has no such unit the same is done in plain C++, slowly, so that what is built on
 // tiles can be tested everywhere; `has_tiles<Arch>` tells whether it is worth while.
@@ -41,18 +42,28 @@ public:
     }
     template <int C, int A, int B>
     void dot() noexcept {
+        add<C, A, B, std::uint8_t>();
+    }
+    template <int C, int A, int B>
+    void signed_dot() noexcept {
+        add<C, A, B, std::int8_t>();
+    }
+
+private:
+    template <int C, int A, int B, class OfA>
+    void add() noexcept {
         for (std::size_t i = 0; i < rows_[C]; ++i)
             for (std::size_t j = 0; j < 16; ++j) {
                 std::uint32_t sum;
                 std::memcpy(&sum, tile_[C][i] + 4 * j, 4);
                 for (std::size_t k = 0; k < 64; ++k)
                     sum += static_cast<std::uint32_t>(
-                        tile_[A][i][k] * static_cast<std::int8_t>(tile_[B][k / 4][4 * j + k % 4]));
+                        static_cast<OfA>(tile_[A][i][k]) *
+                        static_cast<std::int8_t>(tile_[B][k / 4][4 * j + k % 4]));
                 std::memcpy(tile_[C][i] + 4 * j, &sum, 4);
             }
     }
 
-private:
     std::uint8_t rows_[8];
     std::uint8_t tile_[8][16][64];
 };
@@ -84,6 +95,10 @@ public:
     template <int C, int A, int B>
     S3_INLINE void dot() noexcept {
         registers::template dot<C, A, B>();
+    }
+    template <int C, int A, int B>
+    S3_INLINE void signed_dot() noexcept {
+        registers::template signed_dot<C, A, B>();
     }
 };
 

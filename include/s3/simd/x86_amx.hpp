@@ -66,6 +66,10 @@ struct amx : avx512_vbmi {
         static S3_INLINE void dot() noexcept {
             asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
         }
+        template <int C, int A, int B>
+        static S3_INLINE void signed_dot() noexcept {
+            asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+        }
     };
 };
 

@@ -58,6 +58,8 @@ struct group_product {
     using activations = group_activations<staged>;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
+    static constexpr std::size_t panel_rows = lanes;
+    static constexpr std::size_t spare_columns = 1; ///< behind a batch that are read, too
     /// The largest number of panels that are decoded together.
     static constexpr std::size_t rows = simd::register_count<arch> >= 32 ? 4 : 2;
 
