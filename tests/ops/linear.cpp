@@ -54,17 +54,17 @@ public:
                 const std::size_t k =
                     group == 0 ? r.below(deep) : group * (1 + r.below(1 + deep / group));
                 all.count();
-                if (!equal<F, Arch, Choice>(r, r.below(150), k, r.below(30), group))
+                if (!equal<F, Arch, Choice>(r, r.below(150), k, r.below(40), group))
                     all.mismatch(F::name + std::string(" ") + Arch::name);
             }
         all.report();
     }
 
     /// A single case.
-    template <weight_format F, class Arch>
+    template <weight_format F, class Arch, kernel_choice Choice = family::automatic>
     void check(std::size_t m, std::size_t k, std::size_t n, std::size_t group) {
         test::random r(k);
-        CHECK(equal<F, Arch, family::automatic>(r, m, k, n, group, n));
+        CHECK(equal<F, Arch, Choice>(r, m, k, n, group, n));
     }
 
 private:
@@ -130,7 +130,7 @@ TEST_CASE("dot products and shifts with scales equal the definition on the main 
         CAPTURE(Arch::name);
         suite().draw<shift3, Arch, family::automatic>(1, 60);
     });
-    suite().draw<shift3, arch::native, family::shift_add>(2, 20);
+    suite().draw<shift3, arch::native, "shift_add_words_groups">(2, 20);
     suite().check<shift3, arch::native>(20, 17024, 130, 32); // more than are staged together
     suite().check<shift3, arch::native>(20, 17001, 130, 0);
 }
@@ -150,6 +150,15 @@ TEST_CASE("sums of a matrix unit equal the definition") {
         CHECK(serves(0));
         CHECK(!serves(32));
     }
+}
+
+TEST_CASE("kernels that look sums up equal the definition, a group at a time") {
+    if constexpr (kernel::shift_add_int16_permute_groups<shift3, arch::native>::exists)
+        suite().draw<shift3, arch::native, "shift_add_int16_permute_groups">(5, 40);
+    if constexpr (kernel::shift_add_bytes_shuffle_groups<shift4, arch::native>::exists)
+        suite().draw<shift4, arch::native, "shift_add_bytes_shuffle_groups">(6, 40);
+    suite().draw<shift2, arch::native, "shift_add_table_groups">(7, 40);
+    suite().check<shift2, arch::native, "shift_add_table_groups">(4200, 64, 40, 32);
 }
 
 TEST_CASE("so they do for every kind of format") {

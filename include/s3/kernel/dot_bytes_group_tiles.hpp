@@ -26,11 +26,13 @@ struct group_tile_product {
     static constexpr std::size_t spare_columns = tile_rows;
 
     static constexpr std::size_t panels(std::size_t m) { return (m + panel_rows - 1) / panel_rows; }
-    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k, std::size_t) {
         return saturating_mul(panels(m) * parts, part_bytes(k));
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+    static status pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::size_t,
+                       std::uint8_t* to) {
         panel_product<Unit>::pack(stream, nullptr, m, k, to);
+        return {};
     }
     /// No multiple of 4 KiB, which would put all vectors into one set of the cache.
     static constexpr std::size_t stage_stride(std::size_t k) {

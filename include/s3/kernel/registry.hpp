@@ -16,10 +16,10 @@
 #include <s3/kernel/parts/kernel_list.hpp>
 #include <s3/kernel/shift_add_bytes_shuffle.hpp>
 #include <s3/kernel/shift_add_bytes_table.hpp>
+#include <s3/kernel/shift_add_groups.hpp>
 #include <s3/kernel/shift_add_int16_permute.hpp>
 #include <s3/kernel/shift_add_table.hpp>
 #include <s3/kernel/shift_add_words_depthwise.hpp>
-#include <s3/kernel/shift_add_words_groups.hpp>
 #include <s3/kernel/shift_add_words_panels.hpp>
 
 namespace s3::kernel {
@@ -44,10 +44,13 @@ using products = product_list<           //
 
 /// Matrix products with scales for groups of weights, on activations that are rounded to int8.
 template <weight_format F, architecture Arch>
-using group_products = product_list< //
-    dot_bytes_group_tiles<F, Arch>,  //
-    dot_bytes_groups<F, Arch>,       //
-    dot_words_groups<F, Arch>,       //
+using group_products = product_list<         //
+    dot_bytes_group_tiles<F, Arch>,          //
+    dot_bytes_groups<F, Arch>,               //
+    dot_words_groups<F, Arch>,               //
+    shift_add_int16_permute_groups<F, Arch>, //
+    shift_add_table_groups<F, Arch>,         //
+    shift_add_bytes_shuffle_groups<F, Arch>, //
     shift_add_words_groups<F, Arch>>;
 
 /// Convolutions of NHWC images without a gather.

@@ -70,7 +70,8 @@ public:
             return memory.error();
         l.memory_ = *std::move(memory);
         l.lay_out(l.memory_.data());
-        l.fill(w);
+        if (auto s = l.fill(w); !s)
+            return s.error();
         return l;
     }
 
@@ -134,10 +135,9 @@ private:
             const std::size_t workers = options_.executor.concurrency(), n = options_.batch;
             const std::size_t vectors = saturating_add(n, loop::spare_columns);
             detail::arena a{memory};
-            weights_ = a.take<std::uint8_t>(loop::layout_bytes(rows_, columns_));
-            scales_ = a.take<std::byte>(
-                saturating_mul(saturating_mul(loop::panels(rows_) * loop::panel_rows, groups()),
-                               layout::bytes_of(stored_)));
+            weights_ = a.take<std::uint8_t>(loop::layout_bytes(rows_, columns_, group_));
+            scales_ = a.take<std::byte>(saturating_mul(
+                saturating_mul(detail::padded_rows(rows_), groups()), layout::bytes_of(stored_)));
             staged_ = a.take<std::byte>(saturating_mul(vectors, loop::stage_stride(columns_) *
                                                                     sizeof(typename loop::staged)));
             if (has_start<loop>)
@@ -148,11 +148,13 @@ private:
             return a.used;
         });
     }
-    void fill(const packed_matrix<F>& w) {
-        candidates::visit(kernel_, [&](auto k) {
+    status fill(const packed_matrix<F>& w) {
+        const status packed = candidates::visit(kernel_, [&](auto k) {
             using loop = kernel::loop_of<typename decltype(k)::type>;
-            loop::pack(w.stream().data(), rows_, columns_, weights_.data());
+            return loop::pack(w.stream().data(), rows_, columns_, group_, weights_.data());
         });
+        if (!packed)
+            return packed;
         constexpr std::size_t lanes = simd::width32<Arch>;
         const std::size_t bytes = layout::bytes_of(stored_);
         for (std::size_t m = 0; m < rows_; ++m)
@@ -163,6 +165,7 @@ private:
                     scales_.data() + ((m / lanes * groups() + g) * lanes + m % lanes) * bytes;
                 std::memcpy(to, bytes == 2 ? static_cast<const void*>(&half) : &bits, bytes);
             }
+        return {};
     }
 
     template <class Loop>

@@ -58,18 +58,19 @@ struct group_product {
     using activations = group_activations<staged>;
     static constexpr std::size_t lanes = simd::width32<arch>;
     static constexpr std::size_t stream_columns = Unit::stream_columns;
-    static constexpr std::size_t panel_rows = lanes;
     static constexpr std::size_t spare_columns = 1; ///< behind a batch that are read, too
     /// The largest number of panels that are decoded together.
     static constexpr std::size_t rows = simd::register_count<arch> >= 32 ? 4 : 2;
 
     static constexpr std::size_t panels(std::size_t m) { return panels_of::panels(m); }
     static constexpr std::size_t stage_stride(std::size_t k) { return panels_of::stage_stride(k); }
-    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k) {
+    static constexpr std::size_t layout_bytes(std::size_t m, std::size_t k, std::size_t) {
         return panels_of::layout_bytes(m, k);
     }
-    static void pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::uint8_t* to) {
+    static status pack(const std::uint8_t* stream, std::size_t m, std::size_t k, std::size_t,
+                       std::uint8_t* to) {
         panels_of::pack(stream, nullptr, m, k, to);
+        return {};
     }
     static constexpr std::size_t scratch_bytes(std::size_t k, std::size_t n) {
         const std::size_t columns = panels_of::stage_columns(k, n);
