@@ -25,7 +25,8 @@
 //               is not compiled
 //     permitted optional, for a unit that needs the system's permission: whether the process has
 //               it; the least rank is then 0, so that other kernels are compiled, too
-//     loop()    the type (std::type_identity) of its layout and loop: product_loop or direct_loop
+//     loop()    the type (std::type_identity) of its layout and loop: product_loop, direct_loop, or
+//               group_loop (parts/group_product.hpp), whose kernels have no activation type
 //
 // A product_loop may be the panel_product of a panel_unit, which decodes weights and has a
 // multiply_engine that multiplies them by activations. An activation_source says where the

@@ -132,6 +132,7 @@ private:
     std::size_t lay_out(std::byte* memory) {
         return candidates::visit(kernel_, [&](auto k) {
             using loop = kernel::loop_of<typename decltype(k)::type>;
+            static_assert(kernel::group_loop<loop>);
             const std::size_t workers = options_.executor.concurrency(), n = options_.batch;
             const std::size_t vectors = saturating_add(n, loop::spare_columns);
             detail::arena a{memory};

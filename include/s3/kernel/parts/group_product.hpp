@@ -47,6 +47,24 @@ concept group_sink = requires(const S& s, std::size_t n, const float* sums) {
     s(n, n, n, n, sums, n);
 };
 
+/// Layout and loop of a product with scales for groups. pack() writes m × k weights, of which
+/// `group` share a scale, to layout_bytes() bytes. Activation vectors are staged stage_stride(k)
+/// apart, and behind those of a batch `spare_columns` more are read. What sums start from is needed
+/// where unit::weight_offset exists. run(weights, range, activations, sink, scratch) computes a
+/// range of the outputs.
+template <class L>
+concept group_loop = requires(const std::uint8_t* stream, std::size_t m, std::size_t k,
+                              std::size_t group, std::uint8_t* to) {
+    typename L::unit;
+    typename L::staged;
+    { L::spare_columns } -> std::convertible_to<std::size_t>;
+    { L::panels(m) } -> std::same_as<std::size_t>;
+    { L::stage_stride(k) } -> std::same_as<std::size_t>;
+    { L::layout_bytes(m, k, group) } -> std::same_as<std::size_t>;
+    { L::scratch_bytes(k, m) } -> std::same_as<std::size_t>;
+    { L::pack(stream, m, k, group, to) } -> std::same_as<status>;
+};
+
 template <panel_unit Unit>
 struct group_product {
     using unit = Unit;
