@@ -251,11 +251,15 @@ TEST_CASE("what cannot be computed is refused by name, and nothing is written") 
     for (const float bad :
          {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
         x[130] = bad;
-        says(run(in, out), "x[");
+        says(run(in, out), "x[130]");
         x[130] = 1;
         z[3] = bad;
         says(run(in, out, {.bias = std::span<const float>(z).first(20)}), "epilogue.bias[3]");
         z[3] = 0;
     }
     CHECK(run(in, out));
+    CHECK(layer(x, z));
+    CHECK(y == z);
+    CHECK(!layer(std::span(x).first(65), z));
+    CHECK(!layer(x, std::span(z).first(59)));
 }

@@ -16,9 +16,8 @@
 
 #include <s3/kernel/registry.hpp>
 #include <s3/ops/linear_epilogue.hpp>
-#include <s3/ops/prepare.hpp>
+#include <s3/ops/matmul.hpp>
 #include <s3/ops/round.hpp>
-#include <s3/ops/run.hpp>
 
 namespace s3 {
 
@@ -102,8 +101,12 @@ public:
         if (auto s = check(e, y.rows, rows_); !s)
             return s;
         for (std::size_t n = 0; n < x.rows; ++n)
-            if (!detail::all_finite<Arch>(x.row(n), columns_))
-                return error(errc::not_finite, "x").at(n * x.stride);
+            if (!detail::all_finite<Arch>(x.row(n), columns_)) {
+                std::size_t c = 0;
+                while (is_finite(x.row(n)[c]))
+                    ++c;
+                return error(errc::not_finite, "x").at(n * x.stride + c);
+            }
         if (rows_ == 0)
             return {};
         for (std::size_t n = 0; n < x.rows; n += options_.batch)
@@ -112,6 +115,23 @@ public:
                     x, y, n, std::min(options_.batch, x.rows - n), e);
             });
         return {};
+    }
+
+    /// The same on plain ranges of floats: N is what x holds.
+    template <class XRange, class YRange>
+    requires detail::contiguous<const XRange&> && detail::contiguous<YRange&>
+        status operator()(const XRange& x, YRange&& y, const linear_epilogue& e = {}) noexcept {
+        const std::span<const float> in(x);
+        const std::span<float> out(y);
+        const std::size_t n = columns_ != 0 ? in.size() / columns_
+                              : rows_ != 0  ? out.size() / rows_
+                                            : 0;
+        if (in.size() != n * columns_)
+            return error(errc::shape_mismatch, "x").got(in.size()).needs(n * columns_);
+        if (out.size() != n * rows_)
+            return error(errc::shape_mismatch, "y").got(out.size()).needs(n * rows_);
+        return (*this)(matrix_view<const float>(in, n, columns_), matrix_view<float>(out, n, rows_),
+                       e);
     }
 
 private:
