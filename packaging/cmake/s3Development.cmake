@@ -130,7 +130,7 @@ if(pybind11_include AND EXISTS ${python_include}/Python.h AND EXISTS ${python_li
 endif()
 
 set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen numpy:s3_pybind11 safetensors:s3::io
-                  model_file:s3::io import:s3::io
+                  model_file:s3::io language_model:s3::io import:s3::io
                   tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
 
 # Sets <result> to the targets that `file` (a path relative to its folder) must link, or to NOTFOUND

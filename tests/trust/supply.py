@@ -20,8 +20,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIST = tomllib.loads((ROOT / "packaging/dependencies.toml").read_text())["dependency"]
-SCRIPTS = ["packaging/setup.sh", "examples/claims/run.sh", "examples/web/run.sh", "tests/matrix.sh",
-           "benchmarks/run.sh", "benchmarks/networks.sh"]
+SCRIPTS = ["packaging/setup.sh", "examples/claims/run.sh", "examples/language_model/run.sh",
+           "examples/web/run.sh", "tests/matrix.sh", "benchmarks/run.sh", "benchmarks/networks.sh"]
 # Compilers and emulators for other machines, and interpreters of the system: their versions are
 # whatever the machine has.
 UNLISTED = re.compile(r"g\+\+(-.*)?|gcc-.*|.*-newlib|qemu-.*|binutils|pkg-config|nodejs|npm|python3-(pip|setuptools|wheel|venv)")
