@@ -1,0 +1,138 @@
+#pragma once
+// The sizes of a Llama-like language model: a decoder of rotary attention and a gated MLP with RMS
+// norms (Llama, Mistral, BitNet b1.58). Hugging Face's checkpoints state them in config.json.
+//
+// What is stated of rotary embedding or attention that such a decoder does not do is an error,
+// since a model without it would compute something else.
+
+#include <s3/core/error.hpp>
+#include <s3/io/safetensors.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace s3::importing {
+
+/// Which two of a head's w components rotary embedding turns together: i and i + w/2, or 2i and
+/// 2i + 1. Rows of the query's and key's weights are in the order that this asks for.
+enum class rotary_order : unsigned char { half_split, interleaved };
+
+/// f of the MLP: down(f(gate(x)) · up(x)).
+enum class mlp_function : unsigned char { silu, squared_relu };
+
+struct decoder_shape {
+    std::size_t layers = 0;
+    std::size_t hidden = 0; ///< the width between layers
+    std::size_t inner = 0;  ///< the width inside the MLP
+    std::size_t heads = 0;
+    std::size_t key_value_heads = 0;
+    std::size_t head_width = 0;
+    std::size_t vocabulary = 0;
+    float norm_epsilon = 0; ///< added to the mean square
+    float rope_base = 10000;
+    rotary_order rotary = rotary_order::half_split; ///< of the file's rows
+    mlp_function activation = mlp_function::silu;
+};
+
+namespace detail {
+
+[[nodiscard]] inline described_error refuse_model(errc code, const char* argument,
+                                                  const std::string& what) {
+    return {error(code, argument), what};
+}
+
+/// The sizes must be positive, and such that heads can be divided among keys and into pairs.
+inline described_status check(const decoder_shape& s) {
+    const std::pair<const char*, std::size_t> sizes[] = {
+        {"layers", s.layers},         {"hidden", s.hidden},
+        {"inner", s.inner},           {"heads", s.heads},
+        {"head_width", s.head_width}, {"key_value_heads", s.key_value_heads},
+        {"vocabulary", s.vocabulary}};
+    for (const auto& [name, size] : sizes)
+        if (size == 0)
+            return error(errc::bad_option, name).got(0).needs(1);
+    if (s.heads % s.key_value_heads != 0)
+        return error(errc::shape_mismatch, "key_value_heads").got(s.key_value_heads).needs(s.heads);
+    if (s.head_width % 2 != 0)
+        return error(errc::bad_option, "head_width (rotary embedding turns pairs)")
+            .got(s.head_width);
+    if (!(s.norm_epsilon >= 0 && s.norm_epsilon < 1))
+        return error(errc::bad_option, "norm_epsilon").got(s.norm_epsilon).limit(1);
+    if (!(s.rope_base > 1 && s.rope_base < 1e30f))
+        return error(errc::bad_option, "rope_base").got(s.rope_base);
+    return {};
+}
+
+} // namespace detail
+
+/// The sizes that a model's config.json states, in the text of that file.
+inline described_result<decoder_shape> shape_of(std::string_view config_json) {
+    using detail::refuse_model;
+    using nlohmann::json;
+    bool twice = false;
+    const json config = safetensors::detail::parse_object(
+        std::as_bytes(std::span(config_json.data(), config_json.size())), twice, 16);
+    if (!config.is_object())
+        return refuse_model(errc::foreign, "config", "config.json is not a JSON object");
+    const auto at = [](const json& object, const char* key) {
+        const auto found = object.find(key);
+        return found == object.end() ? json() : *found;
+    };
+    const json type = at(config, "model_type");
+    if (type != "llama" && type != "mistral" && type != "bitnet")
+        return refuse_model(errc::unsupported, "model_type",
+                            "model_type must be llama, mistral or bitnet, but is " +
+                                type.dump(-1, ' ', true, json::error_handler_t::replace));
+    std::string missing;
+    const auto size = [&](const char* key, std::size_t otherwise) -> std::size_t {
+        const json value = at(config, key);
+        if (value.is_null() && otherwise != 0)
+            return otherwise;
+        const bool good = value.is_number_unsigned() && value.get<std::uint64_t>() < 1u << 31;
+        if (!good && missing.empty())
+            missing = key;
+        return good ? static_cast<std::size_t>(value.get<std::uint64_t>()) : 0;
+    };
+    const auto real = [&](const json& object, const char* key, double otherwise) {
+        const json value = at(object, key);
+        if (!value.is_null() && !value.is_number() && missing.empty())
+            missing = key;
+        return static_cast<float>(value.is_number() ? value.get<double>() : otherwise);
+    };
+    decoder_shape s;
+    s.layers = size("num_hidden_layers", 0);
+    s.hidden = size("hidden_size", 0);
+    s.inner = size("intermediate_size", 0);
+    s.heads = size("num_attention_heads", 0);
+    s.key_value_heads = size("num_key_value_heads", s.heads);
+    s.head_width = size("head_dim", s.heads == 0 ? 0 : s.hidden / s.heads);
+    s.vocabulary = size("vocab_size", 0);
+    s.norm_epsilon = real(config, "rms_norm_eps", 1e-6);
+    const json rope = at(config, "rope_parameters"); // where newer files keep the base
+    s.rope_base = real(rope.is_object() ? rope : config, "rope_theta", 10000);
+    if (!missing.empty())
+        return refuse_model(errc::foreign, "config", "config.json has no good " + missing);
+    const json scaling = at(config, "rope_scaling");
+    for (const json& r : {rope, scaling})
+        if (!r.is_null() && at(r, "rope_type") != "default")
+            return refuse_model(errc::unsupported, "rope",
+                                "rotary embedding is scaled, which is not supported");
+    if (!at(config, "sliding_window").is_null())
+        return refuse_model(errc::unsupported, "sliding_window",
+                            "attention has a sliding window, which is not supported");
+    const json function = at(config, "hidden_act");
+    if (function != "silu" && function != "relu2")
+        return refuse_model(errc::unsupported, "hidden_act", "hidden_act must be silu or relu2");
+    s.activation = function == "silu" ? mlp_function::silu : mlp_function::squared_relu;
+    if (const auto good = detail::check(s); !good)
+        return good.error();
+    return s;
+}
+
+} // namespace s3::importing
