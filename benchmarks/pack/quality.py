@@ -9,6 +9,9 @@ import json
 import pathlib
 import sys
 
+if "--help" in sys.argv[1:] or len(sys.argv) != 2:
+    sys.exit(print(__doc__) if "--help" in sys.argv[1:] else __doc__)
+
 import matplotlib.figure
 
 matplotlib.rcParams.update({"svg.hashsalt": "s3", "svg.fonttype": "none"})
@@ -90,6 +93,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if "--help" in sys.argv or len(sys.argv) != 2:
-        sys.exit(print(__doc__) if "--help" in sys.argv else __doc__)
     main()

@@ -10,6 +10,9 @@ import math
 import pathlib
 import sys
 
+if "--help" in sys.argv[1:] or len(sys.argv) != 2:
+    sys.exit(print(__doc__) if "--help" in sys.argv[1:] else __doc__)
+
 import numpy as np
 import torch
 from torch import nn
@@ -50,6 +53,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if "--help" in sys.argv or len(sys.argv) != 2:
-        sys.exit(print(__doc__) if "--help" in sys.argv else __doc__)
     main()
