@@ -28,9 +28,7 @@ struct arm_settings {
     double decay;
 };
 [[nodiscard]] inline arm_settings tuned(arm kind) {
-    return kind == arm::fp32      ? arm_settings{6e-3, 0.1}
-           : kind == arm::ternary ? arm_settings{6e-3, 0.1}
-                                  : arm_settings{5e-3, 0.0};
+    return kind == arm::shift3 ? arm_settings{5e-3, 0.0} : arm_settings{3e-3, 0.1};
 }
 
 /// What a look at held-out text found.
