@@ -8,7 +8,7 @@
 # Each set compiles every format with every activation type, about 10 s for one at -O2 on one core:
 # all of x86 takes some 20 minutes of one core, and is cut into sources that compile in parallel.
 
-# The program s3shift and the Python package share a library of their own, which has networks alone:
+# The program s3shift and the Python package share a library of their own, which has these alone:
 # s3_networks.
 #
 #   S3_NETWORK_SETS         its instruction sets: by default the one that S3_ARCH amounts to, and no
@@ -24,7 +24,7 @@ set(S3_RUNTIME_ACTIVATIONS all CACHE STRING "Activation types of s3::runtime")
 
 # s3_add_runtime(<target> SETS <set>… FORMATS <format>… ACTIVATIONS <type>… [ONLY]) makes a static
 # library; `all` stands for all of them. Without activation types the library has networks
-# (runtime/program.hpp) alone. ONLY leaves the baseline out, as in s3Dispatch.cmake.
+# (runtime/program.hpp) and layers of floats (runtime/linear_layer.hpp) alone. ONLY leaves the baseline out, as in s3Dispatch.cmake.
 function(s3_add_runtime target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "ONLY" "" "SETS;FORMATS;ACTIVATIONS")
     set(folder ${PROJECT_SOURCE_DIR}/include/s3/runtime/compiled)
@@ -41,7 +41,7 @@ function(s3_add_runtime target)
     list(TRANSFORM formats PREPEND s3::)
     list(TRANSFORM activations REPLACE "^(u?int8_t)$" "std::\\1")
 
-    set(sources ${folder}/program.cpp)
+    set(sources ${folder}/program.cpp ${folder}/linear_layer.cpp)
     foreach(format IN LISTS formats)
         foreach(activation IN LISTS activations)
             string(MAKE_C_IDENTIFIER ${format}_${activation} name)

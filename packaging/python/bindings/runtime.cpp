@@ -1,10 +1,13 @@
-// Networks for Python: reading, importing, running and tuning them. The Python side (s3/network.py)
-// makes tables of what this says. Errors are exceptions of the type s3.Error, with the library's
-// text.
+// Networks for Python: reading, importing, running and tuning them; linear layers are in
+// linear.hpp. The Python side (s3/network.py) makes tables of what this says. Errors are exceptions
+// of the type s3.Error, with the library's text.
 
 #if defined(S3_HAS_PROGRAM)
 #include "commands.hpp"
 #endif
+
+#include "errors.hpp"
+#include "linear.hpp"
 
 #include <s3/import/network.hpp>
 #include <s3/interop/numpy.hpp>
@@ -25,25 +28,9 @@ namespace {
 
 namespace py = pybind11;
 namespace net = s3::net;
+using ::checked;
 
-/// What Python sees as s3.Error.
-struct failure : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-template <class T, class E>
-T checked(s3::result<T, E> r) {
-    if constexpr (std::is_void_v<T>) {
-        if (!r)
-            throw failure(r.error().message());
-    } else {
-        if (!r)
-            throw failure(r.error().message());
-        return *std::move(r);
-    }
-}
-
-/// The same for an error whose index is a layer, which is told by its name.
+/// The value, or an exception for an error whose index is a layer, which is told by its name.
 template <class T>
 T checked(s3::result<T> r, const net::model& m) {
     if (r)
@@ -526,6 +513,7 @@ PYBIND11_MODULE(_runtime, m) {
         .def_property_readonly("input_bits", &network::input_bits)
         .def_property_readonly("output_scale", &network::output_scale)
         .def_property_readonly("instruction_set", &network::instruction_set);
+    linear_bindings::add(m);
     m.def("load", &load);
     m.def("import_network", &import_network);
 #if defined(S3_HAS_PROGRAM)

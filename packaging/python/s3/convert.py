@@ -36,6 +36,20 @@ def convert_network(model, samples, mean=None, std=None, format="shift3", bits=8
                                            progress))
 
 
+def convert_linear(model, bits=3, group=128, keep=(), **options):
+    """(module, report): a torch.nn.Module whose nn.Linear layers are packed, and a table of what became
+    of each layer and why some stay in float.
+
+    Layers are swapped in place for modules around s3.Linear, whose activations are rounded as they
+    come: no samples are needed. `keep` names layers that stay. Of layers of other classes, those
+    derived from nn.Linear as well, none is changed; of nn.Linear those stay that s3.linear refuses, for
+    example because `group` does not divide their columns. `options` are those of s3.linear. Call the module
+    under torch.no_grad(), on the CPU. Tied weights (an embedding's) stay as they are in the other layer.
+    """
+    from .modules import convert
+    return convert(model, bits, group, keep, options)
+
+
 def describe(model, samples, mean=None, std=None):
     """(text, tensors, bytes): a module as the library imports it (s3/import/description.hpp), with
     the samples as uint8 with channels last."""

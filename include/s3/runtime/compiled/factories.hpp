@@ -5,6 +5,7 @@
 
 #include <s3/runtime/conv2d.hpp>
 #include <s3/runtime/linear.hpp>
+#include <s3/runtime/linear_layer.hpp>
 #include <s3/runtime/program.hpp>
 
 namespace s3::runtime::detail {
@@ -18,6 +19,10 @@ made<linear_kernel> make_linear(const packed_matrix<F>&, const prepare_options&)
 template <isa, activation X, weight_format F>
 made<conv2d_kernel> make_conv2d(const packed_filter<F>&, const conv_options&,
                                 const prepare_options&);
+
+template <isa>
+result<std::unique_ptr<linear_layer_kernel>> make_linear_layer(any_matrix,
+                                                               const linear_layer_options&);
 
 template <isa>
 made<program_kernels> make_program(const net::model&, const program_options&);

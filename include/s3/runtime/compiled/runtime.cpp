@@ -95,6 +95,12 @@ result<conv2d> detail::prepare(any_filter filter, const conv_options& shape, con
         filter);
 }
 
+result<linear_layer> linear_layer::make_any(detail::any_matrix weights,
+                                            const linear_layer_options& o) {
+    return with_set<linear_layer>(
+        o.set, [&](auto set) { return detail::make_linear_layer<set>(weights, o); });
+}
+
 result<program> prepare(const net::model& model, const program_options& o) {
     return with_set<program>(o.set, [&](auto set) { return detail::make_program<set>(model, o); });
 }
