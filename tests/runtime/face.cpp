@@ -2,6 +2,7 @@
 
 #include <s3/runtime/conv2d.hpp>
 #include <s3/runtime/linear.hpp>
+#include <s3/runtime/linear_layer.hpp>
 #include <s3/runtime/program.hpp>
 
 #if defined(XSIMD_VERSION_MAJOR) || defined(S3_HAS_SIMD)
