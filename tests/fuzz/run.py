@@ -20,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/fuzz"
 BUILD = ROOT / "build/fuzz"
-HARNESSES = ["safetensors", "model_file", "description", "record", "images", "labels", "state_dict"]
+HARNESSES = ["safetensors", "gguf", "model_file", "description", "record", "images", "labels", "state_dict"]
 FLAGS = ["-std=c++20", "-O2", "-g1", "-Iinclude"]
 SANITIZERS = "address,undefined"
 

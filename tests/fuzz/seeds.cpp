@@ -5,6 +5,7 @@
 #include "../../examples/cli/images.hpp"
 #include "../support/checkpoint.hpp"
 #include "../support/descriptions.hpp"
+#include "../support/gguf.hpp"
 #include "../support/models.hpp"
 
 #include <s3/io/model_file.hpp>
@@ -105,6 +106,7 @@ int main(int argc, char** argv) {
     write_networks();
     write_records();
     write_arrays();
+    write("gguf", "small", test::small_gguf().bytes());
     write("model_file", "sample", *model_file::write(test::sample()));
     write("model_file", "graph", *model_file::write(test::graph()));
     return 0;

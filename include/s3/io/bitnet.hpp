@@ -1,0 +1,64 @@
+#pragma once
+// Ternary weights as Hugging Face publishes BitNet b1.58: a safetensors file has `name` of type U8
+// [rows / 4][columns], whose byte (r, c) has weights (r + k · rows / 4, c), plus one, in bits 2k
+// and 2k + 1, and beside it `name`_scale, one number.
+//
+// Whether the scale multiplies the weights or divides them is not in that file. config.json says it
+// as quantization_config.linear_class: "autobitlinear" multiplies (microsoft/bitnet-b1.58-2B-4T),
+// "bitlinear", the default, divides. Bits of 3, which stand for a weight of 2, are refused.
+
+#include <s3/core/half.hpp>
+#include <s3/io/safetensors.hpp>
+#include <s3/pack/pack.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace s3::bitnet {
+
+enum class scale_use : unsigned char { multiplies, divides };
+
+/// The weights [rows][columns] of a tensor, with one scale. Errors name the tensor.
+inline described_result<packed_matrix<ternary>> packed(const safetensors::contents& file,
+                                                       const std::string& name, scale_use use) {
+    using safetensors::dtype;
+    const auto weight = file.tensors.find(name), beside = file.tensors.find(name + "_scale");
+    if (weight == file.tensors.end() || beside == file.tensors.end())
+        return described_error(error(errc::foreign, "tensor"),
+                               "there is no tensor " + name +
+                                   (weight == file.tensors.end() ? "" : "_scale"));
+    const auto& w = weight->second;
+    if (w.type != dtype::u8 || w.shape.size() != 2)
+        return described_error(error(errc::foreign, "tensor"),
+                               name + " is not U8 [rows / 4][columns]");
+    const auto& s = beside->second;
+    const bool half = s.type == dtype::f16 || s.type == dtype::bf16;
+    if ((!half && s.type != dtype::f32) || s.data.size() != (half ? 2 : 4))
+        return described_error(error(errc::foreign, "tensor"),
+                               name + "_scale is not one F32, F16 or BF16");
+    const std::uint64_t bits = little_endian::load(s.data.data(), s.data.size());
+    const float stored = s.type == dtype::f32   ? bit_cast<float>(static_cast<std::uint32_t>(bits))
+                         : s.type == dtype::f16 ? from_float16(static_cast<std::uint16_t>(bits))
+                                                : from_bfloat16(static_cast<std::uint16_t>(bits));
+    const float scale = use == scale_use::multiplies ? stored : 1 / stored;
+    const std::size_t part = w.shape[0], columns = w.shape[1];
+    if (columns == 0 || part == 0)
+        return described_error(error(errc::shape_mismatch, "tensor"), name + " is empty");
+    const std::byte* const data = w.data.data();
+    auto made = packed_matrix<ternary>::from_codes(
+        saturating_mul(part, 4), columns, {0, std::span(&scale, 1)}, [=](std::size_t row) {
+            const std::byte* const from = data + row % part * columns;
+            const std::size_t begin = row * columns, shift = row / part * 2;
+            return [=](std::size_t i) {
+                return ternary::code_of(
+                    static_cast<int>(std::to_integer<unsigned>(from[i - begin]) >> shift & 3) - 1);
+            };
+        });
+    if (!made)
+        return described_error(made.error()).in(name);
+    return *std::move(made);
+}
+
+} // namespace s3::bitnet
