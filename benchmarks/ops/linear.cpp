@@ -24,10 +24,13 @@ public:
         const auto weights = require(packed_matrix<F>::from_stream(
             m, k, plain.stream(), {0, scale, group, scale_type::binary16}));
         const linear_options o{.batch = n};
-        ring_.push_back(require(linear<F>::make(weights, o)));
+        const std::size_t bytes = whole_lines(require(linear<F>::bytes(weights, o)));
+        const std::size_t count = copies(where, bytes);
+        memory_ = std::make_unique<memory>(count * bytes);
+        for (std::size_t i = 0; i < count; ++i)
+            ring_.push_back(
+                require(linear<F>::make(weights, o, memory_->span().subspan(i * bytes, bytes))));
         bytes_ = ring_[0].weight_bytes();
-        for (std::size_t i = 1; i < copies(where, bytes_); ++i)
-            ring_.push_back(require(linear<F>::make(weights, o)));
     }
     void operator()() {
         succeed(ring_[next_](matrix_view<const float>(x_.template as<const float>(), n_, k_),
@@ -48,6 +51,7 @@ public:
 private:
     std::size_t m_, k_, n_, bytes_ = 0, next_ = 0;
     memory x_, y_;
+    std::unique_ptr<memory> memory_;
     std::vector<linear<F>> ring_;
 };
 

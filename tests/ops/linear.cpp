@@ -229,7 +229,8 @@ TEST_CASE("what cannot be computed is refused by name, and nothing is written") 
     refuses(linear<shift3>::make(w, {.activation_group = 64}), "options.activation_group");
     refuses(linear<shift3>::make(w, {.batch = std::numeric_limits<std::size_t>::max() / 8}),
             "allocation");
-    const std::vector<std::int64_t> none;
+    std::vector<std::byte> memory(*linear<shift3>::bytes(w) - 1);
+    refuses(linear<shift3>::make(w, {}, memory), "memory");
     auto layer = *linear<shift3>::make(w);
     std::vector<float> x(3 * 64, 1.0f), y(3 * 20, 7.0f), z(3 * 20);
     const auto run = [&](matrix_view<const float> in, matrix_view<float> out,
@@ -259,6 +260,10 @@ TEST_CASE("what cannot be computed is refused by name, and nothing is written") 
     }
     CHECK(run(in, out));
     CHECK(layer(x, z));
+    CHECK(y == z);
+    std::fill(z.begin(), z.end(), 0.0f);
+    memory.assign(memory.size() + 1, std::byte{0x55});
+    CHECK((*linear<shift3>::make(w, {}, memory))(x, z));
     CHECK(y == z);
     CHECK(!layer(std::span(x).first(65), z));
     CHECK(!layer(x, std::span(z).first(59)));

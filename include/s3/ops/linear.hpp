@@ -40,36 +40,42 @@ class linear {
 public:
     using format = F;
 
-    /// Prepares a matrix [M][K]. Errors: `unsupported` (a kernel that was named does not serve such
-    /// groups), `bad_option` (a batch of 0; a group of activations that is
-    /// not that of the weights), `depth_exceeded` (a row whose Σ|w| could overflow int32), no
-    /// memory.
+    /// The bytes of memory that a layer needs. Errors: those of `make`.
+    static result<std::size_t> bytes(const packed_matrix<F>& w, const linear_options& o = {}) {
+        auto l = begin(w, o);
+        if (!l)
+            return l.error();
+        return saturating_add(l->lay_out(nullptr), 63);
+    }
+    /// Prepares a matrix [M][K], in memory of the layer's own. Errors: `unsupported` (a kernel that
+    /// was named does not serve such groups), `bad_option` (a batch of 0; a group of activations
+    /// that is not that of the weights), `depth_exceeded` (a row whose Σ|w| could overflow int32),
+    /// no memory.
     static result<linear> make(const packed_matrix<F>& w, const linear_options& o = {}) {
-        if (o.batch == 0)
-            return error(errc::bad_option, "options.batch").got(0).needs(1);
-        if (o.activation_group != 0 && o.activation_group != w.group())
-            return error(errc::bad_option, "options.activation_group")
-                .got(o.activation_group)
-                .needs(w.group());
-        if (w.group() == 0) // a group is too short for its sum to overflow
-            if (auto s = detail::check_depth<std::int8_t>(w, {}); !s)
-                return s.error();
-        linear l;
-        l.rows_ = w.rows();
-        l.columns_ = w.columns();
-        l.group_ = w.group() == 0 ? w.columns() : w.group();
-        l.options_ = o;
-        l.stored_ = w.group() != 0 && w.exponent_offset() == 0 ? w.stored() : scale_type::binary32;
-        l.kernel_ = candidates::best(kernel::product_request{w.rows(), o.batch, 8, w.group()},
-                                     family::automatic);
-        if (l.kernel_ == candidates::size)
-            return error(errc::unsupported, "weights.group").got(w.group());
-        auto memory = buffer<std::byte>::make(l.lay_out(nullptr));
+        const auto needed = bytes(w, o);
+        if (!needed)
+            return needed.error();
+        auto memory = buffer<std::byte>::make(*needed);
         if (!memory)
             return memory.error();
-        l.memory_ = *std::move(memory);
-        l.lay_out(l.memory_.data());
-        if (auto s = l.fill(w); !s)
+        auto l = make(w, o, memory->span());
+        if (l)
+            l->own_ = *std::move(memory);
+        return l;
+    }
+    /// Does the same in the caller's memory, for example of large pages, which must outlive the
+    /// layer.
+    static result<linear> make(const packed_matrix<F>& w, const linear_options& o,
+                               std::span<std::byte> memory) {
+        auto l = begin(w, o);
+        if (!l)
+            return l;
+        if (const std::size_t needed = saturating_add(l->lay_out(nullptr), 63);
+            memory.size() < needed)
+            return error(errc::buffer_too_small, "memory").got(memory.size()).needs(needed);
+        std::byte* const start = detail::align_up(memory.data());
+        std::memset(start, 0, l->lay_out(start)); // what is behind activation vectors stays zero
+        if (auto s = l->fill(w); !s)
             return s.error();
         return l;
     }
@@ -139,6 +145,30 @@ private:
     static constexpr bool has_start = requires {
         Loop::unit::weight_offset;
     };
+
+    /// A layer without memory.
+    static result<linear> begin(const packed_matrix<F>& w, const linear_options& o) {
+        if (o.batch == 0)
+            return error(errc::bad_option, "options.batch").got(0).needs(1);
+        if (o.activation_group != 0 && o.activation_group != w.group())
+            return error(errc::bad_option, "options.activation_group")
+                .got(o.activation_group)
+                .needs(w.group());
+        if (w.group() == 0) // a group is too short for its sum to overflow
+            if (auto s = detail::check_depth<std::int8_t>(w, {}); !s)
+                return s.error();
+        linear l;
+        l.rows_ = w.rows();
+        l.columns_ = w.columns();
+        l.group_ = w.group() == 0 ? w.columns() : w.group();
+        l.options_ = o;
+        l.stored_ = w.group() != 0 && w.exponent_offset() == 0 ? w.stored() : scale_type::binary32;
+        l.kernel_ = candidates::best(kernel::product_request{w.rows(), o.batch, 8, w.group()},
+                                     family::automatic);
+        if (l.kernel_ == candidates::size)
+            return error(errc::unsupported, "weights.group").got(w.group());
+        return l;
+    }
 
     [[nodiscard]] std::size_t groups() const noexcept {
         return columns_ == 0 ? 1 : columns_ / group_;
@@ -248,13 +278,13 @@ private:
     linear_options options_;
     scale_type stored_ = scale_type::binary32;
     std::size_t kernel_ = 0; ///< the number of the chosen kernel among the candidates
-    buffer<std::byte> memory_;
     std::span<std::uint8_t> weights_;
     std::span<std::byte> scales_;
     std::span<std::byte> staged_; ///< [vector][stride]
     std::span<std::int32_t> start_;
     std::span<float> x_scale_;
     std::span<std::byte> scratch_;
+    buffer<std::byte> own_;
 };
 
 } // namespace s3
