@@ -26,6 +26,8 @@ programs=build/default/examples/language_model
 if [ "${1:-}" = --shape ]; then
     packaging/setup.sh
     build language_model
+    # Weights in large pages are read a fifth faster.
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
     exec "$programs/language_model" "$@"
 fi
 
