@@ -20,8 +20,9 @@
 namespace s3::importing {
 
 /// Which two of a head's w components rotary embedding turns together: i and i + w/2, or 2i and
-/// 2i + 1. Rows of the query's and key's weights are in the order that this asks for.
-enum class rotary_order : unsigned char { half_split, interleaved };
+/// 2i + 1. Rows of the query's and key's weights are in the order that this asks for; from one to
+/// the other: import/rotary_rows.hpp.
+enum class rotary_order : unsigned char { unknown, half_split, interleaved };
 
 /// f of the MLP: down(f(gate(x)) · up(x)).
 enum class mlp_function : unsigned char { silu, squared_relu };
@@ -36,7 +37,8 @@ struct decoder_shape {
     std::size_t vocabulary = 0;
     float norm_epsilon = 0; ///< added to the mean square
     float rope_base = 10000;
-    rotary_order rotary = rotary_order::half_split; ///< of the file's rows
+    /// Of the file's rows. Who states a shape by hand, for a GGUF file, must state this, too.
+    rotary_order rotary = rotary_order::unknown;
     mlp_function activation = mlp_function::silu;
 };
 
@@ -66,6 +68,8 @@ inline described_status check(const decoder_shape& s) {
         return error(errc::bad_option, "norm_epsilon").got(s.norm_epsilon).limit(1);
     if (!(s.rope_base > 1 && s.rope_base < 1e30f))
         return error(errc::bad_option, "rope_base").got(s.rope_base);
+    if (s.rotary == rotary_order::unknown)
+        return error(errc::bad_option, "rotary (the order of the rows of queries and keys)");
     return {};
 }
 
@@ -106,6 +110,7 @@ inline described_result<decoder_shape> shape_of(std::string_view config_json) {
         return static_cast<float>(value.is_number() ? value.get<double>() : otherwise);
     };
     decoder_shape s;
+    s.rotary = rotary_order::half_split;
     s.layers = size("num_hidden_layers", 0);
     s.hidden = size("hidden_size", 0);
     s.inner = size("intermediate_size", 0);
