@@ -118,10 +118,29 @@ void refuses(result<Layer>&& layer, std::string_view what) {
 }
 
 /// This machine, as if it had a matrix unit.
-struct with_tiles : arch::native {
+template <class Native>
+struct with_tiles : Native {
     static constexpr const char* name = "emulated tiles";
     static constexpr bool has_tiles = true;
 };
+
+template <class Native>
+void check_tiles() {
+    if constexpr (simd::has_bytes<Native>) {
+        using tiles = with_tiles<Native>;
+        suite().draw<shift3, tiles, family::automatic>(4, 60);
+        const auto serves = [](std::size_t group) {
+            test::random r(1);
+            const auto w = weights<shift3>(r, 40, 512, group);
+            return std::string_view(linear<shift3, family::automatic, tiles>::make(w, {.batch = 9})
+                                        ->kernel_name()) == "dot_bytes_group_tiles";
+        };
+        suite().check<shift3, tiles>(20, 17024, 70, 64); // more than are staged together
+        CHECK(serves(128));
+        CHECK(serves(0));
+        CHECK(!serves(32));
+    }
+}
 
 } // namespace
 
@@ -136,20 +155,7 @@ TEST_CASE("dot products and shifts with scales equal the definition on the main 
 }
 
 TEST_CASE("sums of a matrix unit equal the definition") {
-    if constexpr (simd::has_bytes<arch::native>) {
-        suite().draw<shift3, with_tiles, family::automatic>(4, 60);
-        const auto serves = [](std::size_t group) {
-            test::random r(1);
-            const auto w = weights<shift3>(r, 40, 512, group);
-            return std::string_view(
-                       linear<shift3, family::automatic, with_tiles>::make(w, {.batch = 9})
-                           ->kernel_name()) == "dot_bytes_group_tiles";
-        };
-        suite().check<shift3, with_tiles>(20, 17024, 70, 64); // more than are staged together
-        CHECK(serves(128));
-        CHECK(serves(0));
-        CHECK(!serves(32));
-    }
+    check_tiles<arch::native>();
 }
 
 TEST_CASE("kernels that look sums up equal the definition, a group at a time") {
