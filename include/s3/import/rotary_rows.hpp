@@ -7,8 +7,6 @@
 
 #include <s3/pack/pack.hpp>
 
-#include <vector>
-
 namespace s3::importing {
 
 /// The interleaved row that becomes half-split row `row`.

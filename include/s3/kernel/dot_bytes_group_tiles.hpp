@@ -69,7 +69,6 @@ private:
     using tiles = simd::tiles<arch>;
     using lane = typename engine::element;
     using reals = simd::lanes<float, arch>;
-    using integers = simd::lanes<std::int32_t, arch>;
     static constexpr std::size_t parts = panel_rows / lanes; ///< panels of vectors in one of tiles
     static constexpr std::size_t depth = 1024;               ///< that is decoded together
     static constexpr std::size_t decoded_bytes = depth * panel_rows;
@@ -117,12 +116,7 @@ private:
             decoder<Unit, parts>{w.data + panel * parts * bytes + layout::blocks(d) * block_bytes,
                                  bytes, layout::blocks(deep) * block_bytes, m.decoded}
                 .skip(layout::blocks(deep) * layout::steps);
-            float* scale = m.scales;
-            for (std::size_t g = 0; g < some; ++g)
-                for (std::size_t r = 0; r < parts; ++r, scale += lanes)
-                    simd::store<arch>(scale,
-                                      w.scales.template load<arch>(
-                                          ((panel * parts + r) * groups + first + g) * lanes));
+            w.scales.template decode<parts, arch>(panel * parts, groups, first, some, m.scales);
             for (std::size_t c = 0; c < b.count; c += 2 * b.height) {
                 const std::size_t vectors = std::min(2 * b.height, b.count - c);
                 const staged* x = b.x.data + (b.first + c) * b.x.stride + d;
@@ -198,12 +192,10 @@ private:
                            float* totals) noexcept {
         for (std::size_t c = 0; c < vectors; ++c, index += groups)
             for (std::size_t r = 0; r < parts; ++r, sums += lanes, totals += lanes) {
-                reals scale = simd::load<float, arch>(scales + r * lanes);
-                if (x.scale != nullptr)
-                    scale =
-                        simd::rounded_product(scale, simd::broadcast<float, arch>(x.scale[index]));
-                const reals s = simd::rounded_product(
-                    simd::to_float(simd::load<std::int32_t, arch>(sums)), scale);
+                const reals s =
+                    scaled<arch>(simd::load<std::int32_t, arch>(sums),
+                                 with_activations<arch>(simd::load<float, arch>(scales + r * lanes),
+                                                        x.scale, index));
                 simd::store<arch>(totals, Divides ? reals(simd::load<float, arch>(totals) + s) : s);
             }
     }

@@ -142,9 +142,7 @@ public:
 
 private:
     template <class Loop>
-    static constexpr bool has_start = requires {
-        Loop::unit::weight_offset;
-    };
+    static constexpr int offset = kernel::added_to_weights<typename Loop::unit>;
 
     /// A layer without memory.
     static result<linear> begin(const packed_matrix<F>& w, const linear_options& o) {
@@ -191,7 +189,7 @@ private:
                 saturating_mul(detail::padded_rows(rows_), groups()), layout::bytes_of(stored_)));
             staged_ = a.take<std::byte>(saturating_mul(vectors, loop::stage_stride(columns_) *
                                                                     sizeof(typename loop::staged)));
-            if (has_start<loop>)
+            if (offset<loop> != 0)
                 start_ = a.take<std::int32_t>(saturating_mul(vectors, groups()));
             x_scale_ = a.take<float>(saturating_mul(vectors, activation_groups()));
             scratch_ = a.take<std::byte>(
@@ -266,10 +264,9 @@ private:
         for (std::size_t g = 0; g < activation_groups(); ++g)
             x_scale_[n * activation_groups() + g] =
                 detail::round_to_int8<Arch>(x + g * part, part, to + g * part);
-        if constexpr (has_start<Loop>)
+        if constexpr (offset<Loop> != 0)
             for (std::size_t g = 0; g < groups(); ++g)
-                start_[n * groups() + g] =
-                    -Loop::unit::weight_offset * detail::sum_of(to + g * group_, group_);
+                start_[n * groups() + g] = -offset<Loop> * detail::sum_of(to + g * group_, group_);
     }
 
     std::size_t rows_ = 0;

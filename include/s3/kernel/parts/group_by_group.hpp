@@ -145,33 +145,33 @@ private:
         }
         void operator()(std::size_t n, std::size_t row, std::size_t some,
                         const std::int32_t* sums) const noexcept {
-            const float of_x = x_scale == nullptr ? 1.0f : x_scale[n * groups + group];
+            const std::size_t index = n * groups + group;
             float* const to = totals + (n - first_column) * rows + (row - first_row);
             std::size_t i = 0;
             if (row % lanes == 0)
                 for (; i + lanes <= some; i += lanes)
-                    add(sums + i, (row + i) / lanes, of_x, to + i);
+                    add(sums + i, (row + i) / lanes, index, to + i);
             for (; i < some; ++i) { // through memory for a whole vector
                 std::int32_t one[lanes] = {};
                 float all[lanes] = {};
                 const std::size_t lane = (row + i) % lanes;
                 one[lane] = sums[i];
                 all[lane] = to[i];
-                add(one, (row + i) / lanes, of_x, all);
+                add(one, (row + i) / lanes, index, all);
                 to[i] = all[lane];
             }
         }
 
     private:
-        S3_INLINE void add(const std::int32_t* sums, std::size_t panel, float of_x,
+        /// Of a panel and of activation scale number `index`.
+        S3_INLINE void add(const std::int32_t* sums, std::size_t panel, std::size_t index,
                            float* to) const noexcept {
-            using reals = simd::lanes<float, Arch>;
-            reals scale = scales.template load<Arch>((panel * groups + group) * lanes);
-            if (x_scale != nullptr)
-                scale = simd::rounded_product(scale, simd::broadcast<float, Arch>(of_x));
-            const reals s =
-                simd::rounded_product(simd::to_float(simd::load<std::int32_t, Arch>(sums)), scale);
-            simd::store<Arch>(to, reals(simd::load<float, Arch>(to) + s));
+            const auto scale = scales.template load<Arch>((panel * groups + group) * lanes);
+            const simd::lanes<float, Arch> sum =
+                simd::load<float, Arch>(to) +
+                scaled<Arch>(simd::load<std::int32_t, Arch>(sums),
+                             with_activations<Arch>(scale, x_scale, index));
+            simd::store<Arch>(to, sum);
         }
     };
 };

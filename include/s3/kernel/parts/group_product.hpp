@@ -40,6 +40,15 @@ struct group_activations {
     const float* scale = nullptr;        ///< [vector][group], or null where a group has no scale
 };
 
+/// The constant that a unit adds to weights; what sums start from undoes it.
+template <class Unit>
+inline constexpr int added_to_weights = [] {
+    if constexpr (requires { Unit::weight_offset; })
+        return Unit::weight_offset;
+    else
+        return 0;
+}();
+
 /// Where sums go: s(n, columns, row, count, sums, stride) takes `count` rows, from number `row` on,
 /// of activation vectors n … n + columns − 1, which lie `stride` sums apart.
 template <class S>
@@ -50,8 +59,8 @@ concept group_sink = requires(const S& s, std::size_t n, const float* sums) {
 /// Layout and loop of a product with scales for groups. pack() writes m × k weights, of which
 /// `group` share a scale, to layout_bytes() bytes. Activation vectors are staged stage_stride(k)
 /// apart, and behind those of a batch `spare_columns` more are read. What sums start from is needed
-/// where unit::weight_offset exists. run(weights, range, activations, sink, scratch) computes a
-/// range of the outputs.
+/// where added_to_weights<unit> is not 0. run(weights, range, activations, sink, scratch) computes
+/// a range of the outputs.
 template <class L>
 concept group_loop = requires(const std::uint8_t* stream, std::size_t m, std::size_t k,
                               std::size_t group, std::uint8_t* to) {
@@ -155,19 +164,10 @@ private:
 
     /// What the sum of a group starts from, for column c.
     static S3_INLINE sums start_of(const activations& x, std::size_t index) noexcept {
-        if constexpr (requires { Unit::weight_offset; })
+        if constexpr (added_to_weights<Unit> != 0)
             return simd::as<lane>(simd::broadcast<std::int32_t, arch>(x.start[index]));
         else
             return simd::broadcast<lane, arch>(lane{0});
-    }
-    /// The product of a group's sum and its scale.
-    static S3_INLINE reals scaled(const sums& s, const reals& scale) noexcept {
-        return simd::rounded_product(simd::to_float(simd::as<std::int32_t>(s)), scale);
-    }
-    /// The scale of a group of weights, times that of the activations.
-    static S3_INLINE reals scale_of(const reals& scale, const activations& x,
-                                    std::size_t index) noexcept {
-        return simd::rounded_product(scale, simd::broadcast<float, arch>(x.scale[index]));
     }
     static constexpr std::size_t steps_of(std::size_t columns) noexcept {
         return layout::blocks(columns) * layout::steps;
@@ -219,9 +219,9 @@ private:
                 [&](std::size_t c, std::size_t)
                     S3_INLINE_LAMBDA { return start_of(x, of_column(c)); },
                 [&](std::size_t c, const sums(&s)[1]) S3_INLINE_LAMBDA {
-                    total[c] =
-                        total[c] +
-                        scaled(s[0], x.scale == nullptr ? scale : scale_of(scale, x, of_column(c)));
+                    total[c] = total[c] +
+                               scaled<arch>(simd::as<std::int32_t>(s[0]),
+                                            with_activations<arch>(scale, x.scale, of_column(c)));
                 });
             weights.skip(steps);
         }
@@ -266,7 +266,8 @@ private:
             decoder<Unit, R> packed{w.data + panel * bytes + here, bytes,
                                     part.ends ? R * bytes - here : part_blocks * block_bytes,
                                     m.decoded};
-            decode_scales<R>(w, panel, part, m.scales);
+            w.scales.template decode<R, arch>(panel, w.groups(), part.first_group, part.groups,
+                                              m.scales);
             // The first columns decode the weights on their way.
             constexpr std::size_t decoding = panels_of::template decoding_columns<R>;
             bool decodes = decoding != 0 && b.count >= decoding;
@@ -289,27 +290,17 @@ private:
             }
         }
     }
-    template <std::size_t R>
-    static void decode_scales(const group_view& w, std::size_t panel, const depth_part& part,
-                              float* to) noexcept {
-        for (std::size_t g = 0; g < part.groups; ++g)
-            for (std::size_t r = 0; r < R; ++r, to += lanes)
-                simd::store<arch>(to,
-                                  w.scales.template load<arch>(
-                                      ((panel + r) * w.groups() + part.first_group + g) * lanes));
-    }
     /// Turns the integer sums of rows into floats, each with the scale of its row.
     template <std::size_t R>
     static void scale_rows(const batch& b, std::size_t column, std::size_t count,
                            const float* scales, float* at) noexcept {
         for (std::size_t c = 0; c < count; ++c)
             for (std::size_t r = 0; r < R; ++r, at += lanes) {
-                const reals scale = simd::load<float, arch>(scales + r * lanes);
                 const reals s = simd::load<float, arch>(at);
-                simd::store<arch>(at, scaled(simd::as<lane>(s),
-                                             b.x.scale == nullptr
-                                                 ? scale
-                                                 : scale_of(scale, b.x, b.first + column + c)));
+                simd::store<arch>(at, scaled<arch>(simd::as<std::int32_t>(s),
+                                                   with_activations<arch>(
+                                                       simd::load<float, arch>(scales + r * lanes),
+                                                       b.x.scale, b.first + column + c)));
             }
     }
 
@@ -368,7 +359,8 @@ private:
                             reals scale = simd::load<float, arch>(scales + r * lanes);
                             if (scales_activations)
                                 scale = simd::rounded_product(scale, of_activations);
-                            v = simd::load<float, arch>(begin + r * lanes) + scaled(sum, scale);
+                            v = simd::load<float, arch>(begin + r * lanes) +
+                                scaled<arch>(simd::as<std::int32_t>(sum), scale);
                         }
                         simd::store<arch>(end + r * lanes, v);
                     }

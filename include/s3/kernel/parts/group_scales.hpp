@@ -5,6 +5,7 @@
 
 #include <s3/pack/layout.hpp>
 #include <s3/simd/lanes.hpp>
+#include <s3/simd/registers.hpp>
 #include <s3/simd/widen.hpp>
 
 #include <cstddef>
@@ -45,6 +46,34 @@ struct group_scales {
             simd::select(normal >= simd::broadcast<float, Arch>(0x1p-14f), normal, tiny);
         return simd::as<float>(bits(simd::as<std::int32_t>(value) | sign));
     }
+    /// Writes the scales of `count` groups of R panels as floats: [group][panel][lanes]. There are
+    /// `groups` in all.
+    template <std::size_t R, class Arch>
+    void decode(std::size_t panel, std::size_t groups, std::size_t first, std::size_t count,
+                float* to) const noexcept {
+        constexpr std::size_t lanes = simd::width32<Arch>;
+        for (std::size_t g = 0; g < count; ++g)
+            for (std::size_t r = 0; r < R; ++r, to += lanes)
+                simd::store<Arch>(to, load<Arch>(((panel + r) * groups + first + g) * lanes));
+    }
 };
+
+/// The product of a group's integer sums and their scales.
+template <class Arch>
+[[nodiscard]] S3_INLINE simd::lanes<float, Arch>
+scaled(const simd::lanes<std::int32_t, Arch>& sums,
+       const simd::lanes<float, Arch>& scale) noexcept {
+    return simd::rounded_product(simd::to_float(sums), scale);
+}
+/// The scale of a group of weights, times that of the activations, number `index`, if they have
+/// any.
+template <class Arch>
+[[nodiscard]] S3_INLINE simd::lanes<float, Arch>
+with_activations(const simd::lanes<float, Arch>& scale, const float* of_activations,
+                 std::size_t index) noexcept {
+    return of_activations == nullptr
+               ? scale
+               : simd::rounded_product(scale, simd::broadcast<float, Arch>(of_activations[index]));
+}
 
 } // namespace s3::kernel
