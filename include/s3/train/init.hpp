@@ -10,7 +10,9 @@
 #include <s3/train/absmean.hpp>
 #include <s3/train/latents.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <random>
 #include <span>
@@ -88,9 +90,12 @@ result<float> initialize_from(std::span<const float> weights, const latents<F>& 
         p.sign[i] = w;
         if constexpr (F::has_zero)
             p.sparse[i] = magnitude - *unit / 2;
-        float threshold = 1.5f * *unit;
-        for (std::size_t k = shift_latents<F>; k > 0; --k, threshold *= 2)
+        constexpr float most = std::numeric_limits<float>::max();
+        float threshold = std::min(1.5f * *unit, most);
+        for (std::size_t k = shift_latents<F>; k > 0; --k) {
             p.shift[k - 1][i] = magnitude - threshold;
+            threshold = std::min(2 * threshold, most); // infinity would make the latent so
+        }
     }
     return unit;
 }

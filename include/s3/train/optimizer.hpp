@@ -87,9 +87,10 @@ concept latent_optimizer = requires(const O& o, std::array<float, O::moments>& m
 
 /// Updates the latents `p` and their `moments` from the gradient of the weights, then writes the
 /// discrete weights of the new latents (`weights` may be `grad_weights` itself). `dense_strength`
-/// is that of the regularizer (train/regularize.hpp); formats without zero ignore it. A gradient or
-/// a latent that is not finite, or becomes so, is an error that names it and ends the pass, which
-/// then has updated some of the latents: restore them from elsewhere.
+/// is that of the regularizer (train/regularize.hpp); formats without zero ignore it. A gradient, a
+/// latent or a moment that is not finite, or becomes so, is an error that names it and ends the
+/// pass, which then has updated some of the latents: restore them from elsewhere. (An infinite
+/// second moment of Adam would otherwise stop its latent for good, without a sign.)
 template <architecture Arch = arch::native, shift_weight_format F, latent_optimizer Optimizer,
           magnitude_surrogate Surrogate = surrogate::published<F>,
           class Estimator = straight_through::identity>
@@ -124,18 +125,21 @@ status step(const Optimizer& optimizer, const latents<F>& p,
         auto g = lane::template backward<V>(x, of_weights[0], surrogate, estimate);
         if constexpr (F::has_zero)
             g[1] = g[1] + detail::dense_gradient(x[1], dense_strength);
+        bool moments_are_finite = true;
         detail::lanes::unroll<lane::count>([&](auto k) S3_INLINE_LAMBDA {
             std::array<V, Optimizer::moments> m;
             for (std::size_t j = 0; j < m.size(); ++j)
                 m[j] = load<V>(m_at[j][k] + i);
             x[k] = update(x[k], g[k], m);
+            moments_are_finite &= detail::lanes::all_finite(m);
             for (std::size_t j = 0; j < m.size(); ++j)
                 detail::lanes::store(m_at[j][k] + i, m[j]);
             detail::lanes::store(x_at[k] + i, x[k]);
         });
         // Gradients are checked, too, because an estimator may drop them, NaN among them, so that
         // the latents stay finite.
-        if (!detail::lanes::all_finite(x) || !detail::lanes::all_finite(of_weights))
+        if (!moments_are_finite || !detail::lanes::all_finite(x) ||
+            !detail::lanes::all_finite(of_weights))
             return false; // before `grad_weights` may be overwritten: it is searched below
         detail::lanes::store(weights.data() + i, lane::realize(x));
         return true;
@@ -147,6 +151,10 @@ status step(const Optimizer& optimizer, const latents<F>& p,
         for (std::size_t k = 0; k < lane::count; ++k)
             if (!is_finite(read_at[k][i]))
                 return error(errc::not_finite, field_name<F>(k)).at(i);
+        for (const auto& of_moment : m_at)
+            for (const float* const field : of_moment)
+                if (!is_finite(field[i]))
+                    return error(errc::not_finite, "moments").at(i);
     }
     return {};
 }

@@ -7,7 +7,7 @@
 //
 // To reach a given share of zeros, set α before each step from the present share:
 // `strength_for_share`. Plain weight decay does neither, since it never carries a latent across
-// zero.
+// zero. A latent that is NaN counts as 0 here: the passes of train/reparam.hpp find it.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/vectorized_loop.hpp>

@@ -13,11 +13,12 @@
 //   l_k: g·sgn(a)·H(b)·slope·(S_{k−1}+1)·Π_{j>k} H(l_j)
 //
 // Surrogates may leave out the H(b) of a and the S_{k−1}+1 of l_k. Formats without zero have
-// H(b) = 1 and no b. The gradient of b is not masked by H(b), which is
-// what lets a zero revive. A zero weight is −0 where a < 0, as the product has it. Each function is
-// one pass over memory. Outputs may be the very spans that are read, but must not overlap them
-// otherwise. Errors: spans of unequal size, found before anything is written; a latent that is NaN
-// or infinite, after which the outputs are unspecified.
+// H(b) = 1 and no b. The gradient of b is not masked by H(b), which is what lets a zero revive. A
+// zero weight is −0 where a < 0, as the product has it. Each function is one pass over memory.
+// Outputs may be the very spans that are read, but must not overlap them otherwise. Errors: spans
+// of unequal size, found before anything is written; a latent that is NaN or infinite, after which
+// the outputs are unspecified. A g that is NaN or infinite is no error: it passes to those
+// gradients of its own weight that would not be 0.
 
 #include <s3/train/latents.hpp>
 #include <s3/train/straight_through.hpp>
