@@ -100,22 +100,29 @@ TEST_CASE("Winograd is not chosen where four times a sum could overflow") {
         ++r.abs_sum;
         CHECK(kernel::rank(r) == 0);
     }
-    // A row of the largest weights, one channel beyond what fits; the other rows keep memory small.
-    const std::size_t channels = ((1 << 29) - 1) / 63 / 72 + 1;
-    const s3::filter_shape shape{64, 3, 3, channels};
-    std::vector<int> weights(64 * shape.columns(), 1);
-    std::fill_n(weights.begin(), shape.columns(), 8);
-    const auto filter = s3::pack_filter<s3::dense3>(weights, shape);
-    REQUIRE(filter);
-    const s3::conv_options options{.padding = 1};
-    const auto p = s3::prepare<std::uint8_t>(*filter, options, {.activation_bits = 6});
-    REQUIRE(p);
-    CHECK(std::string_view(p->kernel_name()) != "dot_bytes_winograd");
-    const std::vector<std::uint8_t> x(9 * channels, 63);
-    std::vector<std::int32_t> y(64 * 9);
-    CHECK(s3::conv2d(*p, s3::image_view<const std::uint8_t>{x, 1, 3, 3, channels},
-                     s3::image_view<std::int32_t>{y, 1, 3, 3, 64}));
-    CHECK(std::int64_t{y[4 * 64]} == std::int64_t{63} * 72 * static_cast<std::int64_t>(channels));
+}
+
+TEST_CASE("Winograd is exact as deep as four times a sum fits, and so is what replaces it beyond") {
+    for (const std::size_t beyond : {0u, 1u}) {
+        // A row of the largest weights, as deep as fits and one channel deeper.
+        const std::size_t most = ((1 << 29) - 1) / 63 / 72, channels = most + beyond;
+        const s3::filter_shape shape{64, 3, 3, channels};
+        std::vector<std::int8_t> weights(64 * shape.columns(), 1);
+        std::fill_n(weights.begin(), shape.columns(), 8);
+        const auto filter = s3::pack_filter<s3::dense3>(weights, shape);
+        REQUIRE(filter);
+        const s3::conv_options options{.padding = 1};
+        const auto p = s3::prepare<std::uint8_t>(*filter, options, {.activation_bits = 6});
+        REQUIRE(p);
+        CHECK((std::string_view(p->kernel_name()) == "dot_bytes_winograd") ==
+              (beyond == 0 && s3::kernel::has_winograd<s3::dense3, s3::arch::native>));
+        const std::vector<std::uint8_t> x(9 * channels, 63);
+        std::vector<std::int32_t> y(64 * 9);
+        CHECK(s3::conv2d(*p, s3::image_view<const std::uint8_t>{x, 1, 3, 3, channels},
+                         s3::image_view<std::int32_t>{y, 1, 3, 3, 64}));
+        CHECK(std::int64_t{y[4 * 64]} ==
+              std::int64_t{63} * 72 * static_cast<std::int64_t>(channels));
+    }
 }
 
 TEST_CASE("images in channel planes go through the gather") {

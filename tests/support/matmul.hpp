@@ -358,7 +358,8 @@ private:
     std::map<std::string, std::size_t> runs_; ///< how many cases each kernel ran
 };
 
-/// One row and one column of the greatest depth, with sums as near to both ends of int32 as can be.
+/// One row and one column of the greatest depth, with sums as near to both ends of int32 as can be;
+/// and one weight more, which is refused.
 template <weight_format F, integer_activation X, class Archs>
 void run_at_depth(std::uint64_t seed) {
     const auto k = static_cast<std::size_t>(max_depth<F, X>());
@@ -366,6 +367,11 @@ void run_at_depth(std::uint64_t seed) {
     for (const fill w : {fill::lowest, fill::highest})
         for (const fill x : {fill::lowest, fill::highest})
             suite.run({1, k, 1, 0, 0}, w, x);
+    const int largest = F::max_value < -F::min_value ? F::min_value : F::max_value;
+    const auto deeper = pack<F>(std::vector<int>(k + 1, largest), 1, k + 1);
+    const status refused = detail::check_depth<X>(*deeper, {});
+    CHECK(refused.error().code == errc::depth_exceeded);
+    CHECK(std::string(refused.error().argument) == "weights.row");
 }
 
 } // namespace s3::test

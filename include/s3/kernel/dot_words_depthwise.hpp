@@ -98,12 +98,15 @@ private:
         }
     }
     static S3_INLINE void add(sum& to, X x, sum value, std::int32_t shift) noexcept {
+        // Modulo 2^32: sums may leave int32 if activations have more bits than were promised.
+        std::uint32_t more;
         if constexpr (!Shift) {
-            to += static_cast<sum>(x) * value;
+            more = static_cast<std::uint32_t>(x) * static_cast<std::uint32_t>(value);
         } else {
-            const auto v = static_cast<sum>(static_cast<std::uint32_t>(x) << shift);
-            to += value == 0 ? sum{0} : value > 0 ? v : -v;
+            const auto v = static_cast<std::uint32_t>(x) << shift;
+            more = value == 0 ? 0 : value > 0 ? v : 0 - v;
         }
+        to = static_cast<sum>(static_cast<std::uint32_t>(to) + more);
     }
 };
 

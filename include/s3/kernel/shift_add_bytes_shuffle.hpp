@@ -123,11 +123,14 @@ requires(has_bytes_shuffle<Arch>&& F::bits <= 4) struct bytes_shuffle_unit {
             high[r].store(h);
             for (std::size_t odd = 0; odd < 2; ++odd)
                 for (std::size_t i = 0; i < half; ++i) {
-                    std::int32_t& to = sums[r * lanes + odd * half + i];
+                    std::int32_t more;
                     if constexpr (wide)
-                        to += l[odd][i] + ((h[odd][i] - static_cast<std::int32_t>(bias)) << 8);
+                        more = l[odd][i] + ((h[odd][i] - static_cast<std::int32_t>(bias)) << 8);
                     else
-                        to += static_cast<std::int16_t>(l[odd][i] + (h[odd][i] << 8));
+                        more = static_cast<std::int16_t>(l[odd][i] + (h[odd][i] << 8));
+                    std::int32_t& to = sums[r * lanes + odd * half + i];
+                    to = static_cast<std::int32_t>(static_cast<std::uint32_t>(to) +
+                                                   static_cast<std::uint32_t>(more)); // as vectors
                 }
         }
     }

@@ -197,7 +197,10 @@ template <class Y>
         const float given = e.scale.empty() ? 1.0f : detail::channel(e.scale, m);
         return real_scale.empty() ? given : given * real_scale[m];
     };
-    const std::int32_t v = e.bias.empty() ? sum : sum + detail::channel(e.bias, m);
+    std::int32_t v = sum;
+    if (!e.bias.empty()) // modulo 2^32: see prepare_options::activation_bits
+        v = static_cast<std::int32_t>(static_cast<std::uint32_t>(sum) +
+                                      static_cast<std::uint32_t>(detail::channel(e.bias, m)));
     const auto bounded = [&](auto q, auto zero) {
         const auto z = static_cast<decltype(q)>(zero);
         return e.activation == relu ? (q > z ? q : z) : q; // −0 becomes +0, as vectors do

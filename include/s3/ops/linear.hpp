@@ -266,7 +266,9 @@ private:
                 detail::round_to_int8<Arch>(x + g * part, part, to + g * part);
         if constexpr (offset<Loop> != 0)
             for (std::size_t g = 0; g < groups(); ++g)
-                start_[n * groups() + g] = -offset<Loop> * detail::sum_of(to + g * group_, group_);
+                start_[n * groups() + g] =
+                    static_cast<std::int32_t>(static_cast<std::uint32_t>(-offset<Loop>) *
+                                              detail::sum_of(to + g * group_, group_));
     }
 
     std::size_t rows_ = 0;

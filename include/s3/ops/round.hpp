@@ -68,11 +68,11 @@ template <class Arch, class Staged>
     return vanishes ? 1.0f : most / 127;
 }
 
-/// The sum of rounded numbers.
-[[nodiscard]] inline std::int32_t sum_of(const std::int8_t* q, std::size_t count) noexcept {
-    std::int32_t sum = 0;
+/// The sum of rounded numbers, modulo 2^32: many of them, if their weights are 0, may leave int32.
+[[nodiscard]] inline std::uint32_t sum_of(const std::int8_t* q, std::size_t count) noexcept {
+    std::uint32_t sum = 0;
     for (std::size_t i = 0; i < count; ++i)
-        sum += q[i];
+        sum += static_cast<std::uint32_t>(q[i]);
     return sum;
 }
 
