@@ -129,7 +129,7 @@ if(pybind11_include AND EXISTS ${python_include}/Python.h AND EXISTS ${python_li
     target_link_libraries(s3_pybind11 INTERFACE ${python_library})
 endif()
 
-set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen numpy:s3_pybind11 safetensors:s3::io
+set(S3_FRAMEWORKS torch:s3_torch eigen:Eigen3::Eigen numpy:s3_pybind11 io/:s3::io safetensors:s3::io
                   model_file:s3::io language_model:s3::io import:s3::io
                   tbb:TBB::tbb openmp:OpenMP::OpenMP_CXX)
 

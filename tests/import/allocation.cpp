@@ -1,9 +1,11 @@
 // Networks, descriptions and exported texts are made of containers: whichever allocation fails, the
-// call returns an error and keeps nothing. (JSON is left out: see SECURITY.md.)
+// call returns an error and keeps nothing.
 
 #include <s3/export/cpp_header.hpp>
 #include <s3/import/network.hpp>
+#include <s3/import/rotary_rows.hpp>
 #include <s3/net/program.hpp>
+#include <s3/net/reference.hpp>
 
 #include "../support/allocations.hpp"
 #include "../support/checkpoint.hpp"
@@ -14,22 +16,14 @@
 using namespace s3;
 
 #if S3_HAS_EXCEPTIONS
-namespace {
-
-/// While one lives, allocations of containers fail as well.
-struct containers_fail {
-    containers_fail() { test::allocations::containers = true; }
-    ~containers_fail() { test::allocations::containers = false; }
-};
-
-} // namespace
-
 TEST_CASE("preparing and exporting a network names the memory that it did not get") {
     const net::model m = test::sample();
-    const containers_fail while_this_lives;
+    const test::containers_fail while_this_lives;
     test::fail_each("prepare",
                     [&] { return net::prepare<format_list<shift3, dense2, int8_weights>>(m); });
     test::fail_each("cpp_header", [&] { return exporting::cpp_header(m); });
+    const std::vector<std::uint8_t> x(m.input().size());
+    test::fail_each("reference", [&] { return net::reference::run(m, x, 1); });
 }
 
 TEST_CASE("importing a network names the memory that it did not get") {
@@ -40,10 +34,18 @@ TEST_CASE("importing a network names the memory that it did not get") {
     test::random r(1);
     const auto x = test::bytes_at_random(2 * 4 * 4 * 2, r);
     const auto checkpoint = test::checkpoint_for(d, x, r);
-    const containers_fail while_this_lives;
+    const test::containers_fail while_this_lives;
     test::fail_each("parse", [&] { return importing::parse(text); });
     test::fail_each("import_network",
                     [&] { return importing::import_network(checkpoint.file, d, {.samples = x}); });
+}
+
+TEST_CASE("rows that are put in order name the memory that they did not get") {
+    test::random r(2);
+    const std::vector<float> scale(8 * 2, 0.5f);
+    const auto w = *pack<shift3>(test::random_weights<shift3>(r, 8 * 64), 8, 64,
+                                 {.scale = scale, .group = 32});
+    test::fail_each("half_split_rows", [&] { return importing::half_split_rows(w, 4); });
 }
 #endif
 

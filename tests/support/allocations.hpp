@@ -15,6 +15,7 @@ namespace s3::test {
 
 struct allocations {
     static inline long before_failure = -1; ///< so many succeed before one fails; −1 for all
+    static inline bool lasting = false;     ///< whether all fail after the first that does
     static inline bool failed = false;
     static inline long made = 0;
     static inline long alive = 0;
@@ -25,8 +26,9 @@ struct allocations {
 
     static void* take(std::size_t size, std::size_t alignment) noexcept {
         ++made;
-        if (before_failure >= 0 && before_failure-- == 0) { // that one alone
+        if (before_failure >= 0 && before_failure-- == 0) {
             failed = true;
+            before_failure = lasting ? 0 : -1;
             return nullptr;
         }
         ++alive;
@@ -57,14 +59,25 @@ struct allocations {
     }
 };
 
-/// Calls f with the first, the second, … allocation failing, until none does. f returns a result.
+/// While one lives, allocations of containers fail as well.
+struct containers_fail {
+    containers_fail() { allocations::containers = true; }
+    ~containers_fail() { allocations::containers = false; }
+    containers_fail(const containers_fail&) = delete;
+    containers_fail& operator=(const containers_fail&) = delete;
+};
+
+/// Calls f, which returns a result, with the first, the second, … allocation failing, until none
+/// does.
 template <class Function>
-void fail_each(const char* name, Function&& f) {
+void fail_each(const char* name, bool lasting, Function&& f) {
     CAPTURE(std::string(name));
+    CAPTURE(lasting);
     for (long n = 0;; ++n) {
         CAPTURE(n);
         const long alive = allocations::alive, others = allocations::others;
         allocations::failed = false;
+        allocations::lasting = lasting;
         allocations::before_failure = n;
         {
             const auto r = f();
@@ -83,6 +96,13 @@ void fail_each(const char* name, Function&& f) {
             return;
         }
     }
+}
+
+/// That allocation alone, and then all from it on.
+template <class Function>
+void fail_each(const char* name, Function&& f) {
+    for (const bool lasting : {false, true})
+        fail_each(name, lasting, f);
 }
 
 } // namespace s3::test

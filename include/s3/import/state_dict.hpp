@@ -37,6 +37,8 @@ inline described_result<float_weights> read_norm(const safetensors::contents& fi
             continue;
         }
         auto values = safetensors::from_bytes<float>(found->second);
+        if (!values && values.error().code == errc::out_of_memory)
+            return values.error();
         if (!values || values->size() != channels)
             return refuse(s, std::string(norm_fields[k]) + " is not one F32 per channel",
                           error(errc::shape_mismatch, norm_fields[k]));

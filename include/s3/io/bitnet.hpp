@@ -8,6 +8,7 @@
 // "bitlinear", the default, divides. Bits of 3, which stand for a weight of 2, are refused.
 
 #include <s3/core/half.hpp>
+#include <s3/core/out_of_memory.hpp>
 #include <s3/io/safetensors.hpp>
 #include <s3/pack/pack.hpp>
 
@@ -20,7 +21,8 @@ namespace s3::bitnet {
 
 enum class scale_use : unsigned char { multiplies, divides };
 
-/// The weights [rows][columns] of a tensor, with one scale. Errors name the tensor.
+namespace detail {
+
 inline described_result<packed_matrix<ternary>> packed(const safetensors::contents& file,
                                                        const std::string& name, scale_use use) {
     using safetensors::dtype;
@@ -59,6 +61,14 @@ inline described_result<packed_matrix<ternary>> packed(const safetensors::conten
     if (!made)
         return described_error(made.error()).in(name);
     return *std::move(made);
+}
+
+} // namespace detail
+
+/// The weights [rows][columns] of a tensor, with one scale. Errors name the tensor.
+inline described_result<packed_matrix<ternary>> packed(const safetensors::contents& file,
+                                                       const std::string& name, scale_use use) {
+    return s3::detail::or_out_of_memory([&] { return detail::packed(file, name, use); });
 }
 
 } // namespace s3::bitnet

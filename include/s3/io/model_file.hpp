@@ -22,6 +22,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <list>
 #include <set>
@@ -65,6 +66,8 @@ public:
         if (t == nullptr)
             return {};
         auto values = safetensors::from_bytes<T>(*t);
+        if (!values && values.error().code == errc::out_of_memory)
+            return values.error();
         if (!values || t->shape.size() != 1 || values->empty())
             return error(errc::foreign, "tensor");
         to = *std::move(values);
@@ -338,7 +341,9 @@ public:
         object_[name] = value;
     }
     void operator()(const char* name, net::value_id value) { object_[name] = value.number; }
-    void operator()(const char* name, const extent& e) { object_[name] = {e.height, e.width}; }
+    void operator()(const char* name, const extent& e) {
+        s3::detail::set_list(object_[name], std::array{e.height, e.width});
+    }
     void operator()(const char* name, net::value_kind kind) {
         if (kind != net::value_kind::image)
             object_[name] = field_reader::kind_names[static_cast<std::size_t>(kind)];
@@ -350,13 +355,12 @@ public:
         }
     }
     void operator()(const char* name, const std::vector<net::scaled_input>& inputs) {
-        json values = json::array(), scales = json::array();
+        json& values = object_[name] = json::array();
+        json& scales = object_[name + std::string("_scale")] = json::array();
         for (const net::scaled_input& from : inputs) {
             values.push_back(from.value.number);
             scales.push_back(from.scale);
         }
-        object_[name] = std::move(values);
-        object_[name + std::string("_scale")] = std::move(scales);
     }
     void operator()(const char* name, const net::any_filter& filter) {
         tensor(name, safetensors::dtype::u8,
@@ -401,10 +405,10 @@ inline result<net::model> read(std::span<const std::byte> bytes, stream_memory m
         return error(errc::foreign, "model.version");
     bool twice = false;
     const auto text = std::as_bytes(std::span(network->second));
-    const auto parsed = safetensors::detail::parse_object(text, twice, 4);
-    if (!parsed.is_object() || twice)
+    const auto parsed = s3::detail::parse_json_object(text, twice, 4);
+    if (!parsed || twice)
         return error(errc::foreign, "model.network");
-    return reader(*file, memory).read(parsed, file->tensors.size());
+    return reader(*file, memory).read(**parsed, file->tensors.size());
 }
 
 inline result<std::vector<std::byte>> write(const net::model& m) {
@@ -412,22 +416,22 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
         return s.error();
     safetensors::contents file;
     std::list<std::vector<std::byte>> memory;
-    json network{{"values", json::array()}, {"layers", json::array()}};
-    network["output_scale"] = m.output_scale;
+    s3::detail::json_tree network;
+    json& values = (*network)["values"] = json::array();
+    json& layers = (*network)["layers"] = json::array();
+    (*network)["output_scale"] = m.output_scale;
     for (const auto& v : m.values) {
-        json j;
-        net::value_info::fields(v, field_writer(j, "", file, memory));
-        network["values"].push_back(std::move(j));
+        values.push_back(json::object());
+        net::value_info::fields(v, field_writer(values.back(), "", file, memory));
     }
     std::set<std::string> names;
     for (const auto& l : m.layers) {
         if (!names.insert(l.name).second)
             return error(errc::bad_option, "name (given twice)").at(names.size());
-        json j;
+        layers.push_back(json::object());
+        json& j = layers.back();
         j["name"] = l.name;
-        // A name that is not UTF-8 would be written with replacements, and so become another name.
-        if (json::parse(j.dump(-1, ' ', false, json::error_handler_t::replace), nullptr, false) !=
-            j)
+        if (!s3::detail::json_text(j["name"]))
             return error(errc::bad_option, "name (not UTF-8)").at(names.size() - 1);
         std::visit(
             [&]<class L>(const L& o) {
@@ -435,10 +439,9 @@ inline result<std::vector<std::byte>> write(const net::model& m) {
                 L::fields(o, field_writer(j, l.name, file, memory));
             },
             l.operation);
-        network["layers"].push_back(std::move(j));
     }
     file.metadata[version_key] = version;
-    file.metadata[network_key] = network.dump(-1, ' ', false, json::error_handler_t::replace);
+    file.metadata[network_key] = *s3::detail::json_text(*network);
     return safetensors::write(file);
 }
 

@@ -18,8 +18,7 @@
 #include <s3/core/little_endian.hpp>
 #include <s3/core/out_of_memory.hpp>
 #include <s3/core/view.hpp>
-
-#include <nlohmann/json.hpp>
+#include <s3/io/json_tree.hpp>
 
 #include <algorithm>
 #include <array>
@@ -29,7 +28,6 @@
 #include <cstdio>
 #include <limits>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -105,62 +103,12 @@ namespace detail {
 inline constexpr std::size_t prefix_bytes = 8;
 inline constexpr const char* metadata_key = "__metadata__";
 
-/// Handles the events of parsing a JSON text, to find out how deep it nests and whether an object
-/// has the same key twice. It ends the parsing of a text that nests too deep.
-class json_shape {
-public:
-    explicit json_shape(std::size_t max_depth) : max_depth_(max_depth) {}
-    [[nodiscard]] bool key_twice() const noexcept { return key_twice_; }
-
-    // nlohmann::json::sax_parse calls these functions; `false` ends the parsing.
-    bool null() { return true; }
-    bool boolean(bool) { return true; }
-    bool number_integer(std::int64_t) { return true; }
-    bool number_unsigned(std::uint64_t) { return true; }
-    bool number_float(double, const std::string&) { return true; }
-    bool string(std::string&) { return true; }
-    bool binary(nlohmann::json::binary_t&) { return true; }
-    bool start_object(std::size_t) { return open(); }
-    bool start_array(std::size_t) { return open(); }
-    bool end_object() { return close(); }
-    bool end_array() { return close(); }
-    bool key(std::string& name) {
-        key_twice_ |= !keys_.back().insert(std::move(name)).second;
-        return true;
-    }
-    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) {
-        return false;
-    }
-
-private:
-    bool open() {
-        keys_.emplace_back();
-        return keys_.size() <= max_depth_;
-    }
-    bool close() {
-        keys_.pop_back();
-        return true;
-    }
-
-    std::size_t max_depth_;
-    std::vector<std::set<std::string>> keys_; ///< the keys of each open object or array
-    bool key_twice_ = false;
-};
-
 /// Parses an object. The result is discarded if the text is not JSON or nests deeper than
-/// `max_depth`. `twice` is set if an object has the same key twice, of which nlohmann-json would
-/// silently keep the last. The parser's own callback could see keys as well, but takes a time that
-/// is quadratic in their number.
+/// `max_depth`. `twice` is set if an object has the same key twice.
 [[nodiscard]] inline nlohmann::json parse_object(std::span<const std::byte> text, bool& twice,
                                                  std::size_t max_depth) {
-    using nlohmann::json;
-    const char* first = reinterpret_cast<const char*>(text.data());
-    const char* last = first + text.size();
-    json_shape shape(max_depth);
-    if (text.empty() || *first != '{' || !json::sax_parse(first, last, &shape))
-        return json(json::value_t::discarded);
-    twice |= shape.key_twice();
-    return json::parse(first, last, nullptr, false);
+    auto tree = s3::detail::parse_json_object(text, twice, max_depth);
+    return tree ? std::move(**tree) : nlohmann::json(nlohmann::json::value_t::discarded);
 }
 
 [[nodiscard]] inline bool read_sizes(const nlohmann::json& list, std::vector<std::size_t>& sizes) {
@@ -259,14 +207,14 @@ inline result<contents> read(std::span<const std::byte> bytes, std::size_t max_h
     const auto text = rest.first(static_cast<std::size_t>(length));
     const auto data = rest.subspan(text.size());
     bool twice = false;
-    const auto header = parse_object(text, twice, 3);
-    if (!header.is_object())
+    const auto header = s3::detail::parse_json_object(text, twice, 3);
+    if (!header)
         return error(errc::foreign, "safetensors.header");
     if (twice)
         return error(errc::foreign, "safetensors.header (a name given twice)");
 
     contents file;
-    for (const auto& [name, entry] : header.items()) {
+    for (const auto& [name, entry] : (*header)->items()) {
         if (name != metadata_key) {
             auto t = read_entry(entry, file.tensors.size(), data);
             if (!t)
@@ -288,10 +236,12 @@ inline result<contents> read(std::span<const std::byte> bytes, std::size_t max_h
 }
 
 inline result<std::vector<std::byte>> write(const contents& file) {
-    using nlohmann::json;
-    json header = json::object();
-    if (!file.metadata.empty())
-        header[metadata_key] = file.metadata;
+    s3::detail::json_tree header;
+    if (!file.metadata.empty()) {
+        auto& metadata = (*header)[metadata_key] = nlohmann::json::object();
+        for (const auto& [key, value] : file.metadata)
+            metadata[key] = value;
+    }
     std::size_t end = 0, number = 0;
     for (const auto& [name, t] : file.tensors) {
         if (name == metadata_key)
@@ -301,27 +251,26 @@ inline result<std::vector<std::byte>> write(const contents& file) {
                 .at(number)
                 .got(t.bytes())
                 .needs(t.data.size());
-        header[name] = {{"dtype", info(t.type).name},
-                        {"shape", t.shape},
-                        {"data_offsets", {end, end + t.data.size()}}};
+        auto& entry = (*header)[name] = nlohmann::json::object();
+        entry["dtype"] = info(t.type).name;
+        s3::detail::set_list(entry["shape"], t.shape);
+        s3::detail::set_list(entry["data_offsets"], std::array{end, end + t.data.size()});
         end += t.data.size();
         ++number;
     }
-    // The default handler would throw on text that is not UTF-8. A name in which it is replaced is
-    // found below.
-    std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
-    if (json::parse(text, nullptr, false) != header)
+    auto text = s3::detail::json_text(*header);
+    if (!text)
         return error(errc::bad_option, "safetensors.name (not UTF-8)");
-    text.resize((text.size() + 7) / 8 * 8, ' ');
-    if (text.size() > max_header_bytes)
+    text->resize((text->size() + 7) / 8 * 8, ' ');
+    if (text->size() > max_header_bytes)
         return error(errc::bad_option, "safetensors.header")
-            .got(text.size())
+            .got(text->size())
             .limit(max_header_bytes);
 
     std::vector<std::byte> bytes(prefix_bytes);
-    bytes.reserve(prefix_bytes + text.size() + end);
-    little_endian::store(bytes.data(), text.size(), bytes.size());
-    for (const char c : text)
+    bytes.reserve(prefix_bytes + text->size() + end);
+    little_endian::store(bytes.data(), text->size(), bytes.size());
+    for (const char c : *text)
         bytes.push_back(static_cast<std::byte>(c));
     for (const auto& [name, t] : file.tensors)
         bytes.insert(bytes.end(), t.data.begin(), t.data.end());
@@ -372,11 +321,13 @@ requires(std::is_arithmetic_v<T> &&
     }();
     if (t.type != wanted)
         return error(errc::foreign, "safetensors.dtype");
-    std::vector<T> values(t.data.size() / sizeof(T));
-    for (std::size_t i = 0; i < values.size(); ++i)
-        values[i] = bit_cast<T>(static_cast<detail::bits_of<T>>(
-            little_endian::load(t.data.data() + i * sizeof(T), sizeof(T))));
-    return values;
+    return s3::detail::or_out_of_memory([&]() -> result<std::vector<T>> {
+        std::vector<T> values(t.data.size() / sizeof(T));
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] = bit_cast<T>(static_cast<detail::bits_of<T>>(
+                little_endian::load(t.data.data() + i * sizeof(T), sizeof(T))));
+        return values;
+    });
 }
 
 /// The bytes of a file on disk. Errors: io.
@@ -384,31 +335,35 @@ inline result<std::vector<std::byte>> load(const std::string& path) {
     std::FILE* file = std::fopen(path.c_str(), "rb");
     if (file == nullptr)
         return error(errc::io, "path (cannot be opened)");
-    std::vector<std::byte> bytes;
-    std::array<std::byte, 65536> block;
-    std::size_t got = 0;
-    while ((got = std::fread(block.data(), 1, block.size(), file)) > 0)
-        bytes.insert(bytes.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
-    const bool failed = std::ferror(file) != 0;
+    auto bytes = s3::detail::or_out_of_memory([&]() -> result<std::vector<std::byte>> {
+        std::vector<std::byte> all;
+        std::array<std::byte, 65536> block;
+        std::size_t got = 0;
+        while ((got = std::fread(block.data(), 1, block.size(), file)) > 0)
+            all.insert(all.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
+        if (std::ferror(file) != 0)
+            return error(errc::io, "path (cannot be read)");
+        return all;
+    });
     std::fclose(file);
-    if (failed)
-        return error(errc::io, "path (cannot be read)");
     return bytes;
 }
 
 /// Writes a file whole or not at all: under another name beside its place, which it is then moved
 /// to. Errors: io.
 inline status save(const std::string& path, std::span<const std::byte> bytes) {
-    const std::string draft = path + ".part";
-    std::FILE* file = std::fopen(draft.c_str(), "wb");
-    if (file == nullptr)
-        return error(errc::io, "path (cannot be created)");
-    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-    if (std::fclose(file) != 0 || !written || std::rename(draft.c_str(), path.c_str()) != 0) {
-        std::remove(draft.c_str());
-        return error(errc::io, "path (cannot be written)");
-    }
-    return {};
+    return s3::detail::or_out_of_memory([&]() -> status {
+        const std::string draft = path + ".part";
+        std::FILE* file = std::fopen(draft.c_str(), "wb");
+        if (file == nullptr)
+            return error(errc::io, "path (cannot be created)");
+        const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+        if (std::fclose(file) != 0 || !written || std::rename(draft.c_str(), path.c_str()) != 0) {
+            std::remove(draft.c_str());
+            return error(errc::io, "path (cannot be written)");
+        }
+        return {};
+    });
 }
 
 } // namespace s3::safetensors

@@ -8,6 +8,7 @@
 //
 // Errors: those of `prepare`, with the layer as index.
 
+#include <s3/core/out_of_memory.hpp>
 #include <s3/net/program.hpp>
 #include <s3/ops/tune.hpp>
 
@@ -30,24 +31,26 @@ result<std::vector<std::string>> tune(const model& m, const program_options& o,
         return s3::tune<std::uint8_t, family::any, Arch>(filter, options, images, size, fitting, t,
                                                          now);
     };
-    std::vector<std::string> names(m.layers.size());
-    for (std::size_t i = 0; i < m.layers.size(); ++i) {
-        const status done = std::visit(
-            [&](const auto& l) -> status {
-                if constexpr (requires { l.template tune<Formats>(m.site(i), o, measure); }) {
-                    const auto name = l.template tune<Formats>(m.site(i), o, measure);
-                    if (!name)
-                        return name.error();
-                    names[i] = *name;
-                }
-                return {};
-            },
-            m.layers[i].operation);
-        if (!done)
-            return done.error().at(i);
-        after(i);
-    }
-    return names;
+    return s3::detail::or_out_of_memory([&]() -> result<std::vector<std::string>> {
+        std::vector<std::string> names(m.layers.size());
+        for (std::size_t i = 0; i < m.layers.size(); ++i) {
+            const status done = std::visit(
+                [&](const auto& l) -> status {
+                    if constexpr (requires { l.template tune<Formats>(m.site(i), o, measure); }) {
+                        const auto name = l.template tune<Formats>(m.site(i), o, measure);
+                        if (!name)
+                            return name.error();
+                        names[i] = *name;
+                    }
+                    return {};
+                },
+                m.layers[i].operation);
+            if (!done)
+                return done.error().at(i);
+            after(i);
+        }
+        return names;
+    });
 }
 
 } // namespace s3::net
