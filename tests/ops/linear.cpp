@@ -99,7 +99,7 @@ private:
         const auto view = [&](const std::vector<float>& v) {
             return v.empty() ? matrix_view<const float>() : matrix_view<const float>(v, n, m);
         };
-        const linear_epilogue e{bias, static_cast<nonlinearity>(r.below(4)), view(gate),
+        const linear_epilogue e{bias, static_cast<nonlinearity>(r.below(5)), view(gate),
                                 view(residual)};
         const matrix_view<const float> in(x, n, k, x_stride);
         std::vector<float> expected(y.begin(), y.end());
@@ -204,6 +204,7 @@ TEST_CASE("gates are near their functions of real numbers") {
         };
         near(nonlinearity::none, d);
         near(nonlinearity::relu, std::max(d, 0.0));
+        near(nonlinearity::squared_relu, d < 0 ? 0 : d * d);
         if (v > -87)
             near(nonlinearity::silu, d / (1 + std::exp(-d)));
         // An error of u is one of e^−2u, relative to it.

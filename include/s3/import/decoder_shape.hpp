@@ -49,6 +49,11 @@ namespace detail {
     return {error(code, argument), what};
 }
 
+/// The nearest float, or −1 where there is none, which `check` refuses.
+[[nodiscard]] inline float to_float(double v) noexcept {
+    return v >= 0 && v < 1e30 ? static_cast<float>(v) : -1;
+}
+
 /// The sizes must be positive, and such that heads can be divided among keys and into pairs.
 inline described_status check(const decoder_shape& s) {
     const std::pair<const char*, std::size_t> sizes[] = {
@@ -107,7 +112,7 @@ inline described_result<decoder_shape> shape_of(std::string_view config_json) {
         const json value = at(object, key);
         if (!value.is_null() && !value.is_number() && missing.empty())
             missing = key;
-        return static_cast<float>(value.is_number() ? value.get<double>() : otherwise);
+        return detail::to_float(value.is_number() ? value.get<double>() : otherwise);
     };
     decoder_shape s;
     s.rotary = rotary_order::half_split;

@@ -16,6 +16,7 @@
 // Errors: a type that is not the one asked for; a scale that is NaN or infinite; a weight 2 in
 // TQ2_0, which is not ternary.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/half.hpp>
 #include <s3/core/out_of_memory.hpp>
 #include <s3/io/gguf.hpp>

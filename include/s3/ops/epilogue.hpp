@@ -28,7 +28,7 @@ namespace s3 {
 
 /// What follows the sums. Integer outputs and float products know `relu` alone; layers of floats
 /// (ops/linear.hpp) know all.
-enum class nonlinearity : unsigned char { none, relu, silu, gelu };
+enum class nonlinearity : unsigned char { none, relu, silu, gelu, squared_relu };
 inline constexpr nonlinearity relu = nonlinearity::relu;
 
 /// A uint8 or int8 tensor that is added to the output and laid out as the output is.

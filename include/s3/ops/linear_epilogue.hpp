@@ -7,6 +7,7 @@
 //   y = y + residual[n][m]
 //
 //   relu  f(v) = max(v, +0)         silu  f(v) = v·σ(v)
+//   squared_relu  f(v) = max(v, +0)² (So et al. 2021, arXiv 2109.08668)
 //   gelu  f(v) = v·σ(2u), u = √(2/π)·(v + 0.044715·v³): the tanh approximation (Hendrycks and
 //         Gimpel, arXiv 1606.08415)
 //
@@ -59,9 +60,14 @@ template <class Arch>
     const auto constant = [](float c) S3_INLINE_LAMBDA { return simd::broadcast<float, Arch>(c); };
     const auto times = [](const real& a, const real& b)
                            S3_INLINE_LAMBDA { return simd::rounded_product<real>(a, b); };
+    const auto positive = [&](const real& a) S3_INLINE_LAMBDA {
+        return simd::max(a, constant(0)) + constant(0); // machines differ in max(−0, 0)
+    };
     switch (f) {
     case nonlinearity::relu:
-        return simd::max(v, constant(0)) + constant(0); // machines differ in max(−0, 0)
+        return positive(v);
+    case nonlinearity::squared_relu:
+        return times(positive(v), positive(v));
     case nonlinearity::silu:
         return times(v, simd::sigmoid<Arch>(v));
     case nonlinearity::gelu: {
