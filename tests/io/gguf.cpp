@@ -193,6 +193,20 @@ TEST_CASE("gguf: every truncation, and every change of one byte, is refused or k
     CHECK(read > 0);
 }
 
+TEST_CASE("BitNet's config.json states whether scales multiply or divide") {
+    using s3::bitnet::scale_use_in, s3::bitnet::scale_use;
+    const auto with = [](const std::string& more) {
+        return scale_use_in(R"({"quantization_config": {"quant_method": "bitnet")" + more + "}}");
+    };
+    CHECK(with("").value() == scale_use::divides);
+    CHECK(with(R"(, "linear_class": "bitlinear")").value() == scale_use::divides);
+    CHECK(with(R"(, "linear_class": "autobitlinear")").value() == scale_use::multiplies);
+    CHECK(with(R"(, "linear_class": 3)").error().message().find("linear_class") == 0);
+    for (const char* bad : {"", "[]", "{}", R"({"quantization_config": 1})",
+                            R"({"quantization_config": {"quant_method": "gptq"}})"})
+        CHECK(scale_use_in(bad).error().message().find("quant_method") != std::string::npos);
+}
+
 TEST_CASE("BitNet's tensors have four rows to a byte, and a scale that multiplies or divides") {
     const std::size_t part = 3, rows = 4 * part, columns = 5;
     std::vector<int> w(rows * columns);

@@ -5,10 +5,11 @@
 //
 // Whether the scale multiplies the weights or divides them is not in that file. config.json says it
 // as quantization_config.linear_class: "autobitlinear" multiplies (microsoft/bitnet-b1.58-2B-4T),
-// "bitlinear", the default, divides. Bits of 3, which stand for a weight of 2, are refused.
+// "bitlinear", the default, divides (`scale_use_in`). Bits of 3, which stand for a weight of 2, are
+// refused.
 
-#include <s3/core/half.hpp>
 #include <s3/core/out_of_memory.hpp>
+#include <s3/io/json_tree.hpp>
 #include <s3/io/safetensors.hpp>
 #include <s3/pack/pack.hpp>
 
@@ -16,12 +17,37 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace s3::bitnet {
 
 enum class scale_use : unsigned char { multiplies, divides };
 
 namespace detail {
+
+inline described_result<scale_use> scale_use_in(std::string_view config_json) {
+    bool twice = false;
+    const auto config = s3::detail::parse_json_object(
+        std::as_bytes(std::span(config_json.data(), config_json.size())), twice, 16);
+    const auto member = [](const nlohmann::json* object, const char* key) -> const nlohmann::json* {
+        if (object == nullptr || !object->is_object())
+            return nullptr;
+        const auto found = object->find(key);
+        return found == object->end() ? nullptr : &*found;
+    };
+    const auto* const quantization = member(config ? &**config : nullptr, "quantization_config");
+    const auto* const method = member(quantization, "quant_method");
+    if (method == nullptr || *method != "bitnet")
+        return described_error(error(errc::foreign, "config"),
+                               "config.json states no quant_method bitnet");
+    const auto* const linear = member(quantization, "linear_class");
+    if (linear == nullptr || *linear == "bitlinear")
+        return scale_use::divides;
+    if (*linear != "autobitlinear")
+        return described_error(error(errc::unsupported, "config"),
+                               "linear_class must be bitlinear or autobitlinear");
+    return scale_use::multiplies;
+}
 
 inline described_result<packed_matrix<ternary>> packed(const safetensors::contents& file,
                                                        const std::string& name, scale_use use) {
@@ -35,16 +61,11 @@ inline described_result<packed_matrix<ternary>> packed(const safetensors::conten
     if (w.type != dtype::u8 || w.shape.size() != 2)
         return described_error(error(errc::foreign, "tensor"),
                                name + " is not U8 [rows / 4][columns]");
-    const auto& s = beside->second;
-    const bool half = s.type == dtype::f16 || s.type == dtype::bf16;
-    if ((!half && s.type != dtype::f32) || s.data.size() != (half ? 2 : 4))
+    const auto stored = safetensors::floats(beside->second);
+    if (!stored || stored->size() != 1)
         return described_error(error(errc::foreign, "tensor"),
                                name + "_scale is not one F32, F16 or BF16");
-    const std::uint64_t bits = little_endian::load(s.data.data(), s.data.size());
-    const float stored = s.type == dtype::f32   ? bit_cast<float>(static_cast<std::uint32_t>(bits))
-                         : s.type == dtype::f16 ? from_float16(static_cast<std::uint16_t>(bits))
-                                                : from_bfloat16(static_cast<std::uint16_t>(bits));
-    const float scale = use == scale_use::multiplies ? stored : 1 / stored;
+    const float scale = use == scale_use::multiplies ? stored->front() : 1 / stored->front();
     const std::size_t part = w.shape[0], columns = w.shape[1];
     if (columns == 0 || part == 0)
         return described_error(error(errc::shape_mismatch, "tensor"), name + " is empty");
@@ -64,6 +85,12 @@ inline described_result<packed_matrix<ternary>> packed(const safetensors::conten
 }
 
 } // namespace detail
+
+/// What a model's config.json, whose text is given, says of the scales. Errors: it is not JSON of a
+/// BitNet model, or names another class.
+inline described_result<scale_use> scale_use_in(std::string_view config_json) {
+    return s3::detail::or_out_of_memory([&] { return detail::scale_use_in(config_json); });
+}
 
 /// The weights [rows][columns] of a tensor, with one scale. Errors name the tensor.
 inline described_result<packed_matrix<ternary>> packed(const safetensors::contents& file,

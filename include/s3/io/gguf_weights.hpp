@@ -16,37 +16,29 @@
 // Errors: a type that is not the one asked for; a scale that is NaN or infinite; a weight 2 in
 // TQ2_0, which is not ternary.
 
-#include <s3/core/bit_cast.hpp>
 #include <s3/core/half.hpp>
 #include <s3/core/out_of_memory.hpp>
 #include <s3/io/gguf.hpp>
+#include <s3/io/stored_floats.hpp>
 #include <s3/pack/pack.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace s3::gguf {
 
 /// The values of a tensor of floats.
 inline result<std::vector<float>> floats(const tensor& t) {
-    const std::string_view type = t.type->name;
-    if (type != "F32" && type != "F16" && type != "BF16")
-        return error(errc::unsupported, "gguf.tensor (neither F32 nor F16 nor BF16)");
-    return s3::detail::or_out_of_memory([&]() -> result<std::vector<float>> {
-        std::vector<float> values(t.data.size() / t.type->bytes);
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const std::uint64_t bits =
-                little_endian::load(t.data.data() + i * t.type->bytes, t.type->bytes);
-            const auto half = static_cast<std::uint16_t>(bits);
-            values[i] = type == "F32"   ? bit_cast<float>(static_cast<std::uint32_t>(bits))
-                        : type == "F16" ? from_float16(half)
-                                        : from_bfloat16(half);
-        }
-        return values;
-    });
+    for (const auto& [name, type] :
+         {std::pair{"F32", scale_type::binary32}, std::pair{"F16", scale_type::binary16},
+          std::pair{"BF16", scale_type::bfloat16}})
+        if (std::string_view(name) == t.type->name)
+            return s3::detail::stored_floats(t.data, type);
+    return error(errc::unsupported, "gguf.tensor (neither F32 nor F16 nor BF16)");
 }
 
 namespace detail {

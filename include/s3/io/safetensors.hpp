@@ -10,8 +10,8 @@
 // `read` copies nothing: its tensors are views of the caller's bytes. It is safe on hostile input:
 // nothing outside the bytes is touched, and allocation is bounded by their number. Errors name a
 // field; their index is the number of the tensor when tensors are ordered by name. Values in the
-// file are little-endian; `to_bytes` and `from_bytes` convert them. Records of packed weights
-// (pack/record.hpp) are stored as tensors of type U8.
+// file are little-endian; `to_bytes`, `from_bytes` and `floats` convert them. Records of packed
+// weights (pack/record.hpp) are stored as tensors of type U8.
 
 #include <s3/core/bit_cast.hpp>
 #include <s3/core/error.hpp>
@@ -19,6 +19,7 @@
 #include <s3/core/out_of_memory.hpp>
 #include <s3/core/view.hpp>
 #include <s3/io/json_tree.hpp>
+#include <s3/io/stored_floats.hpp>
 
 #include <algorithm>
 #include <array>
@@ -328,6 +329,16 @@ requires(std::is_arithmetic_v<T> &&
                 little_endian::load(t.data.data() + i * sizeof(T), sizeof(T))));
         return values;
     });
+}
+
+/// The values of a tensor of F32, F16 or BF16. Errors: foreign if it has another type; no memory.
+inline result<std::vector<float>> floats(const tensor& t) {
+    using layout::scale_type;
+    if (t.type != dtype::f32 && t.type != dtype::f16 && t.type != dtype::bf16)
+        return error(errc::foreign, "safetensors.dtype");
+    return s3::detail::stored_floats(t.data, t.type == dtype::f32   ? scale_type::binary32
+                                             : t.type == dtype::f16 ? scale_type::binary16
+                                                                    : scale_type::bfloat16);
 }
 
 /// The bytes of a file on disk. Errors: io.
