@@ -1,5 +1,5 @@
 #pragma once
-// What a model of bytes is for: text that continues a prompt; and how well it foresees a text.
+// What a model is for: tokens that continue a prompt; and how well one of bytes foresees a text.
 // Errors are thrown as std::runtime_error.
 
 #include "language_model.hpp"
@@ -31,31 +31,38 @@ namespace lm {
     return logits;
 }
 
-/// Calls say(byte) for each of `count` bytes that continue `prompt`, which may not be empty.
-inline void generate(language_model& model, std::string_view prompt, std::size_t count,
-                     const sampling_options& options, const std::function<void(char)>& say) {
+/// The tokens of a text, for a model whose tokens are bytes.
+[[nodiscard]] inline std::vector<std::uint32_t> tokens_of(const language_model& model,
+                                                          std::string_view text) {
     if (model.shape().vocabulary != 256)
         throw std::runtime_error("the model has " + std::to_string(model.shape().vocabulary) +
-                                 " tokens, which are not bytes");
+                                 " tokens, which are not bytes: give their numbers");
+    std::vector<std::uint32_t> tokens;
+    for (const char c : text)
+        tokens.push_back(static_cast<unsigned char>(c));
+    return tokens;
+}
+
+/// Calls say(token) for each of `count` tokens that continue `prompt`, which may not be empty.
+inline void generate(language_model& model, std::span<const std::uint32_t> prompt,
+                     std::size_t count, const sampling_options& options,
+                     const std::function<void(std::uint32_t)>& say) {
     if (prompt.empty())
         throw std::runtime_error("prompt: it is empty");
     if (const std::size_t cache = model.options().cache; prompt.size() > cache)
         throw std::runtime_error("prompt: " + std::to_string(prompt.size()) +
-                                 " bytes are more than the cache holds (" + std::to_string(cache) +
+                                 " tokens are more than the cache holds (" + std::to_string(cache) +
                                  ")");
     else if (count > cache - prompt.size() + 1)
         throw std::runtime_error("count: a prompt of " + std::to_string(prompt.size()) +
-                                 " bytes and " + std::to_string(count) +
+                                 " tokens and " + std::to_string(count) +
                                  " more do not fit the cache (" + std::to_string(cache) + ")");
-    std::vector<std::uint32_t> tokens;
-    for (const char c : prompt)
-        tokens.push_back(static_cast<unsigned char>(c));
     sampler next(options);
     model.clear();
-    auto logits = read_prompt(model, tokens);
+    auto logits = read_prompt(model, prompt);
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint32_t token = next(logits);
-        say(static_cast<char>(token));
+        say(token);
         if (i + 1 < count)
             logits = read_prompt(model, std::span(&token, 1));
     }
@@ -66,6 +73,7 @@ inline void generate(language_model& model, std::string_view prompt, std::size_t
 [[nodiscard]] inline double bits_per_byte(language_model& model, std::span<const std::byte> text,
                                           std::size_t windows) {
     const std::size_t length = model.shape().context, vocabulary = model.shape().vocabulary;
+    (void)tokens_of(model, ""); // they are bytes
     if (windows == 0 || text.size() <= windows * length)
         throw std::runtime_error("the text has no " + std::to_string(windows) + " windows of " +
                                  std::to_string(length) + " bytes");

@@ -1,24 +1,67 @@
 // The kernels are compiled here, apart from libtorch, since both take long.
 
+#include "import.hpp"
 #include "model.hpp"
 
 #include <s3/io/mapped_file.hpp>
 
-#include <random>
+#include <filesystem>
 
 namespace lm {
 
 namespace {
 
-/// The formats that a model's matrices can have.
+/// The formats that the matrices of this program's models can have, and those of GGUF files.
 using formats = s3::format_list<s3::ternary, s3::shift3>;
+using gguf_formats = s3::format_list<s3::ternary, s3::int4_weights, s3::int8_weights>;
 
 template <s3::weight_format F>
-model_result make(packed_weights<F> weights, const model_options& options) {
-    auto made = model<F>::make(std::move(weights), options);
+model_result make(s3::described_result<packed_weights<F>> weights, const model_options& options) {
+    if (!weights)
+        return weights.error();
+    auto made = model<F>::make(*std::move(weights), options);
     if (!made)
         return s3::described_error(made.error());
     return std::unique_ptr<language_model>(std::make_unique<model<F>>(*std::move(made)));
+}
+
+model_result load_gguf(std::span<const std::byte> bytes, const model_options& options) {
+    const auto file = s3::gguf::read(bytes);
+    if (!file)
+        return file.error();
+    model_result loaded = s3::error(s3::errc::unsupported,
+                                    "blk.0.attn_q.weight (Q4_0, Q8_0, TQ1_0 and TQ2_0 are read)");
+    gguf_formats::each([&]<s3::weight_format F>() {
+        if (holds<F>(*file))
+            loaded = make(import_gguf<F>(*file), options);
+    });
+    return loaded;
+}
+
+model_result load_folder(const std::string& folder, const model_options& options) {
+    const auto config = s3::mapped_file::open(folder + "/config.json");
+    if (!config)
+        return s3::described_error(config.error()).in("config.json");
+    const auto file = s3::mapped_file::open(folder + "/model.safetensors");
+    if (!file)
+        return s3::described_error(file.error()).in("model.safetensors");
+    const auto contents = s3::safetensors::read(file->bytes());
+    if (!contents)
+        return s3::described_error(contents.error()).in("model.safetensors");
+    return make(import_bitnet(s3::gguf::value::text_of(config->bytes()), *contents), options);
+}
+
+model_result load_own(std::span<const std::byte> bytes, const model_options& options) {
+    const auto contents = s3::safetensors::read(bytes);
+    if (!contents)
+        return s3::described_error(contents.error());
+    const auto format = format_of(*contents);
+    if (!format)
+        return s3::described_error(format.error());
+    model_result loaded = s3::error(s3::errc::foreign, "metadata (unknown format of weights)");
+    formats::visit(*format,
+                   [&]<s3::weight_format F>() { loaded = make(read<F>(*contents), options); });
+    return loaded;
 }
 
 /// Fills a model with values of its formats, each as likely as the others. Codes are drawn by a
@@ -71,24 +114,18 @@ private:
 } // namespace
 
 model_result load(const std::string& path, const model_options& options) {
-    const auto file = s3::mapped_file::open(path);
-    if (!file)
-        return s3::described_error(file.error()).in(path);
-    const auto contents = s3::safetensors::read(file->bytes());
-    if (!contents)
-        return s3::described_error(contents.error()).in(path);
-    const auto format = format_of(*contents);
-    if (!format)
-        return s3::described_error(format.error()).in(path);
-    model_result loaded = s3::error(s3::errc::foreign, "metadata (unknown format of weights)");
-    formats::visit(*format, [&]<s3::weight_format F>() {
-        auto weights = read<F>(*contents);
-        if (weights)
-            loaded = make(*std::move(weights), options);
-        else
-            loaded = weights.error();
-    });
-    return loaded ? std::move(loaded) : loaded.error().in(path);
+    const auto loaded = [&]() -> model_result {
+        if (std::filesystem::is_directory(path))
+            return load_folder(path, options);
+        const auto file = s3::mapped_file::open(path);
+        if (!file)
+            return s3::described_error(file.error());
+        const std::string_view text = s3::gguf::value::text_of(file->bytes());
+        return text.starts_with("GGUF") ? load_gguf(file->bytes(), options)
+                                        : load_own(file->bytes(), options);
+    };
+    auto model = loaded();
+    return model ? std::move(model) : model.error().in(path);
 }
 
 model_result random_model(const config& shape, const std::string& format,
@@ -102,7 +139,7 @@ model_result random_model(const config& shape, const std::string& format,
         weights.layers.resize(shape.layers);
         random_filler fill;
         each_tensor(weights, fill);
-        made = fill.done ? make(std::move(weights), options) : model_result(fill.done.error());
+        made = fill.done ? make<F>(std::move(weights), options) : model_result(fill.done.error());
     });
     return made;
 }

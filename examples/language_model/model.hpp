@@ -44,7 +44,7 @@ public:
         for (std::size_t l = 0; l < layers_.size(); ++l)
             if (const auto done = run(l, inputs); !done)
                 return done.error();
-        normalize(inputs.size(), weights_.norm);
+        normalize(x_, weights_.norm, inputs.size(), normed_);
         for (std::size_t i = 0; i < inputs.size(); ++i)
             lengths_[inputs[i].sequence] = places_[i] + 1;
         return s3::matrix_view<const float>(view(normed_, inputs.size(), shape().width));
@@ -75,7 +75,8 @@ private:
             make(from, to);
             from = {};
         };
-        make(weights_.embedding, head_);
+        make(shape().tied ? weights_.embedding : weights_.head, head_);
+        weights_.head = {};
         for (auto& w : weights_.layers) {
             matrices& m = layers_.emplace_back();
             take(w.query, m.query);
@@ -109,7 +110,7 @@ private:
         const std::size_t kept = s3::saturating_mul(options_.cache, options_.sequences);
         for (auto* b : {&keys_, &values_})
             make(*b, s3::saturating_mul(kept, c.layers), c.key_value_width());
-        rotary_ = rotary(c.head_width(), static_cast<double>(c.rotary_base), options_.cache);
+        rotary_ = rotary(c.head_width(), double{c.rotary_base}, options_.cache);
         lengths_.assign(options_.sequences, 0);
         places_.assign(n, 0);
         return done;
@@ -143,11 +144,13 @@ private:
         for (std::size_t i = 0; i < x.size(); ++i)
             x[i] = static_cast<float>(weights_.embedding.value(token, i)) * scale;
     }
-    void normalize(std::size_t count, std::span<const float> weight) {
-        const std::size_t width = shape().width;
-        for (std::size_t i = 0; i < count; ++i)
-            rms_norm(x_.span().subspan(i * width, width), weight, config::epsilon,
-                     normed_.span().subspan(i * width, width));
+    /// RMSNorm of `count` vectors that are as wide as `weight`; a norm without weights is none.
+    void normalize(s3::buffer<float>& from, std::span<const float> weight, std::size_t count,
+                   s3::buffer<float>& to) {
+        const std::size_t width = weight.size();
+        for (std::size_t i = 0; i < count && width != 0; ++i)
+            rms_norm(from.span().subspan(i * width, width), weight, shape().epsilon,
+                     to.span().subspan(i * width, width));
     }
     [[nodiscard]] static s3::matrix_view<float> view(s3::buffer<float>& b, std::size_t rows,
                                                      std::size_t columns) {
@@ -157,28 +160,33 @@ private:
     s3::status run(std::size_t number, std::span<const input> inputs) {
         const config& c = shape();
         auto& m = layers_[number];
+        const auto& w = weights_.layers[number];
         const std::size_t n = inputs.size();
         const auto x = view(x_, n, c.width), normed = view(normed_, n, c.width);
         const auto query = view(query_, n, c.width), attended = view(attended_, n, c.width);
         const auto key = view(key_, n, c.key_value_width());
         const auto value = view(value_, n, c.key_value_width());
         const auto gate = view(gate_, n, c.hidden), inner = view(inner_, n, c.hidden);
-        normalize(n, weights_.layers[number].attention_norm);
+        const auto activation =
+            c.squared_relu ? s3::nonlinearity::squared_relu : s3::nonlinearity::silu;
+        normalize(x_, w.attention_norm, n, normed_);
         return m.query(normed, query)
             .and_then([&] { return m.key(normed, key); })
             .and_then([&] { return m.value(normed, value); })
             .and_then([&] {
                 attend_all(number, inputs);
+                normalize(attended_, w.attention_sub_norm, n, attended_);
                 return m.output(attended, x, {.residual = x});
             })
             .and_then([&] {
-                normalize(n, weights_.layers[number].mlp_norm);
+                normalize(x_, w.mlp_norm, n, normed_);
                 return m.gate(normed, gate);
             })
+            .and_then([&] { return m.up(normed, inner, {.activation = activation, .gate = gate}); })
             .and_then([&] {
-                return m.up(normed, inner, {.activation = s3::nonlinearity::silu, .gate = gate});
-            })
-            .and_then([&] { return m.down(inner, x, {.residual = x}); });
+                normalize(inner_, w.mlp_sub_norm, n, inner_);
+                return m.down(inner, x, {.residual = x});
+            });
     }
     /// Keeps the new keys and values, then attends to all that a sequence has up to each input.
     void attend_all(std::size_t number, std::span<const input> inputs) {

@@ -116,7 +116,7 @@ private:
 }
 
 [[nodiscard]] inline Tensor rms_norm(const Tensor& x, const Tensor& weight) {
-    return x * (x.square().mean(-1, true) + config::epsilon).rsqrt() * weight;
+    return x * (x.square().mean(-1, true) + config().epsilon).rsqrt() * weight;
 }
 
 class network : public torch::nn::Module {
@@ -204,7 +204,7 @@ private:
     void make_tables() {
         const auto half = to_int64(shape.head_width() / 2), length = to_int64(shape.context);
         const auto frequency =
-            torch::pow(static_cast<double>(shape.rotary_base),
+            torch::pow(double{shape.rotary_base},
                        -torch::arange(half, torch::kFloat64) / static_cast<double>(half));
         const auto angle = torch::outer(torch::arange(length, torch::kFloat64), frequency);
         cosine_ = torch::cat({angle.cos(), angle.cos()}, 1).to(torch::kFloat32);

@@ -97,4 +97,20 @@ altered '"layers":"3"' '"layers":"2"' 'tensors'
 altered '"heads":"4"' '"heads":"5"' 'heads'
 altered 'up_proj' 'op_proj' 'no such tensor'
 altered S3W S4W record.magic
+altered '"epsilon":"1e-05"' '"epsilon":"xe-05"' 'epsilon'
+altered '"sub_norms":"0"' '"sub_norms":"2"' 'sub_norms'
+
+# Models of others: damaged files, and what does not fit together.
+printf 'GGUF\3\0\0\0' >"$folder/cut.gguf"
+refused "gguf.header" "$run" "$folder/cut.gguf"
+mkdir "$folder/checkpoint"
+refused "config.json" "$run" "$folder/checkpoint"
+echo '{}' >"$folder/checkpoint/config.json"
+refused "model.safetensors" "$run" "$folder/checkpoint"
+cp "$model" "$folder/checkpoint/model.safetensors"
+refused "quant_method" "$run" "$folder/checkpoint"
+[ "$("$run" "$model" --prompt-ids 73 110 --count 3 --temperature 0 | wc -w)" = 3 ] ||
+    fail "numbers of tokens"
+"$run" "$model" --speed --sequences 2 --prompt-tokens 2 --tokens 2 | grep -qE '^2 +[1-9]' ||
+    fail "no speed of the model"
 echo "language_model: all checks passed"

@@ -143,8 +143,9 @@ void pack_and_run(task& job, const text& t, std::size_t windows_held_out, const 
     }
     const auto model = support::checked(load(tasks.back().file(o), {.batch = 64}), "model");
     r.sample = "And the LORD said unto ";
-    generate(*model, r.sample, model->options().cache - r.sample.size(), {},
-             [&r](char c) { r.sample += c; });
+    const auto prompt = tokens_of(*model, r.sample);
+    generate(*model, prompt, model->options().cache - prompt.size(), {},
+             [&r](std::uint32_t token) { r.sample += static_cast<char>(token); });
     r.seconds = time.seconds();
     return r;
 }

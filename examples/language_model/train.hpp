@@ -14,7 +14,7 @@
 namespace lm {
 
 struct training_options {
-    int steps = 1500;
+    int steps = 1100;
     std::int64_t batch = 4;   ///< windows of the text
     double other_rate = 3e-3; ///< of the embedding, norms and gains
     int points = 15;          ///< how often held-out text is looked at

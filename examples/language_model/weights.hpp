@@ -10,6 +10,7 @@
 #include <s3/pack/record.hpp>
 
 #include <charconv>
+#include <iterator>
 #include <list>
 #include <string>
 #include <utility>
@@ -21,12 +22,14 @@ template <s3::weight_format F>
 struct layer_weights {
     std::vector<float> attention_norm, mlp_norm;
     s3::packed_matrix<F> query, key, value, output, gate, up, down;
+    std::vector<float> attention_sub_norm = {}, mlp_sub_norm = {}; ///< where the shape has them
 };
 
 template <s3::weight_format F>
 struct packed_weights {
     config shape;
     s3::packed_matrix<s3::int8_weights> embedding; ///< one scale per token
+    s3::packed_matrix<s3::int8_weights> head;      ///< the same, where it is not the embedding
     std::vector<float> norm;
     std::vector<layer_weights<F>> layers;
 };
@@ -37,6 +40,8 @@ void each_tensor(Weights& w, Visit&& visit) {
     const config& c = w.shape;
     visit("model.embed_tokens.weight", w.embedding, c.vocabulary, c.width);
     visit("model.norm.weight", w.norm, c.width);
+    if (!c.tied)
+        visit("lm_head.weight", w.head, c.vocabulary, c.width);
     for (std::size_t i = 0; i < w.layers.size(); ++i) {
         auto& l = w.layers[i];
         const std::string prefix = "model.layers." + std::to_string(i) + ".";
@@ -49,6 +54,10 @@ void each_tensor(Weights& w, Visit&& visit) {
         visit(prefix + "mlp.gate_proj.weight", l.gate, c.hidden, c.width);
         visit(prefix + "mlp.up_proj.weight", l.up, c.hidden, c.width);
         visit(prefix + "mlp.down_proj.weight", l.down, c.width, c.hidden);
+        if (c.sub_norms) {
+            visit(prefix + "self_attn.attn_sub_norm.weight", l.attention_sub_norm, c.width);
+            visit(prefix + "mlp.ffn_sub_norm.weight", l.mlp_sub_norm, c.hidden);
+        }
     }
 }
 
@@ -127,18 +136,25 @@ private:
 [[nodiscard]] inline s3::described_result<config>
 read_shape(const s3::safetensors::contents& file) {
     config c;
-    for (const auto& [name, value] : c.fields()) {
+    s3::described_status done;
+    config::each(c, [&]<class T>(const char* name, T& member) {
         const auto found = file.metadata.find(name);
         const std::string text = found == file.metadata.end() ? "" : found->second;
         const char* const end = text.data() + text.size();
-        if (const auto read = std::from_chars(text.data(), end, *value);
-            read.ec != std::errc() || read.ptr != end)
-            return s3::described_error(s3::error(s3::errc::foreign, "metadata: no number"))
-                .in(name);
-    }
+        std::conditional_t<std::is_same_v<T, bool>, unsigned, T> value{};
+        const auto read = std::from_chars(text.data(), end, value);
+        if (done &&
+            (read.ec != std::errc() || read.ptr != end || (std::is_same_v<T, bool> && value > 1)))
+            done =
+                s3::described_error(s3::error(s3::errc::foreign, "metadata: no number")).in(name);
+        member = static_cast<T>(value);
+    });
+    if (!done)
+        return done.error();
     if (const auto sound = c.check(); !sound)
         return sound.error();
-    if (const std::size_t needed = 2 + 9 * c.layers; file.tensors.size() != needed)
+    const std::size_t needed = (c.tied ? 2 : 3) + (c.sub_norms ? 11 : 9) * c.layers;
+    if (file.tensors.size() != needed)
         return s3::error(s3::errc::shape_mismatch, "tensors")
             .got(file.tensors.size())
             .needs(needed);
@@ -152,9 +168,14 @@ template <s3::weight_format F>
 [[nodiscard]] s3::result<std::vector<std::byte>> write(const packed_weights<F>& w) {
     detail::tensor_writer writer;
     each_tensor(w, writer);
-    config shape = w.shape;
-    for (const auto& [name, value] : shape.fields())
-        writer.file.metadata[name] = std::to_string(*value);
+    config::each(w.shape, [&]<class T>(const char* name, const T& value) {
+        char text[32] = {}; // holds the shortest text of any number
+        if constexpr (std::is_same_v<T, bool>)
+            text[0] = value ? '1' : '0';
+        else
+            std::to_chars(std::begin(text), std::end(text) - 1, value);
+        writer.file.metadata[name] = text;
+    });
     writer.file.metadata[detail::format_key] = F::name;
     return s3::safetensors::write(writer.file);
 }

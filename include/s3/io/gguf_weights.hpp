@@ -22,6 +22,7 @@
 #include <s3/io/stored_floats.hpp>
 #include <s3/pack/pack.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -43,20 +44,78 @@ inline result<std::vector<float>> floats(const tensor& t) {
 
 namespace detail {
 
-/// Weight j of the 256 of a TQ1_0 block.
-[[nodiscard]] inline int base_three(const std::byte* block, std::size_t j) noexcept {
-    constexpr unsigned power[] = {1, 3, 9, 27, 81};
-    const std::size_t part = j < 160 ? 0 : j < 240 ? 160 : 240;
-    const std::size_t bytes = part == 0 ? 32 : part == 160 ? 16 : 4;
-    const std::size_t first = part == 0 ? 0 : part == 160 ? 32 : 48, k = j - part;
-    const auto fraction =
-        std::to_integer<unsigned>(block[first + k % bytes]) * power[k / bytes] % 256;
-    return static_cast<int>(fraction * 3 / 256) - 1;
+[[nodiscard]] constexpr std::int8_t signed_byte(unsigned v) noexcept {
+    return static_cast<std::int8_t>(static_cast<std::uint8_t>(v));
 }
-/// Weight j of the 256 of a TQ2_0 block: −1, 0, 1 or 2.
-[[nodiscard]] inline int two_bits(const std::byte* block, std::size_t j) noexcept {
-    const auto byte = std::to_integer<unsigned>(block[j / 128 * 32 + j % 32]);
-    return static_cast<int>(byte >> (j % 128 / 32 * 2) & 3) - 1;
+
+/// The types of blocks: their sizes, where their scale is, and their weights.
+struct q4_0 {
+    static constexpr std::size_t block = 32, bytes = 18, scale_at = 0;
+    static void unpack(const std::byte* at, std::int8_t* w) noexcept {
+        for (std::size_t j = 0; j < 16; ++j) {
+            const auto byte = std::to_integer<unsigned>(at[2 + j]);
+            w[j] = signed_byte((byte & 15) - 8);
+            w[j + 16] = signed_byte((byte >> 4) - 8);
+        }
+    }
+};
+struct q8_0 {
+    static constexpr std::size_t block = 32, bytes = 34, scale_at = 0;
+    static void unpack(const std::byte* at, std::int8_t* w) noexcept {
+        for (std::size_t j = 0; j < 32; ++j)
+            w[j] = signed_byte(std::to_integer<unsigned>(at[2 + j]));
+    }
+};
+struct tq1_0 {
+    static constexpr std::size_t block = 256, bytes = 54, scale_at = 52;
+    static void unpack(const std::byte* at, std::int8_t* w) noexcept {
+        for (const auto& [size, digits] : {std::pair{32u, 5u}, {16u, 5u}, {4u, 4u}}) {
+            for (unsigned n = 0, power = 1; n < digits; ++n, power *= 3)
+                for (unsigned m = 0; m < size; ++m) {
+                    const unsigned fraction = std::to_integer<unsigned>(at[m]) * power % 256;
+                    *w++ = signed_byte(fraction * 3 / 256 - 1);
+                }
+            at += size;
+        }
+    }
+};
+struct tq2_0 {
+    static constexpr std::size_t block = 256, bytes = 66, scale_at = 64;
+    /// −1, 0, 1, or 2, which is not ternary.
+    static void unpack(const std::byte* at, std::int8_t* w) noexcept {
+        for (const std::byte* const end = at + 64; at != end; at += 32)
+            for (unsigned shift = 0; shift < 8; shift += 2)
+                for (std::size_t m = 0; m < 32; ++m)
+                    *w++ = signed_byte((std::to_integer<unsigned>(at[m]) >> shift & 3) - 1);
+    }
+};
+
+/// The code of each int8 in format F, or −1 where the format does not have it.
+template <weight_format F>
+inline constexpr auto code_of_byte = [] {
+    std::array<std::int16_t, 256> code{};
+    for (int v = -128; v < 128; ++v)
+        code[static_cast<std::uint8_t>(v)] = static_cast<std::int16_t>(F::code_of(v));
+    return code;
+}();
+
+template <weight_format F, class Block>
+result<packed_matrix<F>> packed_blocks(const tensor& t) {
+    return s3::detail::or_out_of_memory([&]() -> result<packed_matrix<F>> {
+        const std::byte* const data = t.data.data();
+        std::vector<float> scale(t.data.size() / Block::bytes);
+        for (std::size_t b = 0; b < scale.size(); ++b)
+            scale[b] = from_float16(static_cast<std::uint16_t>(
+                little_endian::load(data + b * Block::bytes + Block::scale_at, 2)));
+        const pack_options options{0, scale, Block::block, scale_type::binary16};
+        return packed_matrix<F>::from_codes(t.rows(), t.columns(), options, [=](std::size_t b) {
+            std::array<std::int8_t, Block::block> w;
+            Block::unpack(data + b * Block::bytes, w.data());
+            return [w, begin = b * Block::block](std::size_t i) -> int {
+                return code_of_byte<F>[static_cast<std::uint8_t>(w[i - begin])];
+            };
+        });
+    });
 }
 
 } // namespace detail
@@ -75,36 +134,14 @@ template <weight_format F>
 result<packed_matrix<F>> packed(const tensor& t) {
     if (!holds<F>(t))
         return error(errc::unsupported, "gguf.tensor (its type has no weights of this format)");
-    return s3::detail::or_out_of_memory([&]() -> result<packed_matrix<F>> {
-        const std::size_t block = t.type->block, bytes = t.type->bytes;
-        const bool scale_first = !std::is_same_v<F, ternary>;
-        const std::byte* const data = t.data.data();
-        std::vector<float> scale(t.data.size() / bytes);
-        for (std::size_t b = 0; b < scale.size(); ++b)
-            scale[b] = from_float16(static_cast<std::uint16_t>(
-                little_endian::load(data + b * bytes + (scale_first ? 0 : bytes - 2), 2)));
-        const pack_options options{0, scale, block, scale_type::binary16};
-        const auto from = [&](auto weight) { // weight(block, j) is weight j of a block
-            return packed_matrix<F>::from_codes(t.rows(), t.columns(), options, [=](std::size_t) {
-                return [=](std::size_t i) {
-                    return F::code_of(weight(data + i / block * bytes, i % block));
-                };
-            });
-        };
-        if constexpr (std::is_same_v<F, int4_weights>)
-            return from([](const std::byte* at, std::size_t j) {
-                const auto byte = std::to_integer<int>(at[2 + j % 16]);
-                return (byte >> (j / 16 * 4) & 15) - 8;
-            });
-        else if constexpr (std::is_same_v<F, int8_weights>)
-            return from([](const std::byte* at, std::size_t j) {
-                return int{static_cast<std::int8_t>(std::to_integer<unsigned>(at[2 + j]))};
-            });
-        else if (t.type->number == 34)
-            return from(detail::base_three);
-        else
-            return from(detail::two_bits);
-    });
+    if constexpr (std::is_same_v<F, int4_weights>)
+        return detail::packed_blocks<F, detail::q4_0>(t);
+    else if constexpr (std::is_same_v<F, int8_weights>)
+        return detail::packed_blocks<F, detail::q8_0>(t);
+    else if (std::string_view(t.type->name) == "TQ1_0")
+        return detail::packed_blocks<F, detail::tq1_0>(t);
+    else
+        return detail::packed_blocks<F, detail::tq2_0>(t);
 }
 
 } // namespace s3::gguf
