@@ -6,13 +6,11 @@
 // since a model without it would compute something else.
 
 #include <s3/core/error.hpp>
-#include <s3/io/safetensors.hpp>
-
-#include <nlohmann/json.hpp>
+#include <s3/core/out_of_memory.hpp>
+#include <s3/io/json_tree.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,41 +76,35 @@ inline described_status check(const decoder_shape& s) {
     return {};
 }
 
-} // namespace detail
-
-/// The sizes that a model's config.json states, in the text of that file.
-inline described_result<decoder_shape> shape_of(std::string_view config_json) {
-    using detail::refuse_model;
+inline described_result<decoder_shape> read_shape(std::string_view config_json) {
     using nlohmann::json;
-    bool twice = false;
-    const json config = safetensors::detail::parse_object(
-        std::as_bytes(std::span(config_json.data(), config_json.size())), twice, 16);
-    if (!config.is_object())
+    using s3::detail::json_member;
+    const auto tree = s3::detail::parse_json_object(config_json, 16);
+    if (!tree)
         return refuse_model(errc::foreign, "config", "config.json is not a JSON object");
-    const auto at = [](const json& object, const char* key) {
-        const auto found = object.find(key);
-        return found == object.end() ? json() : *found;
-    };
-    const json type = at(config, "model_type");
-    if (type != "llama" && type != "mistral" && type != "bitnet")
+    const json* const config = &**tree;
+    const auto says = [](const json* v, const char* text) { return v != nullptr && *v == text; };
+    const json* const type = json_member(config, "model_type");
+    if (!says(type, "llama") && !says(type, "mistral") && !says(type, "bitnet"))
         return refuse_model(errc::unsupported, "model_type",
-                            "model_type must be llama, mistral or bitnet, but is " +
-                                type.dump(-1, ' ', true, json::error_handler_t::replace));
+                            "model_type must be llama, mistral or bitnet");
     std::string missing;
     const auto size = [&](const char* key, std::size_t otherwise) -> std::size_t {
-        const json value = at(config, key);
-        if (value.is_null() && otherwise != 0)
+        const json* const value = json_member(config, key);
+        if (value == nullptr && otherwise != 0)
             return otherwise;
-        const bool good = value.is_number_unsigned() && value.get<std::uint64_t>() < 1u << 31;
+        const bool good = value != nullptr && value->is_number_unsigned() &&
+                          value->get<std::uint64_t>() < 1u << 31;
         if (!good && missing.empty())
             missing = key;
-        return good ? static_cast<std::size_t>(value.get<std::uint64_t>()) : 0;
+        return good ? static_cast<std::size_t>(value->get<std::uint64_t>()) : 0;
     };
-    const auto real = [&](const json& object, const char* key, double otherwise) {
-        const json value = at(object, key);
-        if (!value.is_null() && !value.is_number() && missing.empty())
+    const auto real = [&](const json* object, const char* key, double otherwise) {
+        const json* const value = json_member(object, key);
+        const bool good = value == nullptr || value->is_number();
+        if (!good && missing.empty())
             missing = key;
-        return detail::to_float(value.is_number() ? value.get<double>() : otherwise);
+        return to_float(value != nullptr && good ? value->get<double>() : otherwise);
     };
     decoder_shape s;
     s.rotary = rotary_order::half_split;
@@ -124,25 +116,32 @@ inline described_result<decoder_shape> shape_of(std::string_view config_json) {
     s.head_width = size("head_dim", s.heads == 0 ? 0 : s.hidden / s.heads);
     s.vocabulary = size("vocab_size", 0);
     s.norm_epsilon = real(config, "rms_norm_eps", 1e-6);
-    const json rope = at(config, "rope_parameters"); // where newer files keep the base
-    s.rope_base = real(rope.is_object() ? rope : config, "rope_theta", 10000);
+    const json* const rope =
+        json_member(config, "rope_parameters"); // where newer files keep the base
+    s.rope_base = real(rope != nullptr && rope->is_object() ? rope : config, "rope_theta", 10000);
     if (!missing.empty())
         return refuse_model(errc::foreign, "config", "config.json has no good " + missing);
-    const json scaling = at(config, "rope_scaling");
-    for (const json& r : {rope, scaling})
-        if (!r.is_null() && at(r, "rope_type") != "default")
+    for (const json* const r : {rope, json_member(config, "rope_scaling")})
+        if (r != nullptr && !says(json_member(r, "rope_type"), "default"))
             return refuse_model(errc::unsupported, "rope",
                                 "rotary embedding is scaled, which is not supported");
-    if (!at(config, "sliding_window").is_null())
+    if (json_member(config, "sliding_window") != nullptr)
         return refuse_model(errc::unsupported, "sliding_window",
                             "attention has a sliding window, which is not supported");
-    const json function = at(config, "hidden_act");
-    if (function != "silu" && function != "relu2")
+    const json* const function = json_member(config, "hidden_act");
+    if (!says(function, "silu") && !says(function, "relu2"))
         return refuse_model(errc::unsupported, "hidden_act", "hidden_act must be silu or relu2");
-    s.activation = function == "silu" ? mlp_function::silu : mlp_function::squared_relu;
-    if (const auto good = detail::check(s); !good)
+    s.activation = says(function, "silu") ? mlp_function::silu : mlp_function::squared_relu;
+    if (const auto good = check(s); !good)
         return good.error();
     return s;
+}
+
+} // namespace detail
+
+/// The sizes that a model's config.json states, in the text of that file.
+inline described_result<decoder_shape> shape_of(std::string_view config_json) {
+    return s3::detail::or_out_of_memory([&] { return detail::read_shape(config_json); });
 }
 
 } // namespace s3::importing

@@ -26,21 +26,15 @@ enum class scale_use : unsigned char { multiplies, divides };
 namespace detail {
 
 inline described_result<scale_use> scale_use_in(std::string_view config_json) {
-    bool twice = false;
-    const auto config = s3::detail::parse_json_object(
-        std::as_bytes(std::span(config_json.data(), config_json.size())), twice, 16);
-    const auto member = [](const nlohmann::json* object, const char* key) -> const nlohmann::json* {
-        if (object == nullptr || !object->is_object())
-            return nullptr;
-        const auto found = object->find(key);
-        return found == object->end() ? nullptr : &*found;
-    };
-    const auto* const quantization = member(config ? &**config : nullptr, "quantization_config");
-    const auto* const method = member(quantization, "quant_method");
+    using s3::detail::json_member;
+    const auto config = s3::detail::parse_json_object(config_json, 16);
+    const auto* const quantization =
+        json_member(config ? &**config : nullptr, "quantization_config");
+    const auto* const method = json_member(quantization, "quant_method");
     if (method == nullptr || *method != "bitnet")
         return described_error(error(errc::foreign, "config"),
                                "config.json states no quant_method bitnet");
-    const auto* const linear = member(quantization, "linear_class");
+    const auto* const linear = json_member(quantization, "linear_class");
     if (linear == nullptr || *linear == "bitlinear")
         return scale_use::divides;
     if (*linear != "autobitlinear")

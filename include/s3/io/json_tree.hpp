@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -118,6 +119,22 @@ parse_json_object(std::span<const std::byte> text, bool& twice, std::size_t max_
         return std::nullopt;
     twice |= builder.key_twice();
     return std::move(builder.tree());
+}
+
+/// The same for a text of characters.
+[[nodiscard]] inline std::optional<json_tree> parse_json_object(std::string_view text,
+                                                                std::size_t max_depth) {
+    bool twice = false;
+    return parse_json_object(std::as_bytes(std::span(text.data(), text.size())), twice, max_depth);
+}
+
+/// A member of what may be an object, or null.
+[[nodiscard]] inline const nlohmann::json* json_member(const nlohmann::json* object,
+                                                       const char* key) {
+    if (object == nullptr || !object->is_object())
+        return nullptr;
+    const auto found = object->find(key);
+    return found == object->end() || found->is_null() ? nullptr : &*found;
 }
 
 /// Makes a member of a tree a list of numbers. A container that is assigned would be converted
