@@ -109,6 +109,10 @@ TEST_CASE("GGUF files and BitNet's tensors name the memory that they did not get
     fail_each("packed, 4 bits", [&] { return gguf::packed<int4_weights>(file.tensors.at("q4")); });
     fail_each("packed, 8 bits", [&] { return gguf::packed<int8_weights>(file.tensors.at("q8")); });
     fail_each("packed, base 3", [&] { return gguf::packed<ternary>(file.tensors.at("tq1")); });
+    const std::string config = R"({"model_type": "bitnet", "quantization_config":
+        {"quant_method": "bitnet", "linear_class": "autobitlinear"}})";
+    REQUIRE(bitnet::scale_use_in(config));
+    fail_each("config.json", [&] { return bitnet::scale_use_in(config); });
     fail_each("packed, 2 bits", [&] { return gguf::packed<ternary>(file.tensors.at("tq2")); });
     fail_each("bitnet",
               [&] { return bitnet::packed(published, "q.weight", bitnet::scale_use::multiplies); });

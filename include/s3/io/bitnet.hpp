@@ -26,18 +26,18 @@ enum class scale_use : unsigned char { multiplies, divides };
 namespace detail {
 
 inline described_result<scale_use> scale_use_in(std::string_view config_json) {
-    using s3::detail::json_member;
+    using s3::detail::json_member, s3::detail::json_says;
     const auto config = s3::detail::parse_json_object(config_json, 16);
     const auto* const quantization =
         json_member(config ? &**config : nullptr, "quantization_config");
     const auto* const method = json_member(quantization, "quant_method");
-    if (method == nullptr || *method != "bitnet")
+    if (!json_says(method, "bitnet"))
         return described_error(error(errc::foreign, "config"),
                                "config.json states no quant_method bitnet");
     const auto* const linear = json_member(quantization, "linear_class");
-    if (linear == nullptr || *linear == "bitlinear")
+    if (linear == nullptr || json_says(linear, "bitlinear"))
         return scale_use::divides;
-    if (*linear != "autobitlinear")
+    if (!json_says(linear, "autobitlinear"))
         return described_error(error(errc::unsupported, "config"),
                                "linear_class must be bitlinear or autobitlinear");
     return scale_use::multiplies;
@@ -56,6 +56,8 @@ inline described_result<packed_matrix<ternary>> packed(const safetensors::conten
         return described_error(error(errc::foreign, "tensor"),
                                name + " is not U8 [rows / 4][columns]");
     const auto stored = safetensors::floats(beside->second);
+    if (!stored && stored.error().code == errc::out_of_memory)
+        return stored.error();
     if (!stored || stored->size() != 1)
         return described_error(error(errc::foreign, "tensor"),
                                name + "_scale is not one F32, F16 or BF16");

@@ -137,6 +137,12 @@ parse_json_object(std::span<const std::byte> text, bool& twice, std::size_t max_
     return found == object->end() || found->is_null() ? nullptr : &*found;
 }
 
+/// Whether what may be null is this text. The library's own comparison makes a copy of the text,
+/// and ends the program where that gets no memory.
+[[nodiscard]] inline bool json_says(const nlohmann::json* v, std::string_view text) {
+    return v != nullptr && v->is_string() && v->get_ref<const std::string&>() == text;
+}
+
 /// Makes a member of a tree a list of numbers. A container that is assigned would be converted
 /// beside the tree, and freed as the library does it if there is no memory for all of it.
 template <class Range>
