@@ -1,6 +1,7 @@
 // Products on a matrix unit are exact: shapes around its tiles, every format that fits bytes, and
 // convolutions, on the emulated unit and, where there is one, on the machine's own.
 
+#include "../support/cases.hpp"
 #include "../support/kernel_checker.hpp"
 
 using namespace s3;
@@ -42,6 +43,19 @@ void check(std::uint64_t seed) {
     c.convolution(r, "dot_bytes_direct_tiles", {48, 1, 1, 64}, {}, 3, 11, 13);
     c.convolution(r, "dot_bytes_direct_tiles", {32, 5, 3, 9}, {.padding = {4, 1}}, 1, 2, 14);
     c.convolution(r, "dot_bytes_direct_tiles", {16, 1, 9, 32}, {.padding = {0, 4}}, 1, 1, 300);
+    test::cases all(seed);
+    for (std::uint64_t i = 0; i < 10 * test::setting("S3_TEST_ROUNDS", 4) / 4; ++i)
+        if (all.next(r)) {
+            const std::size_t m = 1 + r.below(80), k = r.below(260), n = 1 + r.below(60);
+            bool right = c.product(r, "dot_bytes_tiles", m, k, n);
+            right = c.convolution(r, "dot_bytes_tiles") && right;
+            right = c.convolution(r, "dot_bytes_direct_tiles") && right;
+            for (int kernel = 0; kernel < 3; ++kernel)
+                all.count();
+            if (!right)
+                all.mismatch(std::string(Arch::name).append(" ").append(F::name));
+        }
+    all.report();
 }
 
 /// Kernels exist where bytes have dot products.

@@ -20,7 +20,8 @@ namespace s3::test {
 template <weight_format F, activation X, class Arch>
 class kernel_checker {
 public:
-    void product(random& r, const char* kernel, std::size_t m, std::size_t k, std::size_t n) {
+    /// Each returns whether all sums were right, and fails the test if not.
+    bool product(random& r, const char* kernel, std::size_t m, std::size_t k, std::size_t n) {
         auto weights = random_weights<F>(r, m * k);
         if (r.below(4) == 0)
             std::fill(weights.begin(), weights.end(),
@@ -30,6 +31,7 @@ public:
         const auto w = *prepare<X, family::any, Arch>(*pack<F>(weights, m, k),
                                                       {.batch = n, .kernel = kernel_id(kernel)});
         CHECK(std::string_view(w.kernel_name()) == kernel);
+        bool right = true;
         for (const std::size_t workers : {1u, 3u}) {
             const auto y = y_.take<std::int32_t>(n * m, where);
             std::fill(y.begin(), y.end(), 0x5a5a5a5a);
@@ -49,10 +51,12 @@ public:
                     same = same && y[i * m + row] == sum;
                 }
             CHECK(same);
+            right = right && same;
         }
+        return right;
     }
 
-    void convolution(random& r, const char* kernel) {
+    bool convolution(random& r, const char* kernel) {
         const filter_shape f{1 + r.below(70), 1 + r.below(4), 1 + r.below(5), 1 + r.below(40)};
         const conv_options o{.stride = 1 + r.below(2),
                              .padding = {r.below(3), r.below(3)},
@@ -61,9 +65,9 @@ public:
         // Lines of less than a tile, of several, and of more than are staged together.
         const std::size_t batch = 1 + r.below(3), height = 7 + r.below(6);
         const std::size_t width = r.below(4) == 0 ? 100 + r.below(140) : 5 + r.below(40);
-        convolution(r, kernel, f, o, batch, height, width);
+        return convolution(r, kernel, f, o, batch, height, width);
     }
-    void convolution(random& r, const char* kernel, const filter_shape& f, const conv_options& o,
+    bool convolution(random& r, const char* kernel, const filter_shape& f, const conv_options& o,
                      std::size_t batch, std::size_t height, std::size_t width) {
         CAPTURE(std::string_view(kernel));
         CAPTURE(f.out_channels);
@@ -86,6 +90,7 @@ public:
             weights, f, in, {exact, batch, out.height, out.width, f.out_channels}, o);
         const std::vector<float> scale(f.out_channels, 0.01f);
         const epilogue e{.scale = scale, .zero_point = 3};
+        bool right = true;
         for (const std::size_t workers : {1u, 3u}) {
             const auto y = y_.take<std::uint8_t>(exact.size(), where);
             const auto scratch =
@@ -98,7 +103,9 @@ public:
             for (std::size_t i = 0; i < y.size(); ++i)
                 same = same && y[i] == finish<std::uint8_t>(exact[i], i % f.out_channels, i, e);
             CHECK(same);
+            right = right && same;
         }
+        return right;
     }
 
 private:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Random cases of every product and convolution kernel, and of linear layers, against their definition,
-# until there are enough; prints what trust.py reads.
+# Random cases of every product and convolution kernel, the emulated matrix unit's among them, and of
+# linear layers, against their definition, until there are enough; prints what trust.py reads.
 #
 #   tests/trust/differential.sh [part [cases]]
 #
@@ -23,7 +23,7 @@ run_part() { # name, folder of the build, cases
     for ((seed = 1; cases < $3 && mismatches == 0; ++seed)); do
         S3_TEST_SEED=$((seed * 1000)) S3_TEST_ROUNDS=40 S3_TEST_FIGURE="differential $1" ctest --test-dir "$2" \
             --parallel "$(nproc)" --timeout 3600 --no-tests=error --verbose --tests-regex \
-            '^(kernel/.*_(integers|floats)|ops/conv2d_(foreign|formats|shift3)|ops/linear)$' >"$log"
+            '^(kernel/(.*_(integers|floats)|tiles)|ops/conv2d_(foreign|formats|shift3)|ops/linear)$' >"$log"
         status=$?
         read -r more wrong < <(
             awk '/figure differential/ { n += $(NF - 1); m += $NF } END { print n + 0, m + 0 }' "$log"
