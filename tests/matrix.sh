@@ -2,11 +2,14 @@
 # Every supported build, one after the other, with a table at the end. Long; run by hand.
 #
 #   tests/matrix.sh [pattern]                        e.g. tests/matrix.sh 'clang-*'
+#   S3_XSIMD=folder tests/matrix.sh '*-native'       with the xsimd whose headers are in folder/xsimd/
 #
-# Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, and under the
-# sanitizers; where this machine lacks an instruction set, its tests are built, not run. Under QEMU
+# Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, as C++23, with
+# -ffast-math, and under the sanitizers; where this machine lacks an instruction set, its tests are
+# built, not run. For this machine alone clang 16 and clang 19, the latter with libc++, too. Under QEMU
 # aarch64 for each of its sets, riscv64, and s390x, which is big-endian; WebAssembly under node.
-# Logs: build/matrix/<name>.log. Lines that begin with "figure" are for trust/trust.py. The exit status is the number of builds that failed.
+# Logs: build/matrix/<name>.log. Lines that begin with "figure" are for trust/trust.py. The exit
+# status is the number of builds that failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
@@ -17,7 +20,7 @@ case ${1:-} in
 esac
 pattern=${1:-*}
 
-packaging/setup.sh clang-14 libbenchmark-dev libdnnl-dev libopenblas-dev \
+packaging/setup.sh clang-14 clang-16 clang-19 libc++-19-dev libc++abi-19-dev libbenchmark-dev libdnnl-dev libopenblas-dev \
     g++-aarch64-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu qemu-user-static \
     emscripten nodejs || exit 1
 
@@ -45,10 +48,17 @@ x86_builds() {
         echo "$compiler-$set|$set|--preset default -DS3_ARCH=$set $cxx $without_torch"
     done
     echo "$compiler-noexcept||--preset noexcept $cxx"
+    echo "$compiler-cxx23||--preset default -DCMAKE_CXX_STANDARD=23 $cxx $without_torch $libraries_alone"
+    echo "$compiler-fast_math||--preset default -DCMAKE_CXX_FLAGS=-ffast-math $cxx $without_torch $libraries_alone"
     echo "$compiler-sanitize||--preset sanitize $cxx $without_torch"
 }
 without_threads="-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON -DCMAKE_DISABLE_FIND_PACKAGE_TBB=ON"
 libraries_alone="-DS3_BUILD_BENCHMARKS=OFF -DS3_BUILD_EXAMPLES=OFF"
+newer_clang() { # name, compiler, further arguments for cmake
+    echo "$1||--preset default -DCMAKE_CXX_COMPILER=$2 $without_torch $libraries_alone ${3:-}"
+}
+# Unsigned numbers wrap on purpose everywhere: kernels compute modulo 2^32, hashes modulo 2^64.
+conversions=implicit-conversion,signed-integer-overflow,shift,integer-divide-by-zero
 emulated() { # name, processor, further arguments for cmake
     echo "$1||--preset portable -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$2 \
 -DCMAKE_CXX_COMPILER=$2-linux-gnu-g++ -DCMAKE_EXE_LINKER_FLAGS=-static \
@@ -58,6 +68,12 @@ $libraries_alone ${3:-}"
 builds=$(
     x86_builds gcc g++-12
     x86_builds clang clang++-14
+    newer_clang clang16-native clang++-16
+    newer_clang clang19-native clang++-19
+    newer_clang clang19-cxx23 clang++-19 -DCMAKE_CXX_STANDARD=23
+    newer_clang clang19-libcxx clang++-19 "-DCMAKE_CXX_FLAGS=-stdlib=libc++ $without_threads"
+    newer_clang clang-conversions clang++-14 "-DS3_SANITIZE=$conversions \
+-DCMAKE_CXX_FLAGS=-fsanitize-ignorelist=$PWD/tests/trust/sanitizers.ignore"
     for set in neon neon_dot neon_i8mm; do
         emulated "gcc-aarch64-$set" aarch64 "-DS3_ARCH=$set"
     done
@@ -69,7 +85,8 @@ builds=$(
 run_build() { # name, needed instruction set, arguments for cmake…
     local folder=build/matrix/$1 set=$2
     shift 2
-    cmake -S . -B "$folder" "$@" || return 1
+    cmake -S . -B "$folder" ${S3_XSIMD:+-DS3_XSIMD_INCLUDE_DIR="$S3_XSIMD" -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON} \
+        "$@" || return 1
     cmake --build "$folder" --parallel "$(nproc)" || return 1
     if [ -n "$set" ] && ! grep -q "^$set .* 1$" <<<"$sets"; then
         echo "s3: built, not run: this machine has no $set"
@@ -85,9 +102,9 @@ figures() { # name, outcome, log
     'only built') return ;;
     FAILED) passed=0 ;;
     esac
-    [[ $1 != *-sanitize ]] || key=sanitizers
+    [[ $1 != *-sanitize && $1 != *-conversions ]] || key=sanitizers
     echo "figure $key $1 $passed $((1 - passed))"
-    [[ $1 != *-noexcept ]] || echo "figure strict $1 $passed $((1 - passed))"
+    [[ ! $1 =~ -(noexcept|cxx23|fast_math|libcxx)$ ]] || echo "figure strict $1 $passed $((1 - passed))"
     if grep -Eq ' ops/golden \.+ +Passed' "$3"; then
         echo "figure golden $1 1 0"
     elif grep -Eq ' ops/golden \.+' "$3"; then

@@ -6,6 +6,7 @@
 #include <s3/train/optimizer.hpp>
 #include <s3/train/reparam.hpp>
 
+#include "../support/fast_math.hpp"
 #include "latents.hpp"
 
 #include <doctest/doctest.h>
@@ -27,13 +28,7 @@ constexpr float not_finite[] = {quiet_nan, -quiet_nan, infinity, -infinity};
 constexpr float tiny[] = {limits::denorm_min(), -limits::denorm_min(), limits::min() / 2,
                           -limits::min() * 0.75f};
 
-/// Compilers take no number for NaN or infinite under -ffast-math, which also sets processors to
-/// take denormals for 0: what this file tests is then not promised (tests/README.md).
-#if defined(__FAST_MATH__)
-constexpr bool skipped = true;
-#else
-constexpr bool skipped = false;
-#endif
+using s3::test::fast_math;
 
 /// Every surrogate and every estimator, in pairs.
 template <class Body>
@@ -64,7 +59,7 @@ std::vector<float> gradient(const std::vector<float>& g, owned_latents<F>& p, st
 
 TEST_CASE(
     "a gradient that is not finite reaches the latents that it would reach, and no other weight" *
-    doctest::skip(skipped)) {
+    doctest::skip(fast_math)) {
     each(formats<s3::shift3, s3::dense3>{}, []<class F>(F) {
         each_backward([&](const auto& surrogate, const auto& estimate) {
             const std::vector<float> ones(size, 1.0f);
@@ -92,7 +87,8 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("denormal and largest gradients are scaled as all others are" * doctest::skip(skipped)) {
+TEST_CASE("denormal and largest gradients are scaled as all others are" *
+          doctest::skip(fast_math)) {
     each(formats<s3::shift3, s3::dense5>{}, []<class F>(F) {
         const auto check = [](const auto& surrogate) {
             auto p = random_latents<F>(size, 5);
@@ -128,7 +124,7 @@ TEST_CASE("denormal and largest gradients are scaled as all others are" * doctes
     });
 }
 
-TEST_CASE("latents are on their side of zero however small they are" * doctest::skip(skipped)) {
+TEST_CASE("latents are on their side of zero however small they are" * doctest::skip(fast_math)) {
     std::vector<float> sign(size, -limits::denorm_min()), sparse(size, limits::denorm_min()),
         l1(size, limits::denorm_min()), l2(size, -limits::denorm_min()), w(size);
     REQUIRE(s3::realize(s3::latents<s3::shift3>{sign, sparse, {l2, l1}}, w));
@@ -155,7 +151,7 @@ TEST_CASE("a latent that is not finite is named, whatever the surrogate and the 
 }
 
 TEST_CASE("what gradients are added to keeps what it is; what they overwrite leaves no trace" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     auto p = random_latents<s3::shift4>(size, 9);
     const std::vector<float> g(size, 1.0f), v(size, 0.1f);
     owned_latents<s3::shift4> clean(size);
@@ -254,7 +250,7 @@ struct attempt {
 
 TEST_CASE(
     "a fused step names what is not finite: gradient, latent, moment, or what becomes of them" *
-    doctest::skip(skipped)) {
+    doctest::skip(fast_math)) {
     const auto check = [](const auto& optimizer) {
         using attempt_of = attempt<std::decay_t<decltype(optimizer)>>;
         each_backward([&](const auto& surrogate, const auto& estimate) {
@@ -286,7 +282,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a moment that overflows is named, though the latent would stand still" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     for (const std::size_t at : places) {
         attempt<s3::adam> large;
         std::fill(large.p.data[1].begin(), large.p.data[1].end(), 1.0f); // no zeros, which mask
@@ -297,7 +293,7 @@ TEST_CASE("a moment that overflows is named, though the latent would stand still
 }
 
 TEST_CASE("parameters of optimizers that are not numbers are no silent damage" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     const s3::surrogate::authors authors;
     const s3::straight_through::identity identity;
     for (const float bad : not_finite) {
@@ -325,7 +321,7 @@ TEST_CASE("parameters of optimizers that are not numbers are no silent damage" *
 }
 
 TEST_CASE("denormals pass through fused and plain steps as other numbers do" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     for (const float v : tiny) {
         attempt<s3::sgd> a;
         a.p = owned_latents<s3::shift3>(size, v > 0 ? v : 1.0f);
@@ -358,7 +354,7 @@ TEST_CASE("denormals pass through fused and plain steps as other numbers do" *
 }
 
 TEST_CASE("plain optimizers hide nothing: what is not finite stays so in the latent or a moment" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     const auto check = [](const auto& o) {
         using moments = std::array<float, std::decay_t<decltype(o)>::moments>;
         const auto update = o.ready();
@@ -382,7 +378,7 @@ TEST_CASE("plain optimizers hide nothing: what is not finite stays so in the lat
 
 TEST_CASE(
     "absmean: gradients that are not finite pass, and the largest and smallest latents train" *
-    doctest::skip(skipped)) {
+    doctest::skip(fast_math)) {
     const std::vector<float> v(size, 0.3f);
     for (const std::size_t at : places)
         for (const float bad : not_finite) {
@@ -413,7 +409,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the regularizer takes a NaN for 0, and an infinite latent for what it is" *
-          doctest::skip(skipped)) {
+          doctest::skip(fast_math)) {
     for (const float strength : {0.5f, -0.5f}) {
         std::vector<float> sparse(size, quiet_nan), grad(size, 1.0f);
         REQUIRE(s3::add_dense_gradient(sparse, grad, strength));
