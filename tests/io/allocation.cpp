@@ -19,6 +19,18 @@
 using namespace s3;
 using test::fail_each;
 
+TEST_CASE("a tree of JSON takes no memory when it is freed") {
+    bool twice = false;
+    std::string text(R"({"a": [[1, {"b": ["c", {}, []]}, 2.5], "d"], "e": {"f": null}})");
+    const auto bytes = std::as_bytes(std::span(text));
+    auto tree = detail::parse_json_object(bytes, twice, 6);
+    REQUIRE(tree);
+    CHECK((**tree)["a"].size() == 2);
+    const long before = test::allocations::others;
+    tree.reset();
+    CHECK(test::allocations::others == before);
+}
+
 #if S3_HAS_EXCEPTIONS
 namespace {
 

@@ -281,14 +281,17 @@ TEST_CASE(
     check(s3::adam{.weight_decay = 0.1f, .decoupled = true});
 }
 
-TEST_CASE("a moment that overflows is named, though the latent would stand still" *
+TEST_CASE("a moment that overflows is an error, though the latent would stand still" *
           doctest::skip(fast_math)) {
     for (const std::size_t at : places) {
         attempt<s3::adam> large;
         std::fill(large.p.data[1].begin(), large.p.data[1].end(), 1.0f); // no zeros, which mask
         large.g[at] = 1e25f; // its square is infinite, and what is divided by it 0
-        CHECK(large(s3::adam{}, s3::surrogate::authors{}, s3::straight_through::identity{}) ==
-              "moments@" + std::to_string(at));
+        const auto said =
+            large(s3::adam{}, s3::surrogate::authors{}, s3::straight_through::identity{});
+        const std::string place = "@" + std::to_string(at);
+        // The quotient is NaN where vectors divide by way of a reciprocal.
+        CHECK((said == "moments" + place || said == "sign" + place));
     }
 }
 
