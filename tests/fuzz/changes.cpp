@@ -16,8 +16,8 @@ int main(int argc, char** argv) {
         std::ifstream file(argv[i], std::ios::binary);
         std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
         for (std::size_t size = 0; size <= bytes.size(); ++size, ++count) {
-            const std::vector<std::uint8_t> part(
-                bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+            const std::vector<std::uint8_t> part(bytes.begin(),
+                                                 bytes.begin() + static_cast<std::ptrdiff_t>(size));
             LLVMFuzzerTestOneInput(part.data(), size);
         }
         for (std::uint8_t& byte : bytes) {

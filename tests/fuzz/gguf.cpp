@@ -2,6 +2,7 @@
 
 #include "memory.hpp"
 
+#include <s3/import/decoder_gguf.hpp>
 #include <s3/io/gguf_weights.hpp>
 
 namespace {
@@ -34,5 +35,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         pack<s3::int4_weights>(t);
         pack<s3::int8_weights>(t);
     }
+    using namespace s3::importing;
+    if (const auto shape = shape_of(*file))
+        if (const auto parts = find_decoder(*shape, naming::gguf, shapes_of(*file)))
+            s3::fuzz::require(parts->layers.size() == shape->layers &&
+                                  file->tensors.contains(parts->head),
+                              "a decoder has its parts");
     return 0;
 }

@@ -107,6 +107,7 @@ int main(int argc, char** argv) {
     write_records();
     write_arrays();
     write("gguf", "small", test::small_gguf().bytes());
+    write("gguf", "decoder", test::decoder_gguf("llama").bytes());
     write("model_file", "sample", *model_file::write(test::sample()));
     write("model_file", "graph", *model_file::write(test::graph()));
     return 0;

@@ -7,7 +7,6 @@
 
 #include <doctest/doctest.h>
 
-#include <functional>
 #include <string>
 
 using namespace s3;
@@ -15,55 +14,12 @@ using namespace s3::importing;
 
 namespace {
 
+using test::float_bits;
 using test::gguf_writer;
 
-std::uint64_t bits(float v) {
-    return bit_cast<std::uint32_t>(v);
-}
-
-/// The file of a model of two layers, 8 wide; `more` may add to its metadata.
-test::byte_list file(const std::string& architecture,
-                     const std::function<void(gguf_writer&, const std::string&)>& more = {},
-                     const std::string& without = "") {
-    gguf_writer f;
-    const std::string a = architecture + ".";
-    f.words("general.architecture", architecture);
-    const auto number = [&](const char* key, std::uint64_t value) {
-        if (key != without)
-            f.number(a + key, 4, value, 4);
-    };
-    number("block_count", 2);
-    number("context_length", 100);
-    number("embedding_length", 8);
-    number("feed_forward_length", 12);
-    number("attention.head_count", 4);
-    number("attention.head_count_kv", 2);
-    if (without != "attention.layer_norm_rms_epsilon")
-        f.number(a + "attention.layer_norm_rms_epsilon", 6, bits(1e-5f), 4);
-    if (more)
-        more(f, a);
-    const auto tensor = [&](const std::string& name, std::size_t rows, std::size_t columns) {
-        f.tensor(name, 0,
-                 columns == 0 ? std::vector<std::uint64_t>{rows}
-                              : std::vector<std::uint64_t>{columns, rows},
-                 test::byte_list(4 * rows * std::max<std::size_t>(columns, 1)));
-    };
-    if (without != "token_embd.weight")
-        tensor("token_embd.weight", 50, 8);
-    tensor("output_norm.weight", 8, 0);
-    for (const char* n : {"blk.0.", "blk.1."}) {
-        const std::string layer = n;
-        for (const char* norm : {"attn_norm", "ffn_norm"})
-            tensor(layer + norm + ".weight", 8, 0);
-        tensor(layer + "attn_q.weight", 8, 8);
-        tensor(layer + "attn_k.weight", 4, 8);
-        tensor(layer + "attn_v.weight", 4, 8);
-        tensor(layer + "attn_output.weight", 8, 8);
-        tensor(layer + "ffn_gate.weight", 12, 8);
-        tensor(layer + "ffn_up.weight", 12, 8);
-        tensor(layer + "ffn_down.weight", 8, 12);
-    }
-    return f.bytes();
+test::byte_list bytes_of(const std::string& architecture, const test::gguf_addition& more = {},
+                         const std::string& without = "") {
+    return test::decoder_gguf(architecture, more, without).bytes();
 }
 
 /// The shape that a file states, once its tensors are found to have it.
@@ -82,7 +38,7 @@ described_result<decoder_shape> shape(const test::byte_list& bytes) {
 } // namespace
 
 TEST_CASE("metadata state the shape, and the architecture the order of rows and the function") {
-    const auto llama = shape(file("llama"));
+    const auto llama = shape(bytes_of("llama"));
     REQUIRE(llama);
     CHECK(llama->layers == 2);
     CHECK(llama->hidden == 8);
@@ -95,21 +51,21 @@ TEST_CASE("metadata state the shape, and the architecture the order of rows and 
     CHECK(llama->rope_base == 10000);
     CHECK(llama->rotary == rotary_order::interleaved);
     CHECK(llama->activation == mlp_function::silu);
-    const auto bitnet = shape(file("bitnet"));
+    const auto bitnet = shape(bytes_of("bitnet"));
     REQUIRE(bitnet);
     CHECK(bitnet->rotary == rotary_order::half_split);
     CHECK(bitnet->activation == mlp_function::silu);
-    CHECK(shape(file("bitnet-b1.58"))->activation == mlp_function::squared_relu);
-    const auto more = shape(file("bitnet", [](gguf_writer& f, const std::string& a) {
+    CHECK(shape(bytes_of("bitnet-b1.58"))->activation == mlp_function::squared_relu);
+    const auto more = shape(bytes_of("bitnet", [](gguf_writer& f, const std::string& a) {
         f.words(a + "hidden_activation", "relu2");
-        f.number(a + "rope.freq_base", 6, bits(500000), 4);
+        f.number(a + "rope.freq_base", 6, float_bits(500000), 4);
         f.number(a + "rope.dimension_count", 4, 2, 4);
         f.words(a + "rope.scaling.type", "linear");
-        f.number(a + "rope.scaling.factor", 6, bits(1), 4);
+        f.number(a + "rope.scaling.factor", 6, float_bits(1), 4);
         f.number(a + "attention.key_length", 4, 2, 4);
         f.number(a + "attention.value_length", 4, 2, 4);
         f.number(a + "expert_count", 4, 0, 4);
-        f.number("other.rope.scaling.factor", 6, bits(8), 4);
+        f.number("other.rope.scaling.factor", 6, float_bits(8), 4);
     }));
     REQUIRE(more);
     CHECK(more->activation == mlp_function::squared_relu);
@@ -125,37 +81,38 @@ TEST_CASE("a key that is missing, of another type or not supported is named") {
     };
     for (const char* key :
          {"block_count", "embedding_length", "feed_forward_length", "attention.head_count"})
-        says(file("llama", {}, key), std::string("llama.").append(key));
-    says(file("llama", {}, "attention.layer_norm_rms_epsilon"), "norm_epsilon");
-    says(file("llama", {}, "token_embd.weight"), "vocabulary");
-    says(file("qwen2"), "general.architecture");
+        says(bytes_of("llama", {}, key), std::string("llama.").append(key));
+    says(bytes_of("llama", {}, "attention.layer_norm_rms_epsilon"), "norm_epsilon");
+    says(bytes_of("llama", {}, "token_embd.weight"), "vocabulary");
+    says(bytes_of("qwen2"), "general.architecture");
     CHECK(!shape_of(gguf::contents()));
     const auto with = [&](const char* key, std::uint32_t type, std::uint64_t value) {
-        says(file("llama",
-                  [&](gguf_writer& f, const std::string& a) { f.number(a + key, type, value, 4); }),
+        says(bytes_of("llama", [&](gguf_writer& f,
+                                   const std::string& a) { f.number(a + key, type, value, 4); }),
              std::string("llama.").append(key));
     };
-    with("rope.scaling.factor", 6, bits(8));
+    with("rope.scaling.factor", 6, float_bits(8));
     with("rope.scaling.factor", 4, 1); // an integer
-    with("rope.scale_linear", 6, bits(2));
+    with("rope.scale_linear", 6, float_bits(2));
     with("rope.dimension_count", 4, 1);
     with("attention.key_length", 5, 0xffffffff); // −1
     with("attention.value_length", 4, 4);
     with("attention.sliding_window", 4, 512);
     with("expert_count", 4, 8);
-    with("attention.clamp_kqv", 6, bits(8));
+    with("attention.clamp_kqv", 6, float_bits(8));
     with("rope.freq_base", 4, 10000);
     const auto words = [&](const char* key, const char* value) {
-        says(file("llama", [&](gguf_writer& f, const std::string& a) { f.words(a + key, value); }),
+        says(bytes_of("llama",
+                      [&](gguf_writer& f, const std::string& a) { f.words(a + key, value); }),
              std::string("llama.").append(key));
     };
     words("rope.scaling.type", "yarn");
     words("hidden_activation", "gelu");
     words("pooling_type", "x");
     for (const float base : {0.0f, -1.0f, 1e31f, bit_cast<float>(0x7fc00000u)})
-        says(file("llama",
-                  [&](gguf_writer& f, const std::string& a) {
-                      f.number(a + "rope.freq_base", 6, bits(base), 4);
-                  }),
+        says(bytes_of("llama",
+                      [&](gguf_writer& f, const std::string& a) {
+                          f.number(a + "rope.freq_base", 6, float_bits(base), 4);
+                      }),
              "rope_base");
 }

@@ -1,11 +1,14 @@
 #pragma once
 // Writes GGUF files by the published layout, independently of the reader.
 
+#include <s3/core/bit_cast.hpp>
 #include <s3/core/half.hpp>
 #include <s3/core/little_endian.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -139,6 +142,58 @@ inline gguf_writer small_gguf() {
     file.tensor("tq1", 34, {256, 2}, gguf_blocks("TQ1_0", w, two));
     file.tensor("tq2", 35, {512}, gguf_blocks("TQ2_0", w, two));
     return file;
+}
+
+[[nodiscard]] inline std::uint64_t float_bits(float v) {
+    return bit_cast<std::uint32_t>(v);
+}
+
+/// Adds to metadata whose keys begin with a prefix.
+using gguf_addition = std::function<void(gguf_writer&, const std::string& prefix)>;
+
+/// The file of a Llama-like model of two layers, 8 wide. `more` may add to its metadata; `without`
+/// names a key, behind the architecture's name, or the embedding, that it lacks.
+inline gguf_writer decoder_gguf(const std::string& architecture, const gguf_addition& more = {},
+                                const std::string& without = "") {
+    gguf_writer f;
+    const std::string a = architecture + ".";
+    f.words("general.architecture", architecture);
+    const auto number = [&](const char* key, std::uint64_t value) {
+        if (key != without)
+            f.number(a + key, 4, value, 4);
+    };
+    number("block_count", 2);
+    number("context_length", 100);
+    number("embedding_length", 8);
+    number("feed_forward_length", 12);
+    number("attention.head_count", 4);
+    number("attention.head_count_kv", 2);
+    if (without != "attention.layer_norm_rms_epsilon")
+        f.number(a + "attention.layer_norm_rms_epsilon", 6, float_bits(1e-5f), 4);
+    if (more)
+        more(f, a);
+    const auto tensor = [&](const std::string& name, std::size_t rows, std::size_t columns) {
+        f.tensor(name, 0,
+                 columns == 0 ? std::vector<std::uint64_t>{rows}
+                              : std::vector<std::uint64_t>{columns, rows},
+                 byte_list(4 * rows * std::max<std::size_t>(columns, 1)));
+    };
+    if (without != "token_embd.weight")
+        tensor("token_embd.weight", 50, 8);
+    tensor("output_norm.weight", 8, 0);
+    for (const char* n : {"blk.0.", "blk.1."}) {
+        const std::string layer = n;
+        for (const char* norm : {"attn_norm", "ffn_norm"})
+            tensor(layer + norm + ".weight", 8, 0);
+        tensor(layer + "attn_q.weight", 8, 8);
+        tensor(layer + "attn_k.weight", 4, 8);
+        tensor(layer + "attn_v.weight", 4, 8);
+        tensor(layer + "attn_output.weight", 8, 8);
+        tensor(layer + "ffn_gate.weight", 12, 8);
+        tensor(layer + "ffn_up.weight", 12, 8);
+        tensor(layer + "ffn_down.weight", 8, 12);
+    }
+    return f;
 }
 
 } // namespace s3::test
