@@ -169,8 +169,10 @@ template <s3::weight_format F>
     const auto shape = importing::shape_of(file);
     if (!shape)
         return shape.error();
-    const auto parts =
-        importing::find_decoder(*shape, importing::naming::gguf, importing::shapes_of(file));
+    const auto shapes = importing::shapes_of(file);
+    if (!shapes)
+        return s3::described_error(shapes.error());
+    const auto parts = importing::find_decoder(*shape, importing::naming::gguf, *shapes);
     if (!parts)
         return parts.error();
     return detail::import_decoder<F>(*shape, *parts, detail::gguf_source<F>{file});
@@ -186,8 +188,10 @@ import_bitnet(std::string_view config_json, const s3::safetensors::contents& fil
     const auto shape = importing::shape_of(config_json);
     if (!shape)
         return shape.error();
-    const auto parts = importing::find_decoder(*shape, importing::naming::hugging_face,
-                                               importing::shapes_of(file));
+    const auto shapes = importing::shapes_of(file);
+    if (!shapes)
+        return s3::described_error(shapes.error());
+    const auto parts = importing::find_decoder(*shape, importing::naming::hugging_face, *shapes);
     if (!parts)
         return parts.error();
     return detail::import_decoder<s3::ternary>(*shape, *parts, detail::bitnet_source{file, *use});

@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     using namespace s3::importing;
     if (const auto shape = shape_of(*file))
-        if (const auto parts = find_decoder(*shape, naming::gguf, shapes_of(*file)))
+        if (const auto parts = find_decoder(*shape, naming::gguf, *shapes_of(*file)))
             s3::fuzz::require(parts->layers.size() == shape->layers &&
                                   file->tensors.contains(parts->head),
                               "a decoder has its parts");

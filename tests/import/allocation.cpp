@@ -2,6 +2,7 @@
 // call returns an error and keeps nothing.
 
 #include <s3/export/cpp_header.hpp>
+#include <s3/import/decoder_gguf.hpp>
 #include <s3/import/network.hpp>
 #include <s3/import/rotary_rows.hpp>
 #include <s3/net/program.hpp>
@@ -9,6 +10,7 @@
 
 #include "../support/allocations.hpp"
 #include "../support/checkpoint.hpp"
+#include "../support/gguf.hpp"
 #include "../support/models.hpp"
 
 #include <doctest/doctest.h>
@@ -38,6 +40,24 @@ TEST_CASE("importing a network names the memory that it did not get") {
     test::fail_each("parse", [&] { return importing::parse(text); });
     test::fail_each("import_network",
                     [&] { return importing::import_network(checkpoint.file, d, {.samples = x}); });
+}
+
+TEST_CASE("finding a decoder's shape and parts names the memory that it did not get") {
+    using namespace importing;
+    const auto bytes = test::decoder_gguf("llama").bytes();
+    const auto file = *gguf::read(bytes);
+    const auto shape = *shape_of(file);
+    const auto shapes = *shapes_of(file);
+    const std::string text =
+        R"({"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 8,
+            "intermediate_size": 12, "num_attention_heads": 4, "vocab_size": 50,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
+            "hidden_act": "silu"})";
+    const test::containers_fail while_this_lives;
+    test::fail_each("shape_of metadata", [&] { return shape_of(file); });
+    test::fail_each("shapes_of", [&] { return shapes_of(file); });
+    test::fail_each("find_decoder", [&] { return find_decoder(shape, naming::gguf, shapes); });
+    test::fail_each("shape_of config", [&] { return shape_of(text); });
 }
 
 TEST_CASE("rows that are put in order name the memory that they did not get") {

@@ -28,7 +28,7 @@ described_result<decoder_shape> shape(const test::byte_list& bytes) {
     REQUIRE(read);
     auto s = shape_of(*read);
     if (s) {
-        const auto found = find_decoder(*s, naming::gguf, shapes_of(*read));
+        const auto found = find_decoder(*s, naming::gguf, *shapes_of(*read));
         REQUIRE(found);
         CHECK(found->layers.size() == s->layers);
     }

@@ -5,6 +5,7 @@
 // say, or a scale) is an error, because it would be left out of the computation.
 
 #include <s3/core/error.hpp>
+#include <s3/core/out_of_memory.hpp>
 #include <s3/core/saturating.hpp>
 #include <s3/import/decoder_shape.hpp>
 #include <s3/io/safetensors.hpp>
@@ -42,19 +43,21 @@ using tensor_shapes = std::map<std::string, std::vector<std::size_t>>;
 
 enum class naming : unsigned char { hugging_face, gguf };
 
-inline tensor_shapes shapes_of(const safetensors::contents& file) {
-    tensor_shapes shapes;
-    for (const auto& [name, t] : file.tensors) {
-        const bool is_scale = name.ends_with(".weight_scale") &&
-                              file.tensors.contains(name.substr(0, name.size() - 6));
-        if (is_scale) // it belongs to the weight of the same name
-            continue;
-        auto& shape = shapes[name] = t.shape;
-        if (t.type == safetensors::dtype::u8 && file.tensors.contains(name + "_scale") &&
-            !shape.empty())
-            shape[0] = saturating_mul(shape[0], 4);
-    }
-    return shapes;
+inline result<tensor_shapes> shapes_of(const safetensors::contents& file) {
+    return s3::detail::or_out_of_memory([&]() -> result<tensor_shapes> {
+        tensor_shapes shapes;
+        for (const auto& [name, t] : file.tensors) {
+            const bool is_scale = name.ends_with(".weight_scale") &&
+                                  file.tensors.contains(name.substr(0, name.size() - 6));
+            if (is_scale) // it belongs to the weight of the same name
+                continue;
+            auto& shape = shapes[name] = t.shape;
+            if (t.type == safetensors::dtype::u8 && file.tensors.contains(name + "_scale") &&
+                !shape.empty())
+                shape[0] = saturating_mul(shape[0], 4);
+        }
+        return shapes;
+    });
 }
 
 namespace detail {
@@ -111,26 +114,22 @@ struct layer_words {
     const char *attention_norm, *query, *key, *value, *attention_sub_norm, *output, *mlp_norm,
         *gate, *up, *mlp_sub_norm, *down;
 };
-inline constexpr layer_words words[] = {
+inline constexpr layer_words words_of_layers[] = {
     {"input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
      "self_attn.attn_sub_norm", "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj",
      "mlp.up_proj", "mlp.ffn_sub_norm", "mlp.down_proj"},
     {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_sub_norm", "attn_output", "ffn_norm",
      "ffn_gate", "ffn_up", "ffn_sub_norm", "ffn_down"}};
 
-} // namespace detail
-
-/// The names of a decoder's parts. Errors name the first tensor that is missing, of another shape,
-/// or of no use.
 inline described_result<decoder> find_decoder(const decoder_shape& s, naming by,
                                               const tensor_shapes& shapes) {
-    if (const auto good = detail::check(s); !good)
+    if (const auto good = check(s); !good)
         return good.error();
     const bool hf = by == naming::hugging_face;
-    const auto& word = detail::words[hf ? 0 : 1];
+    const auto& word = words_of_layers[hf ? 0 : 1];
     const std::size_t queries = saturating_mul(s.heads, s.head_width);
     const std::size_t keys = saturating_mul(s.key_value_heads, s.head_width);
-    detail::tensor_finder find(shapes);
+    tensor_finder find(shapes);
     decoder d;
     d.embedding =
         find.need(hf ? "model.embed_tokens.weight" : "token_embd.weight", {s.vocabulary, s.hidden});
@@ -161,6 +160,15 @@ inline described_result<decoder> find_decoder(const decoder_shape& s, naming by,
     if (const auto all = find.done(); !all)
         return all.error();
     return d;
+}
+
+} // namespace detail
+
+/// The names of a decoder's parts. Errors name the first tensor that is missing, of another shape,
+/// or of no use.
+inline described_result<decoder> find_decoder(const decoder_shape& s, naming by,
+                                              const tensor_shapes& shapes) {
+    return s3::detail::or_out_of_memory([&] { return detail::find_decoder(s, by, shapes); });
 }
 
 } // namespace s3::importing

@@ -21,11 +21,13 @@
 namespace s3::importing {
 
 /// The shape of each tensor of a file.
-inline tensor_shapes shapes_of(const gguf::contents& file) {
-    tensor_shapes shapes;
-    for (const auto& [name, t] : file.tensors)
-        shapes.emplace(name, t.shape());
-    return shapes;
+inline result<tensor_shapes> shapes_of(const gguf::contents& file) {
+    return s3::detail::or_out_of_memory([&]() -> result<tensor_shapes> {
+        tensor_shapes shapes;
+        for (const auto& [name, t] : file.tensors)
+            shapes.emplace(name, t.shape());
+        return shapes;
+    });
 }
 
 namespace detail {
@@ -94,19 +96,16 @@ private:
     described_error failure_;
 };
 
-} // namespace detail
-
-/// The sizes that a GGUF file states. Errors name the first key that is missing or not supported.
-inline described_result<decoder_shape> shape_of(const gguf::contents& file) {
+inline described_result<decoder_shape> read_shape(const gguf::contents& file) {
     const auto name = file.metadata.find("general.architecture");
     const auto stated = name == file.metadata.end() ? std::nullopt : name->second.text();
-    const auto& all = detail::architectures;
+    const auto& all = architectures;
     const auto architecture = std::find_if(std::begin(all), std::end(all),
                                            [&](const auto& a) { return stated == a.name; });
     if (architecture == std::end(all))
         return gguf::detail::refuse(errc::unsupported, "gguf.metadata", "general.architecture",
                                     "must be llama, bitnet or bitnet-b1.58");
-    detail::metadata_reader read(file, architecture->name);
+    metadata_reader read(file, architecture->name);
     read.refuse_unknown(
         {"block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size",
          "hidden_activation", "attention.head_count", "attention.head_count_kv",
@@ -122,8 +121,8 @@ inline described_result<decoder_shape> shape_of(const gguf::contents& file) {
     s.head_width = read.size("attention.key_length", s.heads == 0 ? 0 : s.hidden / s.heads);
     const auto embedding = file.tensors.find("token_embd.weight");
     s.vocabulary = embedding == file.tensors.end() ? 0 : embedding->second.rows();
-    s.norm_epsilon = detail::to_float(read.real("attention.layer_norm_rms_epsilon", -1));
-    s.rope_base = detail::to_float(read.real("rope.freq_base", 10000));
+    s.norm_epsilon = to_float(read.real("attention.layer_norm_rms_epsilon", -1));
+    s.rope_base = to_float(read.real("rope.freq_base", 10000));
     s.rotary = architecture->rotary;
     s.activation = architecture->activation;
     if (const gguf::value* const f = read.find("hidden_activation")) {
@@ -142,9 +141,16 @@ inline described_result<decoder_shape> shape_of(const gguf::contents& file) {
         read.require(read.real(key, 1) == 1, key);
     if (const auto good = read.done(); !good)
         return good.error();
-    if (const auto good = detail::check(s); !good)
+    if (const auto good = check(s); !good)
         return good.error();
     return s;
+}
+
+} // namespace detail
+
+/// The sizes that a GGUF file states. Errors name the first key that is missing or not supported.
+inline described_result<decoder_shape> shape_of(const gguf::contents& file) {
+    return s3::detail::or_out_of_memory([&] { return detail::read_shape(file); });
 }
 
 } // namespace s3::importing

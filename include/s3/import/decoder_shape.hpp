@@ -78,14 +78,13 @@ inline described_status check(const decoder_shape& s) {
 
 inline described_result<decoder_shape> read_shape(std::string_view config_json) {
     using nlohmann::json;
-    using s3::detail::json_member;
+    using s3::detail::json_member, s3::detail::json_says;
     const auto tree = s3::detail::parse_json_object(config_json, 16);
     if (!tree)
         return refuse_model(errc::foreign, "config", "config.json is not a JSON object");
     const json* const config = &**tree;
-    const auto says = [](const json* v, const char* text) { return v != nullptr && *v == text; };
     const json* const type = json_member(config, "model_type");
-    if (!says(type, "llama") && !says(type, "mistral") && !says(type, "bitnet"))
+    if (!json_says(type, "llama") && !json_says(type, "mistral") && !json_says(type, "bitnet"))
         return refuse_model(errc::unsupported, "model_type",
                             "model_type must be llama, mistral or bitnet");
     std::string missing;
@@ -122,16 +121,16 @@ inline described_result<decoder_shape> read_shape(std::string_view config_json) 
     if (!missing.empty())
         return refuse_model(errc::foreign, "config", "config.json has no good " + missing);
     for (const json* const r : {rope, json_member(config, "rope_scaling")})
-        if (r != nullptr && !says(json_member(r, "rope_type"), "default"))
+        if (r != nullptr && !json_says(json_member(r, "rope_type"), "default"))
             return refuse_model(errc::unsupported, "rope",
                                 "rotary embedding is scaled, which is not supported");
     if (json_member(config, "sliding_window") != nullptr)
         return refuse_model(errc::unsupported, "sliding_window",
                             "attention has a sliding window, which is not supported");
     const json* const function = json_member(config, "hidden_act");
-    if (!says(function, "silu") && !says(function, "relu2"))
+    if (!json_says(function, "silu") && !json_says(function, "relu2"))
         return refuse_model(errc::unsupported, "hidden_act", "hidden_act must be silu or relu2");
-    s.activation = says(function, "silu") ? mlp_function::silu : mlp_function::squared_relu;
+    s.activation = json_says(function, "silu") ? mlp_function::silu : mlp_function::squared_relu;
     if (const auto good = check(s); !good)
         return good.error();
     return s;

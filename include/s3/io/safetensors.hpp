@@ -104,14 +104,6 @@ namespace detail {
 inline constexpr std::size_t prefix_bytes = 8;
 inline constexpr const char* metadata_key = "__metadata__";
 
-/// Parses an object. The result is discarded if the text is not JSON or nests deeper than
-/// `max_depth`. `twice` is set if an object has the same key twice.
-[[nodiscard]] inline nlohmann::json parse_object(std::span<const std::byte> text, bool& twice,
-                                                 std::size_t max_depth) {
-    auto tree = s3::detail::parse_json_object(text, twice, max_depth);
-    return tree ? std::move(**tree) : nlohmann::json(nlohmann::json::value_t::discarded);
-}
-
 [[nodiscard]] inline bool read_sizes(const nlohmann::json& list, std::vector<std::size_t>& sizes) {
     if (!list.is_array())
         return false;
