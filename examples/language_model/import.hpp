@@ -44,9 +44,9 @@ namespace detail {
 
 /// All weights of a decoder. source.matrix(name) and source.floats(name) give its tensors.
 template <s3::weight_format F, class Source>
-s3::described_result<packed_weights<F>> import_decoder(const s3::importing::decoder_shape& s,
-                                                       const s3::importing::decoder& parts,
-                                                       const Source& source) {
+s3::described_result<packed_weights<F>> import_parts(const s3::importing::decoder_shape& s,
+                                                     const s3::importing::decoder& parts,
+                                                     const Source& source) {
     packed_weights<F> w;
     const auto shape = config_of(s, parts);
     if (!shape)
@@ -153,6 +153,22 @@ struct bitnet_source {
     }
 };
 
+/// The weights of a decoder of this shape, whose tensors are named in one of two ways.
+template <s3::weight_format F, class Source>
+s3::described_result<packed_weights<F>>
+import_decoder(const s3::described_result<s3::importing::decoder_shape>& shape,
+               s3::importing::naming by, const Source& source) {
+    if (!shape)
+        return shape.error();
+    const auto shapes = s3::importing::shapes_of(source.file);
+    if (!shapes)
+        return s3::described_error(shapes.error());
+    const auto parts = s3::importing::find_decoder(*shape, by, *shapes);
+    if (!parts)
+        return parts.error();
+    return import_parts<F>(*shape, *parts, source);
+}
+
 } // namespace detail
 
 /// Whether F is the format of the matrices in a GGUF file.
@@ -165,36 +181,19 @@ template <s3::weight_format F>
 /// The weights in a GGUF file whose matrices are of format F. Errors name the key or the tensor.
 template <s3::weight_format F>
 [[nodiscard]] s3::described_result<packed_weights<F>> import_gguf(const s3::gguf::contents& file) {
-    namespace importing = s3::importing;
-    const auto shape = importing::shape_of(file);
-    if (!shape)
-        return shape.error();
-    const auto shapes = importing::shapes_of(file);
-    if (!shapes)
-        return s3::described_error(shapes.error());
-    const auto parts = importing::find_decoder(*shape, importing::naming::gguf, *shapes);
-    if (!parts)
-        return parts.error();
-    return detail::import_decoder<F>(*shape, *parts, detail::gguf_source<F>{file});
+    return detail::import_decoder<F>(s3::importing::shape_of(file), s3::importing::naming::gguf,
+                                     detail::gguf_source<F>{file});
 }
 
 /// The weights of BitNet b1.58: the text of config.json, and model.safetensors.
 [[nodiscard]] inline s3::described_result<packed_weights<s3::ternary>>
 import_bitnet(std::string_view config_json, const s3::safetensors::contents& file) {
-    namespace importing = s3::importing;
     const auto use = s3::bitnet::scale_use_in(config_json);
     if (!use)
         return use.error();
-    const auto shape = importing::shape_of(config_json);
-    if (!shape)
-        return shape.error();
-    const auto shapes = importing::shapes_of(file);
-    if (!shapes)
-        return s3::described_error(shapes.error());
-    const auto parts = importing::find_decoder(*shape, importing::naming::hugging_face, *shapes);
-    if (!parts)
-        return parts.error();
-    return detail::import_decoder<s3::ternary>(*shape, *parts, detail::bitnet_source{file, *use});
+    return detail::import_decoder<s3::ternary>(s3::importing::shape_of(config_json),
+                                               s3::importing::naming::hugging_face,
+                                               detail::bitnet_source{file, *use});
 }
 
 } // namespace lm
