@@ -58,7 +58,7 @@ def run_libfuzzer(name, options):
     kept.mkdir(parents=True, exist_ok=True)
     limit = f"-runs={options.runs}" if options.runs else f"-max_total_time={options.seconds}"
     done = subprocess.run([build(name, "fuzzer"), kept, HERE / "corpus" / name, limit, "-timeout=10",
-                           "-rss_limit_mb=2048", "-max_len=4096", "-print_final_stats=1",
+                           "-rss_limit_mb=2048", "-max_len=8192", "-print_final_stats=1",
                            f"-artifact_prefix={BUILD}/{name}-"], capture_output=True, text=True,
                           errors="replace")
     if done.returncode != 0:
