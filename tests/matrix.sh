@@ -115,11 +115,12 @@ figures() { # name, outcome, log
     fi
 }
 
-# What a build depends on; empty where files differ from the last commit.
+# What a build depends on, the instruction sets of this machine among it; empty where files differ
+# from the last commit.
 sources=
 parts=(CMakeLists.txt CMakePresets.json include tests packaging examples benchmarks)
 if [ -z "$(git status --porcelain -- "${parts[@]}" 2>/dev/null)" ]; then
-    sources="$(git rev-parse "${parts[@]/#/HEAD:}" 2>/dev/null | sha1sum) ${S3_XSIMD:-}"
+    sources=$({ git rev-parse "${parts[@]/#/HEAD:}" && echo "$sets ${S3_XSIMD:-}"; } | sha1sum)
 fi
 
 mkdir -p build/matrix

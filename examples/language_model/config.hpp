@@ -27,7 +27,7 @@ struct config {
     std::size_t context = 128;       ///< tokens that the model was trained to look back over
     float rotary_base = 10000;       ///< θ of rotary positions (Su et al. 2021)
     float epsilon = 1e-5f;           ///< of RMSNorm
-    bool squared_relu = false;       ///< f of the MLP; else silu
+    bool squared_relu = false;       ///< whether f of the MLP is the square of relu; else silu
     bool sub_norms = false;          ///< whether there are further norms
     bool tied = true;                ///< whether the head is the embedding
 

@@ -31,12 +31,16 @@ namespace lm {
     return logits;
 }
 
-/// The tokens of a text, for a model whose tokens are bytes.
-[[nodiscard]] inline std::vector<std::uint32_t> tokens_of(const language_model& model,
-                                                          std::string_view text) {
+inline void require_bytes(const language_model& model) {
     if (model.shape().vocabulary != 256)
         throw std::runtime_error("the model has " + std::to_string(model.shape().vocabulary) +
                                  " tokens, which are not bytes: give their numbers");
+}
+
+/// The tokens of a text, for a model whose tokens are bytes.
+[[nodiscard]] inline std::vector<std::uint32_t> tokens_of(const language_model& model,
+                                                          std::string_view text) {
+    require_bytes(model);
     std::vector<std::uint32_t> tokens;
     for (const char c : text)
         tokens.push_back(static_cast<unsigned char>(c));
@@ -73,7 +77,7 @@ inline void generate(language_model& model, std::span<const std::uint32_t> promp
 [[nodiscard]] inline double bits_per_byte(language_model& model, std::span<const std::byte> text,
                                           std::size_t windows) {
     const std::size_t length = model.shape().context, vocabulary = model.shape().vocabulary;
-    (void)tokens_of(model, ""); // they are bytes
+    require_bytes(model);
     if (windows == 0 || text.size() <= windows * length)
         throw std::runtime_error("the text has no " + std::to_string(windows) + " windows of " +
                                  std::to_string(length) + " bytes");

@@ -52,15 +52,16 @@ public:
         const auto found = file_.metadata.find(std::string(prefix_).append(key));
         return found == file_.metadata.end() ? nullptr : &found->second;
     }
-    /// A number below 2^31. Without a default, `otherwise` is 0.
+    /// A number below 2^31. If the key is missing, it is `otherwise`, unless that is 0.
     std::size_t size(std::string_view key, std::size_t otherwise = 0) {
         const gguf::value* const v = find(key);
         if (v == nullptr && otherwise != 0)
             return otherwise;
         const auto number = v == nullptr ? std::nullopt : v->unsigned_integer();
-        if (!number || *number >= 1u << 31)
+        const bool good = number && *number < 1u << 31;
+        if (!good)
             fail(errc::foreign, key, "must be an integer");
-        return number ? static_cast<std::size_t>(*number & 0x7fffffff) : 0;
+        return good ? static_cast<std::size_t>(*number) : 0;
     }
     double real(std::string_view key, double otherwise) {
         const gguf::value* const v = find(key);

@@ -1,6 +1,7 @@
 #pragma once
 // The sizes of a Llama-like language model: a decoder of rotary attention and a gated MLP with RMS
-// norms (Llama, Mistral, BitNet b1.58). Hugging Face's checkpoints state them in config.json.
+// norms (Llama, Mistral, BitNet b1.58). Hugging Face's checkpoints state them in config.json, GGUF
+// files in their metadata (import/decoder_gguf.hpp).
 //
 // What is stated of rotary embedding or attention that such a decoder does not do is an error,
 // since a model without it would compute something else.
@@ -35,7 +36,7 @@ struct decoder_shape {
     std::size_t vocabulary = 0;
     float norm_epsilon = 0; ///< added to the mean square
     float rope_base = 10000;
-    /// Of the file's rows. Who states a shape by hand, for a GGUF file, must state this, too.
+    /// Of the file's rows. Who states a shape by hand must state this, too.
     rotary_order rotary = rotary_order::unknown;
     mlp_function activation = mlp_function::silu;
 };

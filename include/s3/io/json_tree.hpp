@@ -121,7 +121,7 @@ parse_json_object(std::span<const std::byte> text, bool& twice, std::size_t max_
     return std::move(builder.tree());
 }
 
-/// The same for a text of characters.
+/// The same for a text of characters. Of members with the same key it has the first.
 [[nodiscard]] inline std::optional<json_tree> parse_json_object(std::string_view text,
                                                                 std::size_t max_depth) {
     bool twice = false;
