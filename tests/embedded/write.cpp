@@ -6,8 +6,8 @@
 //   write <header>
 
 #include <s3/export/cpp_header.hpp>
-#include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
+#include <s3/runtime/program.hpp>
 
 #include "../support/checkpoint.hpp"
 #include "../support/descriptions.hpp"
@@ -63,8 +63,6 @@ net::model imported(const char* text) {
     return std::move(done->model);
 }
 
-using used = format_list<int8_weights, shift2, shift3, shift4, shift5, dense4>;
-
 /// The outputs of a network, of type Y, that its definition computes, if kernels of both families
 /// agree; else none. A last layer in float has no definition but those kernels.
 template <class Y>
@@ -73,9 +71,9 @@ std::vector<Y> outputs(const net::model& m, const std::vector<std::uint8_t>& x) 
     const image_view<const std::uint8_t> view{x, images, in.height, in.width, in.channels};
     std::vector<Y> wanted(images * m.output().size()), y(wanted.size());
     for (const family kernels : {family::shift_add, family::automatic}) {
-        const auto p = net::prepare<used>(m, {.batch = images, .kernels = kernels});
+        const auto p = runtime::prepare(m, {.batch = images, .kernels = kernels});
         wanted.swap(y);
-        if (!p || !net::run(*p, view, std::span(y)))
+        if (!p || !p->run(view, std::span(y)))
             return {};
     }
     const auto values = net::reference::run(m, x, images);

@@ -5,8 +5,8 @@
 #include <s3/import/decoder_gguf.hpp>
 #include <s3/import/network.hpp>
 #include <s3/import/rotary_rows.hpp>
-#include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
+#include <s3/runtime/program.hpp>
 
 #include "../support/allocations.hpp"
 #include "../support/checkpoint.hpp"
@@ -21,8 +21,7 @@ using namespace s3;
 TEST_CASE("preparing and exporting a network names the memory that it did not get") {
     const net::model m = test::sample();
     const test::containers_fail while_this_lives;
-    test::fail_each("prepare",
-                    [&] { return net::prepare<format_list<shift3, dense2, int8_weights>>(m); });
+    test::fail_each("prepare", [&] { return runtime::prepare(m); });
     test::fail_each("cpp_header", [&] { return exporting::cpp_header(m); });
     const std::vector<std::uint8_t> x(m.input().size());
     test::fail_each("reference", [&] { return net::reference::run(m, x, 1); });

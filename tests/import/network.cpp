@@ -1,8 +1,8 @@
 // An imported network computes what the float network says, to a rounding; what cannot be imported
 // is refused by name. Expectations are computed here, directly, from the checkpoint's numbers.
 
-#include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
+#include <s3/runtime/program.hpp>
 
 #include "../support/checkpoint.hpp"
 
@@ -134,8 +134,6 @@ struct whole {
         CHECK(done.where.find(by) != std::string::npos);
     }
 };
-
-using few = format_list<shift3, shift5, int8_weights>;
 
 } // namespace
 
@@ -307,10 +305,10 @@ TEST_CASE("import: 5-bit rows whose sums could overflow are refused, at K = 4608
     const auto fits = import_row(514, 128);
     REQUIRE_MESSAGE(fits.network, fits.where);
     CHECK(fits.network->report[0].format == "shift5");
-    const auto p = net::prepare<few>(fits.network->model);
+    const auto p = runtime::prepare(fits.network->model);
     REQUIRE_MESSAGE(p, p.error().message());
     std::vector<std::int32_t> y(2);
-    REQUIRE(net::run(*p, {bright, 1, 3, 3, 512}, std::span(y)));
+    REQUIRE(p->run({bright, 1, 3, 3, 512}, std::span(y)));
     CHECK(y == std::vector<std::int32_t>{16385 * 255, 8421504 * 255});
 }
 
@@ -414,10 +412,10 @@ TEST_CASE("import: bits of activations per layer, and kernels that equal the def
             REQUIRE(q >= 0);
             REQUIRE(q <= m.values[i + 1].top());
         }
-    const auto p = net::prepare<few>(m);
+    const auto p = runtime::prepare(m);
     REQUIRE_MESSAGE(p, p.error().message());
     std::vector<std::int32_t> y(w.count * 10);
-    REQUIRE(net::run(*p, {w.samples, w.count, 6, 6, 3}, std::span(y)));
+    REQUIRE(p->run({w.samples, w.count, 6, 6, 3}, std::span(y)));
     CHECK(y == values->back());
 }
 
@@ -438,10 +436,10 @@ TEST_CASE("import: biases make up for the mean of what rounded weights lose") {
     c.put("fc.weight", {out, out}, identity);
     const auto samples = bytes_at_random(count * in, random);
     const auto m = import_it(c, text, {.samples = samples}).model;
-    const auto got = net::prepare<format_list<shift2, shift3, int8_weights>>(m);
+    const auto got = runtime::prepare(m);
     REQUIRE(got);
     std::vector<float> y(count * out);
-    REQUIRE(net::run(*got, {samples, count, 1, 1, in}, std::span(y)));
+    REQUIRE(got->run({samples, count, 1, 1, in}, std::span(y)));
     const auto wanted = test::float_values(c.file, *importing::parse(text), samples, 4);
     double spread = 0;
     for (std::size_t k = 0; k < out; ++k) {
@@ -462,10 +460,10 @@ TEST_CASE("import: a last layer in float is the float layer of the activations b
     CHECK(m.output().element == net::element_type::float32);
     CHECK(imported.report.back().format == "float");
     CHECK(imported.report.back().weight_error == 0);
-    const auto p = net::prepare<few>(m);
+    const auto p = runtime::prepare(m);
     REQUIRE_MESSAGE(p, p.error().message());
     std::vector<float> y(w.count * 10);
-    REQUIRE(net::run(*p, {w.samples, w.count, 6, 6, 3}, std::span(y)));
+    REQUIRE(p->run({w.samples, w.count, 6, 6, 3}, std::span(y)));
     const auto values = net::reference::run(m, w.samples, w.count);
     REQUIRE(values);
     const net::value_info& v = m.values[5 - 1];
@@ -493,10 +491,10 @@ TEST_CASE("import: a float network of one layer is the given one, image order an
     const auto m = import_it(c, "input 3 3 2 mean=0.5,0.3 std=0.2,0.4\nflatten\nlinear fc 18 4\n",
                              {.samples = x, .float_last = true})
                        .model;
-    const auto p = net::prepare<few, arch::scalar>(m);
+    const auto p = runtime::prepare(m);
     REQUIRE_MESSAGE(p, p.error().message());
     std::vector<float> y(3 * 4);
-    REQUIRE(net::run(*p, {x, 3, 3, 3, 2}, std::span(y)));
+    REQUIRE(p->run({x, 3, 3, 3, 2}, std::span(y)));
     const auto weights = c["fc.weight"], bias = c["fc.bias"];
     for (std::size_t i = 0; i < y.size(); ++i) {
         double sum = double{bias[i % 4]};

@@ -3,8 +3,8 @@
 
 #include <s3/export/cpp_header.hpp>
 #include <s3/io/model_file.hpp>
-#include <s3/net/program.hpp>
 #include <s3/net/reference.hpp>
+#include <s3/runtime/program.hpp>
 
 #include "../support/checkpoint.hpp"
 #include "../support/descriptions.hpp"
@@ -51,10 +51,9 @@ namespace {
     const image_view<const std::uint8_t> images{x, count, d.height, d.width, d.channels};
     std::vector<float> y(wanted.size());
     for (const family kernels : {family::automatic, family::shift_add}) {
-        using used = format_list<shift3, int8_weights>;
-        const auto p = net::prepare<used, arch::scalar>(*m, {.batch = count, .kernels = kernels});
+        const auto p = runtime::prepare(*m, {.batch = count, .kernels = kernels});
         REQUIRE_MESSAGE(p, p.error().message());
-        REQUIRE(net::run(*p, images, y));
+        REQUIRE(p->run(images, std::span(y)));
         CHECK(y == wanted);
     }
     return y;

@@ -5,6 +5,7 @@
 #include "../support/network.hpp"
 
 #include <s3/ops/matmul.hpp>
+#include <s3/runtime/program.hpp>
 
 using namespace s3;
 
@@ -27,13 +28,13 @@ void at_once(const Function& f) {
 /// A program and what it says about a batch of images.
 struct subject {
     net::model model;
-    net::program<formats, arch::native> program;
+    runtime::program program;
     std::vector<std::uint8_t> images;
     std::size_t batch;
 
     explicit subject(test::random& r)
         : model(test::network_maker<formats>(r).make(1 + r.below(7))),
-          program(*net::prepare<formats, arch::native>(model)), batch(1 + r.below(5)) {
+          program(*runtime::prepare(model)), batch(1 + r.below(5)) {
         const auto& in = model.values.front();
         images.resize(batch * in.size());
         for (auto& v : images)
@@ -55,8 +56,7 @@ private:
         const image_view<const std::uint8_t> x{images, batch, in.height, in.width, in.channels};
         std::vector<Y> y(batch * model.output().size());
         std::vector<std::byte> arena(program.arena_bytes(batch, workers));
-        const status done =
-            net::run(program, x, std::span(y), std::span(arena), test::thread_executor{workers});
+        const status done = program.run(x, std::span(y), arena, test::thread_executor{workers});
         test::digest d;
         d.add(y);
         return done ? d.value() : 0;

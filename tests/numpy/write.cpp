@@ -7,7 +7,7 @@
 #include "../../benchmarks/support/resnet.hpp"
 
 #include <s3/io/model_file.hpp>
-#include <s3/net/program.hpp>
+#include <s3/runtime/program.hpp>
 
 #include "../support/checkpoint.hpp"
 #include "../support/descriptions.hpp"
@@ -31,8 +31,7 @@ bool write_file(const std::string& path, const Bytes& bytes) {
 /// Y is the type of the network's outputs.
 template <class Y>
 bool write_outputs(const std::string& path, const net::model& m, std::size_t batch) {
-    using used = format_list<shift3, int8_weights>;
-    const auto program = net::prepare<used>(m, {.batch = batch});
+    const auto program = runtime::prepare(m, {.batch = batch});
     const auto file = model_file::write(m);
     if (!program || !file)
         return false;
@@ -41,7 +40,7 @@ bool write_outputs(const std::string& path, const net::model& m, std::size_t bat
     const auto x = test::bytes_at_random(batch * in.size(), random);
     std::vector<Y> y(batch * m.output().size());
     const image_view<const std::uint8_t> images{x, batch, in.height, in.width, in.channels};
-    return net::run(*program, images, std::span(y)) && write_file(path + ".safetensors", *file) &&
+    return program->run(images, std::span(y)) && write_file(path + ".safetensors", *file) &&
            write_file(path + ".images", x) &&
            write_file(path + ".outputs", safetensors::to_bytes(std::span<const Y>(y)));
 }
