@@ -2,8 +2,6 @@
 
 #include "check.hpp"
 
-#include <s3/exec/executor.hpp>
-
 namespace {
 
 /// Claims several workers and runs the tasks last to first.

@@ -26,13 +26,34 @@ SECONDS = 300  # for a test: one that hangs has noticed
 PROOFS = ["static assertion failed", "static_assert", "constraint"]  # found by the compiler
 
 
-def compile_test(tree, bug, main):
+def source_of(test):
+    return ROOT / "tests" / (test + ".cpp")
+
+
+def runs_networks(test):
+    return "<s3/runtime/program.hpp>" in source_of(test).read_text()
+
+
+def compile_networks(folder):
+    """The objects of s3::runtime, without mistakes, for tests that run networks."""
+    sources = [ROOT / f"include/s3/runtime/compiled/{name}.cpp"
+               for name in ("runtime", "program", "linear_layer")]
+    subprocess.run([COMPILER, "-std=c++20", "-O1", "-w", f"-I{ROOT}/include", "-c", *sources,
+                    "-DS3_RUNTIME_FORMATS=s3::shift2,s3::shift3,s3::shift5,s3::int8_weights",
+                    "-DS3_RUNTIME_ACTIVATIONS=", "-DS3_DISPATCH_ISAS=s3::isa::baseline"],
+                   cwd=folder, check=True)
+    return [folder / f"{source.stem}.o" for source in sources]
+
+
+def compile_test(tree, bug, objects):
     """The program of the bug's test, built from the headers in `tree`, or None and the messages."""
     program = tree / "test"
     command = [COMPILER, "-std=c++20", "-O1", "-w", f"-I{tree}/include"]
     command += bug.get("flags", "-march=native").split()
     command += [f"-D{macro}" for macro in bug.get("define", [])]
-    command += [str(ROOT / "tests" / (bug["test"] + ".cpp")), str(main), "-o", str(program), "-pthread"]
+    command += [source_of(bug["test"]), *objects["main"], "-o", program, "-pthread"]
+    if runs_networks(bug["test"]):  # behind the test, whose functions with a mistake are then taken
+        command += objects["networks"]
     built = subprocess.run(command, capture_output=True, text=True)
     return (program, "") if built.returncode == 0 else (None, built.stderr)
 
@@ -45,7 +66,7 @@ def passes(program):
         return False
 
 
-def plant(bug, main):
+def plant(bug, objects):
     """What became of a bug: "found", or why not."""
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder)
@@ -55,7 +76,7 @@ def plant(bug, main):
         if text.count(bug["find"]) != 1:
             return f"its text occurs {text.count(bug['find'])} times in {bug['file']}"
         header.write_text(text.replace(bug["find"], bug["put"]))
-        program, messages = compile_test(tree, bug, main)
+        program, messages = compile_test(tree, bug, objects)
         if program is None:
             errors = [line for line in messages.splitlines() if "error" in line]
             if errors and any(proof in errors[0] for proof in PROOFS):
@@ -64,12 +85,12 @@ def plant(bug, main):
         return "the test passes" if passes(program) else "found"
 
 
-def check_unchanged(bug, main):
+def check_unchanged(bug, objects):
     """Whether the bug's test passes without it."""
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder)
         (tree / "include").symlink_to(ROOT / "include")
-        program, _ = compile_test(tree, bug, main)
+        program, _ = compile_test(tree, bug, objects)
         return program is not None and passes(program)
 
 
@@ -95,13 +116,16 @@ def main():
     found, broken = [], set()  # bugs, and builds whose test fails without any of them
     with tempfile.TemporaryDirectory() as folder, \
             concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        main_object = pathlib.Path(folder) / "main.o"
-        subprocess.run([COMPILER, "-std=c++20", "-O1", "-c", str(ROOT / "tests/main.cpp"), "-o",
-                        str(main_object)], check=True)
+        folder = pathlib.Path(folder)
+        subprocess.run([COMPILER, "-std=c++20", "-O1", "-c", ROOT / "tests/main.cpp"], cwd=folder,
+                       check=True)
+        objects = {"main": [folder / "main.o"]}
+        if any(runs_networks(b["test"]) for b in chosen):
+            objects["networks"] = compile_networks(folder)
         builds = {build_of(b): b for b in chosen}
-        work = {pool.submit(check_unchanged, b, main_object): ("unchanged", b)
+        work = {pool.submit(check_unchanged, b, objects): ("unchanged", b)
                 for b in builds.values()}
-        work |= {pool.submit(plant, b, main_object): ("bug", b) for b in chosen}
+        work |= {pool.submit(plant, b, objects): ("bug", b) for b in chosen}
         for future in concurrent.futures.as_completed(work):
             kind, bug = work[future]
             done += 1
