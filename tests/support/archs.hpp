@@ -1,7 +1,7 @@
 #pragma once
 // The architectures that this build's compiler flags allow: all of them, or the main ones (scalar,
-// portable, native), to which most formats are held so that tests compile in reasonable time. The
-// builds for other flags have other native ones; S3_TEST_ALL_ARCHS makes all of them main.
+// native), to which most formats are held so that tests compile in reasonable time. The builds for
+// other flags have other native ones; S3_TEST_ALL_ARCHS makes all of them main.
 
 #include <s3/simd/arch.hpp>
 
@@ -26,7 +26,7 @@ using all_archs = decltype(types_of(arch::all{}));
 #if defined(S3_TEST_ALL_ARCHS)
 using main_archs = all_archs;
 #elif S3_HAS_SIMD
-using main_archs = type_list<arch::scalar, arch::portable, arch::native>;
+using main_archs = type_list<arch::scalar, arch::native>;
 #else
 using main_archs = type_list<arch::scalar>;
 #endif
