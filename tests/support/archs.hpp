@@ -1,7 +1,8 @@
 #pragma once
 // The architectures that this build's compiler flags allow: all of them, or the main ones (scalar,
 // native), to which most formats are held so that tests compile in reasonable time. The builds for
-// other flags have other native ones; S3_TEST_ALL_ARCHS makes all of them main.
+// other flags have other native ones, and kernel/products.cpp holds two formats to all of them;
+// S3_TEST_ALL_ARCHS makes all of them main.
 
 #include <s3/simd/arch.hpp>
 
