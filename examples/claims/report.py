@@ -4,6 +4,7 @@ import base64
 import json
 
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 from scipy import stats
 
@@ -149,7 +150,10 @@ def curves(plan, records, task):
                                   "weights that flip directly, % an epoch"]):
         axes[part].set(title=title, xlabel="epoch")
     axes[0].set_yscale("log")
-    axes[0].legend(fontsize=7)
+    for axis in [axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter]:
+        axis(matplotlib.ticker.FormatStrFormatter("%.2g"))
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="center left",
+                  bbox_to_anchor=(1, 0.5))
     figure.suptitle(plan.tasks[task]["title"])
     return figure
 
@@ -177,7 +181,7 @@ def write_report(plan, records, folder):
     """Writes all files; returns a short table as text."""
     folder.mkdir(parents=True, exist_ok=True)
     result = evaluate(plan, records)
-    plt.rcParams["svg.hashsalt"] = "s3"
+    plt.rcParams |= {"svg.hashsalt": "s3", "svg.fonttype": "none"}
     plots = _svg(forest(result), folder / "claims.svg")
     for task in plan.tasks:
         if any(runs_of(records, task, a) for a in plan.arms):

@@ -81,7 +81,7 @@ struct ternary_layer : linear_layer {
 };
 
 struct shift3_layer : linear_layer {
-    using module = s3::libtorch::ShiftLinear<s3::shift3, s3::surrogate::direct>;
+    using module = s3::libtorch::ShiftLinear<s3::shift3, s3::surrogate::recommended<s3::shift3>>;
 
     shift3_layer(std::size_t in, std::size_t out)
         : shift(torch::nn::LinearOptions(to_int64(in), to_int64(out)).bias(false)) {

@@ -17,7 +17,8 @@ namespace fashion {
 }
 
 using full_conv = torch::nn::Conv2d;
-using shift_conv = s3::libtorch::ShiftConv2d<shift_format, s3::surrogate::direct>;
+using shift_conv =
+    s3::libtorch::ShiftConv2d<shift_format, s3::surrogate::recommended<shift_format>>;
 
 [[nodiscard]] inline torch::nn::Conv2dOptions conv_options(const layer_shape& layer) {
     const auto [in, out, stride] = layer;

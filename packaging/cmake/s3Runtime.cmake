@@ -15,9 +15,12 @@
 #                           other, which compiles for a minute and a half; those that are named, or
 #                           all, and the baseline are for any machine
 #   S3_NETWORK_FORMATS      its weight formats, all by default
+#   S3_NETWORK_OPTIMIZATION -O2 by default: kernels are unrolled by hand already, and -O3 compiles them
+#                           for a quarter longer
 
 set(S3_NETWORK_SETS "" CACHE STRING "Instruction sets of the program and the Python package")
 set(S3_NETWORK_FORMATS all CACHE STRING "Weight formats of the program and the Python package")
+set(S3_NETWORK_OPTIMIZATION -O2 CACHE STRING "Optimization of the program and the Python package")
 set(S3_RUNTIME_SETS all CACHE STRING "Instruction sets of s3::runtime")
 set(S3_RUNTIME_FORMATS all CACHE STRING "Weight formats of s3::runtime")
 set(S3_RUNTIME_ACTIVATIONS all CACHE STRING "Activation types of s3::runtime")
@@ -81,8 +84,7 @@ function(s3_add_networks)
     set(CMAKE_POSITION_INDEPENDENT_CODE ON) # for the Python package, of all objects
     s3_add_runtime(s3_networks SETS ${sets} FORMATS ${S3_NETWORK_FORMATS} ${only})
     target_link_libraries(s3_networks PRIVATE s3_development_anywhere)
-    # Kernels are unrolled by hand already, and -O3 compiles them for a quarter longer. g++ takes the
-    # members of a variant that it moves for uninitialized.
-    target_compile_options(s3_networks
-                           PRIVATE -O2 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    # g++ takes the members of a variant that it moves for uninitialized.
+    target_compile_options(s3_networks PRIVATE ${S3_NETWORK_OPTIMIZATION}
+                                               $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endfunction()

@@ -12,7 +12,7 @@ using F = S3_TEST_FORMAT;
 using activations = test::type_list<S3_TEST_ACTIVATIONS>;
 
 /// One of our formats and one of a user's own are held to all architectures; the others are, where
-/// S3_TEST_ALL_ARCHS makes all of them main.
+/// S3_TEST_FULL makes all of them main.
 template <activation X>
 constexpr bool everywhere = std::integral<X>&& format_list<shift3, test::foreign_int5>::has<F>;
 template <activation X>

@@ -91,10 +91,12 @@ class Formulas(unittest.TestCase):
                 torch.testing.assert_close(sign, torch.where(w == 0, torch.zeros(()), g * factor))
             direct = _s3.backward(format, fields, g, "direct", s3.torch.Estimator())
             self.assertTrue(torch.equal(direct[0], g))
-            published = "square_root" if format.startswith("dense") else "authors"
-            for a, b in zip(*(_s3.backward(format, fields, g, name, s3.torch.Estimator())
-                              for name in ["published", published])):
-                self.assertTrue(torch.equal(a, b))
+            dense = format.startswith("dense")
+            for name, meant in [("published", "square_root" if dense else "authors"),
+                                ("recommended", "square_root" if dense else "direct")]:
+                for a, b in zip(*(_s3.backward(format, fields, g, surrogate, s3.torch.Estimator())
+                                  for surrogate in [name, meant])):
+                    self.assertTrue(torch.equal(a, b))
         with self.assertRaisesRegex(RuntimeError, "no surrogate is named sharp"):
             s3.torch.ShiftLinear(2, 2, surrogate="sharp")
         with self.assertRaisesRegex(RuntimeError, "absmean has no surrogates"):
@@ -118,7 +120,7 @@ class Formulas(unittest.TestCase):
 class Plain(unittest.TestCase):
     """Torch operations, which serve what the compiled passes do not."""
 
-    surrogates = ["authors", "square_root", "flat", "direct"]
+    surrogates = ["authors", "square_root", "flat", "direct", "recommended"]
 
     def test_the_bits_of_the_compiled_passes(self):
         for format in FORMATS:

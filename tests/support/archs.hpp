@@ -2,7 +2,7 @@
 // The architectures that this build's compiler flags allow: all of them, or the main ones (scalar,
 // native), to which most formats are held so that tests compile in reasonable time. The builds for
 // other flags have other native ones, and kernel/products.cpp holds two formats to all of them;
-// S3_TEST_ALL_ARCHS makes all of them main.
+// S3_TEST_FULL makes all of them main.
 
 #include <s3/simd/arch.hpp>
 
@@ -12,19 +12,12 @@
 
 namespace s3::test {
 
-template <class List, class... More>
-struct append;
-template <class... T, class... More>
-struct append<type_list<T...>, More...> {
-    using type = type_list<T..., More...>;
-};
-
 template <class... Tags>
 auto types_of(arch::tag_list<Tags...>) -> type_list<Tags...>;
 
 using all_archs = decltype(types_of(arch::all{}));
 
-#if defined(S3_TEST_ALL_ARCHS)
+#if defined(S3_TEST_FULL)
 using main_archs = all_archs;
 #elif S3_HAS_SIMD
 using main_archs = type_list<arch::scalar, arch::native>;

@@ -175,6 +175,10 @@ TEST_CASE("without a surrogate, gradients are those of the format's authors, bit
     });
 }
 
+static_assert(std::same_as<s3::surrogate::recommended<s3::shift4>, s3::surrogate::direct>);
+static_assert(
+    std::same_as<s3::surrogate::recommended<s3::dense4>, s3::surrogate::published<s3::dense4>>);
+
 TEST_CASE("a zero of the wrong sign returns with the other one, if the sign is not masked") {
     const auto steps_until_positive = [](const auto& surrogate) {
         std::vector<float> sign{-0.5f}, sparse{-0.5f}, g{-1}, w(1); // a zero that should be +1

@@ -51,11 +51,14 @@ void with_estimator(const estimator_choice& choice, const Body& body) {
     return body(s3::straight_through::ewgs{choice.parameter});
 }
 
-/// body(surrogate) for the surrogate of this name; "published" is that of the format's authors.
+/// body(surrogate) for the surrogate of this name; "published" and "recommended" depend on the
+/// format.
 template <class F, class Body>
 void with_surrogate(const std::string& name, const Body& body) {
     if (name == "published")
         return body(s3::surrogate::published<F>{});
+    if (name == "recommended")
+        return body(s3::surrogate::recommended<F>{});
     if (name == "authors")
         return body(s3::surrogate::authors{});
     if (name == "square_root")

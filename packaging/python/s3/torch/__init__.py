@@ -10,7 +10,8 @@
 Formats: shift2, shift3, shift4 (with zero), dense2, dense3, dense4 (DenseShift), absmean (BitNet
 b1.58). Any torch optimizer trains them too, through autograd; the fused ones are several times
 cheaper. `surrogate` says what stands for 2^S in the backward pass: "authors", "square_root", "flat",
-"direct" (s3/train/surrogate.hpp), or "published", that of the format's authors. The latents want a
+"direct" (s3/train/surrogate.hpp), "published", that of the format's authors, or "recommended", which
+trained best: begin with `layer.initialize(1e-3)` for each of shift_layers(model). The latents want a
 learning rate of their own: with SGD and a batch norm behind every shift layer tuning chose 2, where it
 chose 1 for float weights and the other parameters had 0.1.
 Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift

@@ -118,8 +118,9 @@ def backward(format, fields, grad_weights, surrogate, estimator):
     if format == "absmean":
         x = fields[0] * (1 / (absmean_scale(fields[0]) + _EPSILON))
         return [_estimate(estimator, g, x, _ternary(x))]
-    if surrogate == "published":
-        surrogate = "authors" if _has_zero(format) else "square_root"
+    of_formats_with_zero = {"published": "authors", "recommended": "direct"}
+    if surrogate in of_formats_with_zero:
+        surrogate = of_formats_with_zero[surrogate] if _has_zero(format) else "square_root"
     first = 2 if _has_zero(format) else 1
     shift, following = torch.zeros_like(g), []  # S_k, and S_{k-1} + 1 of each k
     for l in fields[first:]:
