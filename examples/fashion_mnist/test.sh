@@ -32,7 +32,7 @@ refused() {
 }
 
 "$program" --help | grep -q -- --quick || fail "--help"
-"$program" --quick --report "$folder/report" | tee "$folder/log"
+"$program" --quick --threads 1 --report "$folder/report" | tee "$folder/log"
 for key in fp32 s3_float s3_shift_add s3_dot logits_identical weight_bytes fp32_weight_bytes \
     images_per_second fp32_images_per_second seconds; do
     grep -q "\"$key\": [0-9t]" "$folder/report/main_job.json" || fail "no $key in main_job.json"
