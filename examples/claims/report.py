@@ -150,8 +150,8 @@ def curves(plan, records, task):
                                   "weights that flip directly, % an epoch"]):
         axes[part].set(title=title, xlabel="epoch")
     axes[0].set_yscale("log")
-    for axis in [axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter]:
-        axis(matplotlib.ticker.FormatStrFormatter("%.2g"))
+    plain = matplotlib.ticker.FormatStrFormatter("%.2g")
+    axes[0].yaxis.set(major_formatter=plain, minor_formatter=plain)
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="center left",
                   bbox_to_anchor=(1, 0.5))
     figure.suptitle(plan.tasks[task]["title"])

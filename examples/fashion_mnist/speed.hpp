@@ -34,8 +34,8 @@ private:
     torch::nn::Linear linear_;
 };
 
-/// `pass` classifies `images` images. The best of the passes that a second has room for, so that a
-/// busy machine disturbs less.
+/// `pass` classifies `images` images. It runs for a second, once at least and ten times at most;
+/// the best pass counts, so that a busy machine disturbs less.
 template <class Pass>
 [[nodiscard]] double images_per_second(std::int64_t images, Pass&& pass) {
     double best = 0;

@@ -40,7 +40,6 @@ target_compile_options(s3_development INTERFACE ${arch_flags})
 
 # g++ collects garbage from 128 MB on, which takes it an eighth of the time: a quarter of the memory of
 # each processor, at most 1 GB, may be used before.
-set(collect_late "")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     cmake_host_system_information(RESULT megabytes QUERY TOTAL_PHYSICAL_MEMORY)
     cmake_host_system_information(RESULT processors QUERY NUMBER_OF_LOGICAL_CORES)
@@ -48,9 +47,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     if(kilobytes GREATER 1000000)
         set(kilobytes 1000000)
     endif()
-    set(collect_late --param=ggc-min-heapsize=${kilobytes})
+    target_compile_options(s3_development_anywhere INTERFACE --param=ggc-min-heapsize=${kilobytes})
 endif()
-target_compile_options(s3_development_anywhere INTERFACE ${collect_late})
 
 # For tests, and for programs whose time goes into libtorch. Where pointers may point to matters little
 # at -O1 and takes g++ a tenth of the time; not knowing it, g++ warns of bounds that are kept.

@@ -47,8 +47,8 @@ void each(formats<F...>, Body body) {
 }
 using all_formats = formats<s3::shift2, s3::shift3, s3::shift4, s3::shift5, s3::dense2, s3::dense3,
                             s3::dense4, s3::dense5>;
-/// Of each kind the one that is trained most: a fused step compiles anew for every surrogate and
-/// estimator, which are tested apart on all formats in reparam.cpp.
+/// The formats whose fused steps are tested with every surrogate and estimator: a step compiles
+/// anew for each of them. Apart from steps, reparam.cpp tests each on all formats.
 #if defined(S3_TEST_FULL)
 using formats_with_all_backwards = all_formats;
 #else

@@ -13,7 +13,8 @@ cheaper. `surrogate` says what stands for 2^S in the backward pass: "authors", "
 "direct" (s3/train/surrogate.hpp), "published", that of the format's authors, or "recommended", which
 trained best: begin with `layer.initialize(1e-3)` for each of shift_layers(model). The latents want a
 learning rate of their own: with SGD and a batch norm behind every shift layer tuning chose 2, where it
-chose 1 for float weights and the other parameters had 0.1.
+chose 1 for float weights and the other parameters had 0.1; with "recommended", in a later experiment, 0.5
+at 2 bits, 8 at 3 and 16 at 4, where it chose 2 for float weights (examples/claims).
 Parameters have the S3 authors' names: weight (the sign latent), weight_val, weight_shift
 (outermost), weight_shift2.
 """
