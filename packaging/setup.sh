@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building, testing and running s3 needs, where they are
-# missing. Arguments: further packages. As root it installs at once, otherwise it asks first.
+# missing. As root it installs at once, otherwise it asks first.
+#
+#   packaging/setup.sh [--brief] [package…]
+#
+# --brief is for the tests of the library alone: no libtorch, NumPy or what examples need. Packages are
+# further ones.
 set -euo pipefail
 case ${1:-} in
 -h | --help)
@@ -12,13 +17,19 @@ esac
 packages=(
     g++ cmake ninja-build pkg-config
     libxsimd-dev # all that the library itself needs
-    # tests, and the hosts that they compare with
-    doctest-dev binutils libtorch-dev libeigen3-dev libtbb-dev nlohmann-json3-dev
-    python3 python3-numpy python3-torch python3-onnx python3-dev pybind11-dev
-    # examples
-    libcli11-dev zlib1g-dev libstb-dev dataset-fashion-mnist
-    "$@"
+    doctest-dev binutils libeigen3-dev libtbb-dev nlohmann-json3-dev python3
 )
+if [ "${1:-}" = --brief ]; then
+    shift
+else
+    packages+=(
+        # hosts that the library is compared with
+        libtorch-dev python3-numpy python3-torch python3-onnx python3-dev pybind11-dev
+        # examples
+        libcli11-dev zlib1g-dev libstb-dev dataset-fashion-mnist
+    )
+fi
+packages+=("$@")
 
 missing=()
 for package in "${packages[@]}"; do

@@ -101,8 +101,9 @@ if(S3_SANITIZE)
     target_link_options(s3_development_anywhere INTERFACE -fsanitize=${S3_SANITIZE})
 endif()
 
-# Optional frameworks, by the part of a file's name that asks for one.
-if(S3_EXCEPTIONS)
+# Optional frameworks, by the part of a file's name that asks for one. What uses libtorch compiles for
+# a minute and more, and is left out in brief.
+if(S3_EXCEPTIONS AND NOT S3_TEST_BRIEF)
     find_package(Torch QUIET)
 endif()
 if(TARGET torch AND CMAKE_CXX_COMPILER_ID MATCHES Clang)

@@ -217,11 +217,13 @@ TEST_CASE("convolutions with few channels are exact") {
     c.run<shift3, std::uint8_t>(1, 150, few_channels, "dot_bytes_direct");
     c.run<shift3, std::int8_t>(2, 100, few_channels, "dot_bytes_direct");
 }
+#if !defined(S3_TEST_BRIEF)
 TEST_CASE("convolutions with few channels are exact whatever the size of the weights") {
     checker<> c;
     c.run<shift4, std::uint8_t>(3, 40, few_channels, "dot_bytes_direct");
     c.run<int8_weights, std::int8_t>(4, 60, few_channels, "dot_bytes_direct");
 }
+#endif
 TEST_CASE("1 × 1 convolutions are exact, in place and from registers") {
     checker<> c;
     c.run<shift3, std::uint8_t>(13, 150, pointwise, "dot_bytes_direct");
@@ -232,11 +234,13 @@ TEST_CASE("depthwise convolutions of bytes are exact") {
     c.run<shift3, std::uint8_t>(5, 150, depthwise, "dot_bytes_depthwise");
     c.run<shift3, std::int8_t>(6, 100, depthwise, "dot_bytes_depthwise");
 }
+#if !defined(S3_TEST_BRIEF)
 TEST_CASE("depthwise convolutions are exact whatever the size of the weights") {
     checker<> c;
     c.run<shift4, std::uint8_t>(7, 40, depthwise, "dot_bytes_depthwise");
     c.run<int8_weights, std::int8_t>(8, 60, depthwise, "dot_bytes_depthwise");
 }
+#endif
 TEST_CASE("depthwise convolutions by shifts are exact") {
     checker<family::shift_add> c;
     c.run<shift3, std::uint8_t>(11, 60, depthwise, "shift_add_words_depthwise");

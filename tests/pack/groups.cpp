@@ -19,8 +19,12 @@ using namespace s3;
 
 namespace {
 
+#if defined(S3_TEST_BRIEF)
+using formats = test::type_list<shift3, dense5, int4_weights, test::thirds>;
+#else
 using formats = test::type_list<shift2, shift3, shift4, shift5, dense2, dense3, dense5,
                                 integer_format<2>, int4_weights, int8_weights, test::thirds>;
+#endif
 constexpr scale_type types[] = {scale_type::binary32, scale_type::binary16, scale_type::bfloat16};
 
 /// About normally distributed, of a size that differs from group to group.

@@ -15,7 +15,7 @@
 #include <vector>
 
 using namespace s3;
-using test::all_formats;
+using test::tested_formats;
 
 namespace {
 
@@ -53,7 +53,7 @@ void check_round_trip(const std::vector<int>& weights, std::size_t rows, std::si
 } // namespace
 
 TEST_CASE("unpack is the inverse of pack, for every format and shape") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(1);
         for (const shape& s : std::vector<shape>{{0, 0},
@@ -84,7 +84,7 @@ TEST_CASE("unpack is the inverse of pack, for every format and shape") {
 }
 
 TEST_CASE("each weight has its place, and each row its sums") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(2);
         constexpr std::size_t rows = 9, columns = 37;
@@ -143,7 +143,7 @@ TEST_CASE("minus zero packs as zero, and is refused where there is no zero") {
 }
 
 TEST_CASE("an exponent offset scales what is packed and unpacked, not the codes") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(3);
         const auto weights = test::random_weights<F>(r, 60);
@@ -260,7 +260,7 @@ TEST_CASE("unpack refuses types that cannot hold a weight, and then writes nothi
 }
 
 TEST_CASE("a slice holds the rows it was asked for") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(4);
         constexpr std::size_t rows = 6, columns = 11;
@@ -285,7 +285,7 @@ TEST_CASE("a slice holds the rows it was asked for") {
 }
 
 TEST_CASE("a matrix comes back from its own stream") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(5);
         for (const shape& s : std::vector<shape>{{0, 0}, {3, 0}, {1, 1}, {5, 13}}) {
@@ -325,7 +325,7 @@ TEST_CASE("a stream with a reserved code, a foreign tail or another size is refu
 }
 
 TEST_CASE("filters in PyTorch's order are the same filters") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(6);
         const filter_shape shape{4, 3, 2, 5};

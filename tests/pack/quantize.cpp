@@ -15,8 +15,8 @@
 #include <vector>
 
 using namespace s3;
-using test::all_formats;
 using test::shift_formats;
+using test::tested_formats;
 
 namespace {
 
@@ -114,7 +114,7 @@ std::vector<double> magnitudes() {
 } // namespace
 
 TEST_CASE("nearest in value: no value of the format is nearer") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const double m : magnitudes())
             for (const double real : {m, -m}) {
@@ -167,7 +167,7 @@ TEST_CASE("zero goes to zero, or to the smallest value of its sign") {
 }
 
 TEST_CASE("the shared exponent has the least squared error of all") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const nearest rounding : {nearest::value, nearest::log2})
             for (const float size : {1e-6f, 0.02f, 1.0f, 300.0f})
@@ -188,7 +188,7 @@ TEST_CASE("the shared exponent has the least squared error of all") {
 }
 
 TEST_CASE("each row's scale has the least squared error of all") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const nearest rounding : {nearest::value, nearest::log2}) {
             auto w = weights(8 * 25, 1.0f, 4);
@@ -225,7 +225,7 @@ TEST_CASE("few large weights do not decide for millions of small ones") {
 
 TEST_CASE(
     "a real scale has nearly the least squared error of all, and no more than a power of two") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const std::size_t columns : {1u, 2u, 3u, 9u, 40u, 300u})
             for (const float size : {1e-20f, 0.03f, 700.0f}) {
@@ -269,7 +269,7 @@ TEST_CASE("one real scale serves a tensor") {
 }
 
 TEST_CASE("weights that are values of the format times a scale keep it") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(6);
         auto values = test::random_weights<F>(r, 400);
@@ -287,7 +287,7 @@ TEST_CASE("weights that are values of the format times a scale keep it") {
 }
 
 TEST_CASE("weights of the format, times any power of two, stay what they are") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(5);
         const auto values = test::random_weights<F>(r, 48);
@@ -307,7 +307,7 @@ TEST_CASE("weights of the format, times any power of two, stay what they are") {
 TEST_CASE("a real scale is, nearly, the best one for the values that its weights got") {
     constexpr std::size_t rows = 200, columns = 300;
     const auto w = weights(rows * columns, 1.0f, 9);
-    all_formats::each([&]<class F>() {
+    tested_formats::each([&]<class F>() {
         if constexpr (F::is_shift) {
             CAPTURE(std::string(F::name));
             const auto q =
@@ -331,7 +331,7 @@ TEST_CASE("a real scale is, nearly, the best one for the values that its weights
 }
 
 TEST_CASE("all zero, and nothing at all") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const scale_per per : {scale_per::tensor, scale_per::row}) {
             const auto zero =
@@ -347,7 +347,7 @@ TEST_CASE("all zero, and nothing at all") {
 }
 
 TEST_CASE("extreme magnitudes stay finite") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const double size : {1e308, 1e-308, 5e-324})
             for (const scale_per per : {scale_per::tensor, scale_per::row}) {

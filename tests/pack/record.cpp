@@ -15,7 +15,7 @@
 #include <vector>
 
 using namespace s3;
-using test::all_formats;
+using test::tested_formats;
 
 namespace {
 
@@ -63,7 +63,7 @@ bool refused(std::span<const std::byte> bytes) {
 } // namespace
 
 TEST_CASE("a matrix survives its record, for every format, shape and kind of scale") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const std::size_t rows : {0u, 1u, 2u, 5u, 33u})
             for (const std::size_t columns : {0u, 1u, 3u, 8u, 65u})
@@ -83,7 +83,7 @@ TEST_CASE("a matrix survives its record, for every format, shape and kind of sca
 }
 
 TEST_CASE("a filter survives its record") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         const record bytes = sample_filter<F>();
         const auto f = deserialize_filter<F>(bytes);
@@ -143,7 +143,7 @@ TEST_CASE("records of version 1 are read as they were written") {
 }
 
 TEST_CASE("version 1 is read for every format that it had, and for no other") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         const record now = sample_matrix<F>(5, 7, 5);
         const auto m = deserialize<F>(test::as_version_1(now));
@@ -167,7 +167,7 @@ TEST_CASE("formats of the same width and kind are not confused") {
 }
 
 TEST_CASE("every truncation is refused, and so is a byte too many") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const record& whole :
              {sample_matrix<F>(5, 7, 5), sample_matrix<F>(1, 1), sample_filter<F>()}) {
@@ -185,7 +185,7 @@ TEST_CASE("every truncation is refused, and so is a byte too many") {
 }
 
 TEST_CASE("every corruption of one byte is refused or is another valid record") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         for (const record& good : {sample_matrix<F>(5, 7, 5), sample_matrix<F>(3, 0),
                                    sample_matrix<F>(0, 3), sample_filter<F>()}) {
@@ -203,7 +203,7 @@ TEST_CASE("every corruption of one byte is refused or is another valid record") 
 }
 
 TEST_CASE("so is every mixture of corruptions") {
-    all_formats::each([]<class F>() {
+    tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
         test::random r(10);
         const record samples[] = {sample_matrix<F>(5, 7, 5), sample_filter<F>()};

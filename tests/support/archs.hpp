@@ -2,7 +2,7 @@
 // The architectures that this build's compiler flags allow: all of them, or the main ones (scalar,
 // native), to which most formats are held so that tests compile in reasonable time. The builds for
 // other flags have other native ones, and kernel/products.cpp holds two formats to all of them;
-// S3_TEST_FULL makes all of them main.
+// S3_TEST_FULL makes all of them main, S3_TEST_BRIEF native alone.
 
 #include <s3/simd/arch.hpp>
 
@@ -19,6 +19,8 @@ using all_archs = decltype(types_of(arch::all{}));
 
 #if defined(S3_TEST_FULL)
 using main_archs = all_archs;
+#elif S3_HAS_SIMD && defined(S3_TEST_BRIEF)
+using main_archs = type_list<arch::native>;
 #elif S3_HAS_SIMD
 using main_archs = type_list<arch::scalar, arch::native>;
 #else

@@ -20,6 +20,13 @@ using zero_formats = type_list<shift2, shift3, shift4, shift5>;
 using dense_formats = type_list<dense2, dense3, dense4, dense5>;
 using shift_formats = type_list<shift2, shift3, shift4, shift5, dense2, dense3, dense4, dense5>;
 using s3::all_formats;
+/// What does not depend on kernels is tested with all formats; in brief, with those that differ
+/// most.
+#if defined(S3_TEST_BRIEF)
+using tested_formats = format_list<shift3, shift5, dense3, int8_weights>;
+#else
+using tested_formats = all_formats;
+#endif
 using integer_activations = type_list<std::int8_t, std::uint8_t>;
 
 } // namespace s3::test

@@ -4,7 +4,7 @@
 #
 #   tests/trust/differential.sh [part [cases]]
 #
-# The part native is the build of tests/run.sh (build/default), of which 10 million cases are wanted;
+# The part native is the build of `tests/run.sh default` (build/default), of which 10 million cases are wanted;
 # aarch64, riscv64 and s390x are those of tests/matrix.sh, a million each. By default all that are
 # built. A mismatch prints the settings that repeat its case (tests/support/cases.hpp).
 set -uo pipefail

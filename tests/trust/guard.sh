@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All products of 0 to 65 rows, depths and batches, by every kernel of build/default, between guard pages:
-# prints what trust.py reads. Build the tests before: tests/run.sh does.
+# prints what trust.py reads. Build the tests before: `tests/run.sh default` does.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 case ${1:-} in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of a build as figures: suite.sh KEY PATTERN runs those of build/default whose names match
-# and prints, for each, what trust.py reads. Build them before: tests/run.sh does.
+# and prints, for each, what trust.py reads. Build them before: `tests/run.sh default` does.
 set -uo pipefail
 case ${1:-} in
 -h | --help)

@@ -39,9 +39,9 @@ def asked_for():
     """Packages that the scripts name for packaging/setup.sh."""
     for script in SCRIPTS:
         text = (ROOT / script).read_text().replace("\\\n", " ")
-        array = re.search(r"^packages=\((.*?)^\)", text, re.M | re.S)
+        arrays = re.findall(r"^ *packages\+?=\(\n(.*?)^ *\)", text, re.M | re.S)
         calls = re.findall(r"packaging/setup\.sh +([^|&\n]*)", text)
-        for line in [*(array[1].split("\n") if array else []), *calls]:
+        for line in [*"".join(arrays).split("\n"), *calls]:
             for word in line.split("#")[0].split():
                 if re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", word):
                     yield script, word
