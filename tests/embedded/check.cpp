@@ -28,6 +28,7 @@ struct same_outputs {
 
 } // namespace
 
-int main() {
+// Without an operating system clang takes main for any function, whose name C++ decorates.
+extern "C" int main() {
     return examples::each(same_outputs{}) ? 0 : 1;
 }

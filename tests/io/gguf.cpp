@@ -198,9 +198,13 @@ TEST_CASE("BitNet's config.json states whether scales multiply or divide") {
     const auto with = [](const std::string& more) {
         return scale_use_in(R"({"quantization_config": {"quant_method": "bitnet")" + more + "}}");
     };
-    CHECK(with("").value() == scale_use::divides);
-    CHECK(with(R"(, "linear_class": "bitlinear")").value() == scale_use::divides);
-    CHECK(with(R"(, "linear_class": "autobitlinear")").value() == scale_use::multiplies);
+    const auto states = [&](const std::string& more, scale_use use) {
+        const auto stated = with(more);
+        return stated && *stated == use;
+    };
+    CHECK(states("", scale_use::divides));
+    CHECK(states(R"(, "linear_class": "bitlinear")", scale_use::divides));
+    CHECK(states(R"(, "linear_class": "autobitlinear")", scale_use::multiplies));
     CHECK(with(R"(, "linear_class": 3)").error().message().find("linear_class") == 0);
     for (const char* bad : {"", "[]", "{}", R"({"quantization_config": 1})",
                             R"({"quantization_config": {"quant_method": "gptq"}})"})

@@ -52,7 +52,7 @@ using tested_formats = formats<s3::shift2, s3::shift3, s3::shift4, s3::shift5, s
                                s3::dense3, s3::dense4, s3::dense5>;
 #endif
 /// The formats whose fused steps are tested with every surrogate and estimator: a step compiles
-/// anew for each of them. Apart from steps, reparam.cpp tests each on all formats.
+/// anew for each of them. Apart from steps, reparam.cpp tests each on all tested formats.
 #if defined(S3_TEST_FULL)
 using formats_with_all_backwards = tested_formats;
 #else
