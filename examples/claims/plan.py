@@ -29,6 +29,10 @@ class Plan:
                     raise ValueError(f"{path}: no arm is named {comparison[side]}")
             if comparison["task"] not in self.tasks:
                 raise ValueError(f"{path}: no task is named {comparison['task']}")
+        for name, task in self.tasks.items():
+            if task.get("precision", "float32") not in ("float32", "bfloat16"):
+                raise ValueError(f"{path}: precision of task {name} is {task['precision']}; it is "
+                                 "float32 or bfloat16")
 
     def comparisons(self):
         return [self.primary, *self.secondary]
@@ -41,10 +45,11 @@ class Plan:
     def spec(self, task, arm, rate, decay, seed, tuning=False):
         """All that decides a run's outcome."""
         t = self.tasks[task]
+        precision = {"precision": t["precision"]} if "precision" in t else {}
         return {"task": task, "data": t["data"], "pool": t["pool"], "network": t["network"],
                 "augment": t["data"] == "cifar10", "epochs": t["epochs"], "held_out": t["held_out"],
                 "arm": {k: v for k, v in self.arms[arm].items() if k not in ("rate", "decay")},
-                "rate": rate, "decay": decay, "seed": seed, "tuning": tuning}
+                "rate": rate, "decay": decay, "seed": seed, "tuning": tuning, **precision}
 
     def needs_tuning(self, task, arm):
         return "tuned_by" not in self.tasks[task] and not self.arms[arm].get("published")
@@ -125,9 +130,10 @@ class Plan:
             else:
                 expected = self.spec(spec["task"], spec["arm"]["name"], spec["rate"], spec["decay"],
                                      spec["seed"], spec["tuning"])
-                wrong = [k for k in expected if expected[k] != spec[k]]
+                wrong = [k for k in {**expected, **spec} if expected.get(k) != spec.get(k)]
                 if wrong:
-                    problem = f"{wrong[0]} is {spec[wrong[0]]}, the plan says {expected[wrong[0]]}"
+                    problem = (f"{wrong[0]} is {spec.get(wrong[0])}, the plan says "
+                               f"{expected.get(wrong[0])}")
             if problem:
                 raise ValueError(f"{folder}/{name}.json does not match the plan: {problem}; move it "
                                  "away, or name another folder with --runs")

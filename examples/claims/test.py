@@ -48,6 +48,7 @@ data = "fashion-mnist"
 pool = 4
 network = "resnet20"
 epochs = 1
+precision = "bfloat16"
 held_out = 100
 tuned_by = "small"
 [tuning]
@@ -299,6 +300,10 @@ class Program(unittest.TestCase):
         for name in ("claims.html", "claims.svg", "claims-small.svg"):
             self.assertIn("</", (self.folder / "report" / name).read_text())
 
+        rounded = self.folder / "runs/other-fp32-seed1.json"
+        rounded.write_text(rounded.read_text().replace('"bfloat16"', '"float32"'))
+        self.assertIn("precision is float32, the plan says bfloat16", self.run_it().stderr)
+        rounded.write_text(done[rounded.name])
         run = self.folder / "runs/small-fp32-seed1.json"
         run.write_text(run.read_text().replace('"epochs":2', '"epochs":3'))
         changed = self.files()
@@ -307,6 +312,25 @@ class Program(unittest.TestCase):
         self.assertEqual(self.files(), changed)
         run.write_text("nonsense")
         self.assertIn("is not a run of this program", self.run_it().stderr)
+
+    def test_an_unknown_precision_is_refused(self):
+        path = self.folder / "plan.toml"
+        path.write_text(QUICK.replace('"bfloat16"', '"float8"'))
+        self.assertIn("precision of task other is float8; it is float32 or bfloat16",
+                      self.run_it().stderr)
+
+    def test_in_bfloat16_parameters_are_float32_and_learn_about_the_same(self):
+        plan = plans.Plan(self.folder / "plan.toml")
+        images = data.load("fashion-mnist", self.folder, 4)
+        for name in ("s3_3bit", "fp32"):
+            spec = plan.spec("small", name, 0.1, 1e-4, 7)
+            types = set()
+            rounded = train(dict(spec, precision="bfloat16"), images,
+                            trained=lambda net: types.update(p.dtype for p in net.parameters()))
+            whole = train(spec, images)
+            self.assertEqual(types, {torch.float32})
+            self.assertNotEqual(rounded["history"], whole["history"])
+            self.assertAlmostEqual(rounded["loss"], whole["loss"], delta=0.05)
 
     def test_from_a_checkpoint_the_same_bits_follow(self):
         plan = plans.Plan(self.folder / "plan.toml")

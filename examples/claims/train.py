@@ -59,6 +59,7 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
     trained(net) is called at the end.
     """
     images, labels, judged_images, judged_labels = data
+    precision = spec.get("precision", "float32")  # of operands and activations in training
     if spec["tuning"]:
         kept = len(images) - spec["held_out"]
         judged_images, judged_labels = images[kept:], labels[kept:]
@@ -94,7 +95,10 @@ def train(spec, data, checkpoint=None, progress=lambda epoch: None, stop=lambda:
             if spec["augment"]:
                 x = crop_and_flip(x, order)
             schedule = (1 + math.cos(math.pi * (epoch + step / steps) / spec["epochs"])) / 2
-            loss = nn.functional.cross_entropy(net(x.to(device)), labels[batch].to(device))
+            with torch.autocast(torch.device(device).type, torch.bfloat16,
+                                enabled=precision == "bfloat16"):
+                logits = net(x.to(device))
+            loss = nn.functional.cross_entropy(logits.float(), labels[batch].to(device))
             rest.zero_grad(set_to_none=True)
             inner.zero_grad()
             loss.backward()
