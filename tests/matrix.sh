@@ -6,8 +6,9 @@
 #
 # Builds g++ 12 and clang 14 for each instruction set of x86, without exceptions, as C++23, with
 # -ffast-math, and under the sanitizers; where this machine lacks an instruction set, its tests are
-# built, not run. For this machine alone clang 16 and clang 19, the latter with libc++, too. Under QEMU
-# aarch64 for each of its sets, riscv64, and s390x, which is big-endian; WebAssembly under node.
+# built, not run. For this machine alone clang 16 and clang 19, the latter with libc++ and with
+# -ffast-math, too. Under QEMU aarch64 for each of its sets, riscv64, and s390x, which is big-endian;
+# WebAssembly under node.
 # A build for one instruction set, compiler or machine leaves out examples and benchmarks, which the
 # native ones have. One that has passed is not repeated until the sources differ, so that the script
 # may be stopped; to repeat it, remove build/matrix/<name>.passed.
@@ -74,6 +75,7 @@ builds=$(
     newer_clang clang16-native clang++-16
     newer_clang clang19-native clang++-19
     newer_clang clang19-cxx23 clang++-19 -DCMAKE_CXX_STANDARD=23
+    newer_clang clang19-fast_math clang++-19 -DCMAKE_CXX_FLAGS=-ffast-math
     newer_clang clang19-libcxx clang++-19 "-DCMAKE_CXX_FLAGS=-stdlib=libc++ $without_threads"
     newer_clang clang-conversions clang++-14 "-DS3_SANITIZE=$conversions \
 -DCMAKE_CXX_FLAGS=-fsanitize-ignorelist=$PWD/tests/trust/sanitizers.ignore"
