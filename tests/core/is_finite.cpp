@@ -33,3 +33,19 @@ TEST_CASE("a number is finite unless all bits of its exponent are set") {
             REQUIRE(s3::is_finite(s3::bit_cast<double>(wide)) == ((wide >> 52 & 2047u) != 2047u));
         }
 }
+
+TEST_CASE("a result is finite unless it overflowed") {
+    // Operands that are unknown to the compiler, and what a sum, a product or a quotient makes of
+    // them.
+    const volatile float large = 3e38f, zero = 0, four = 4;
+    CHECK(s3::is_finite_result(large * zero));
+    CHECK(s3::is_finite_result(large - four));
+    CHECK_FALSE(s3::is_finite_result(large * four));
+    CHECK_FALSE(s3::is_finite_result(-large - large));
+    CHECK_FALSE(s3::is_finite_result(four / zero));
+    CHECK_FALSE(s3::is_finite_result(zero / zero));
+    const volatile double huge = 1e308;
+    CHECK_FALSE(s3::is_finite_result(huge * 4));
+    CHECK_FALSE(s3::is_finite_result(static_cast<float>(double{huge})));
+    static_assert(s3::is_finite_result(3e38f) && s3::is_finite_result(-1e308));
+}

@@ -11,10 +11,14 @@
 
 namespace s3::importing {
 
+namespace detail {
+inline constexpr double unlimited = std::numeric_limits<double>::max();
+}
+
 struct activation {
     const char* name = "";
-    double low = -std::numeric_limits<double>::infinity();
-    double high = std::numeric_limits<double>::infinity();
+    double low = -detail::unlimited;
+    double high = detail::unlimited;
     double (*formula)(double x, double alpha) = nullptr; ///< null for x itself
     double alpha = 0;                                    ///< a parameter; 0 if there is none
 
@@ -28,7 +32,6 @@ struct activation {
 
 namespace detail {
 
-inline constexpr double unlimited = std::numeric_limits<double>::infinity();
 inline constexpr std::array<activation, 11> activations{{
     {"relu", 0, unlimited},
     {"relu6", 0, 6},

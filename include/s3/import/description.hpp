@@ -365,9 +365,10 @@ private:
         if (slash == std::string::npos)
             return real(text);
         const double quotient = real(text.substr(0, slash)) / real(text.substr(slash + 1));
-        if (!is_finite(quotient))
-            fail("'" + text + "' is not a number");
-        return is_finite(quotient) ? quotient : otherwise;
+        if (is_finite_result(quotient))
+            return quotient;
+        fail("'" + text + "' is not a number");
+        return otherwise;
     }
     std::vector<double> list(const std::string& key) {
         std::vector<double> values;

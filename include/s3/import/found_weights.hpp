@@ -68,7 +68,7 @@ private:
         if (!values)
             return values.error();
         for (std::size_t i = 0; i < values->size(); ++i)
-            if (!is_finite(static_cast<float>((*values)[i])))
+            if (!is_finite_result(static_cast<float>((*values)[i])))
                 return error(errc::not_finite, argument).at(i);
         return std::vector<double>(values->begin(), values->end());
     }

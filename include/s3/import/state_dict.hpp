@@ -50,7 +50,7 @@ inline described_result<float_weights> read_norm(const safetensors::contents& fi
         const double factor = gamma[c] / std::sqrt(double{variance[c]} + s.eps);
         w.factor.push_back(factor);
         w.offset.push_back(beta[c] - mean[c] * factor);
-        if (!is_finite(factor) || !is_finite(w.offset.back()))
+        if (!is_finite_result(factor) || !is_finite_result(w.offset.back()))
             return refuse(s, "channel " + std::to_string(c) + " is not finite",
                           error(errc::not_finite, "bn").at(c));
     }

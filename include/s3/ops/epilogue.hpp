@@ -181,7 +181,7 @@ status check_real_scale(const epilogue& e, std::span<const float> real_scale) no
     if (!e.shift.empty())
         return error(errc::unsupported, "epilogue.shift");
     for (std::size_t m = 0; m < (e.scale.empty() ? 0 : real_scale.size()); ++m)
-        if (!is_finite(channel(e.scale, m) * real_scale[m]))
+        if (!is_finite_result(channel(e.scale, m) * real_scale[m]))
             return error(errc::not_finite, "epilogue.scale").at(m);
     return {};
 }

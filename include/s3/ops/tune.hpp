@@ -104,7 +104,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
     constexpr double shortest = 1e-4, far_behind = 1.3;
     std::array<std::optional<prepared>, Count> taking_part;
     std::array<double, Count> best, expected{};
-    best.fill(std::numeric_limits<double>::infinity());
+    best.fill(std::numeric_limits<double>::max());
     const auto seconds_of = [&](std::size_t i, std::size_t times) -> result<double> {
         const double start = now();
         for (std::size_t t = 0; t < times; ++t)
@@ -128,7 +128,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
         expected[i] = *first;
     }
     const double end = now() + o.seconds;
-    double least = std::numeric_limits<double>::infinity();
+    double least = std::numeric_limits<double>::max();
     for (int round = 0; round < 2 || now() < end; ++round)
         for (std::size_t i = 0; i < Count; ++i) {
             if (!taking_part[i] || (round >= 2 && best[i] > far_behind * least))
@@ -141,7 +141,7 @@ result<const char*> fastest(const std::array<entrant, Count>& all, family wanted
             least = std::min(least, best[i]);
         }
     const auto winner = std::min_element(best.begin(), best.end());
-    if (winner == best.end() || *winner == std::numeric_limits<double>::infinity())
+    if (winner == best.end() || *winner == std::numeric_limits<double>::max())
         return error(errc::unsupported, "options.kernels");
     return all[static_cast<std::size_t>(winner - best.begin())].name;
 }

@@ -205,7 +205,7 @@ private:
         for (std::size_t i = 0; i < scales; ++i) {
             const float given = options.scale[i], s = rounded(given, options.stored);
             const float real = std::ldexp(s, options.exponent_offset);
-            if (!is_finite(s) || !is_finite(real) || (real == 0 && given != 0))
+            if (!is_finite_result(s) || !is_finite_result(real) || (real == 0 && given != 0))
                 return error(errc::not_finite, "scale").at(i).got(given);
         }
         packed_matrix m;

@@ -84,7 +84,7 @@ result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t
     for (std::size_t g = 0; g < scale->size(); ++g) {
         const auto part = weights.subspan(g * o.group, o.group);
         const double largest = largest_magnitude(part);
-        if (!is_finite(largest))
+        if (!is_finite_result(largest))
             return not_finite(weights, g * o.group);
         (*scale)[g] = group_scale<F>(part, largest, o.rounding, o.scale == scale_kind::power_of_two,
                                      o.stored, copy);
@@ -119,7 +119,7 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
     for (std::size_t group = 0; group < (per_row ? rows : 1); ++group) {
         const auto part = per_row ? weights.subspan(group * columns, columns) : weights;
         const double largest = detail::largest_magnitude(part);
-        if (!is_finite(largest))
+        if (!is_finite_result(largest))
             return detail::not_finite(weights, group * columns);
         const detail::scale_search<F, T> search(part, largest, options.rounding);
         if (real)

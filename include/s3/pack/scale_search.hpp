@@ -102,7 +102,7 @@ public:
 private:
     struct candidate {
         double scale = 1;
-        double error = std::numeric_limits<double>::infinity();
+        double error = std::numeric_limits<double>::max();
     };
     struct grid_result {
         double scale;
@@ -160,7 +160,7 @@ private:
     [[nodiscard]] int descend(Fit&& fit_of) const noexcept {
         const int top = exponent_of(largest_) + 2 - exponent_of(double{reach});
         int best = top;
-        double least = std::numeric_limits<double>::infinity();
+        double least = std::numeric_limits<double>::max();
         for (int p = top; p > top - weight_bins<0>::octaves - 16; --p) {
             const fit f = fit_of(power_of_two(p));
             if (f.error < least)
@@ -228,7 +228,7 @@ private:
         double squares = 0;
         for (const level_bin& b : bins)
             squares += b.squares;
-        double best = 1, least = std::numeric_limits<double>::infinity();
+        double best = 1, least = std::numeric_limits<double>::max();
         candidate power;
         double scale = 1;
         for (int i = 0; i < steps * (weight_bins<0>::octaves + 16); ++i, scale *= ratio) {

@@ -51,7 +51,7 @@ namespace detail {
 inline result<float> checked_absmean_scale(std::span<const float> latent,
                                            const char* argument) noexcept {
     const float scale = absmean_scale(latent);
-    for (std::size_t i = 0; !is_finite(scale) && i < latent.size(); ++i)
+    for (std::size_t i = 0; !is_finite_result(scale) && i < latent.size(); ++i)
         if (!is_finite(latent[i]))
             return error(errc::not_finite, argument).at(i);
     return scale;
