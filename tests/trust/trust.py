@@ -4,12 +4,14 @@
     tests/trust/trust.py                       every promise, one command after the other
     tests/trust/trust.py files planted         these
     tests/trust/trust.py --merge FILE…         figures measured elsewhere: their trust.json
+    tests/trust/trust.py --log FILE…           figures in the output of a command that was run by hand
     tests/trust/trust.py --page                only the page, of what was measured before
 
 The promises and their commands are in promises.toml. A command prints "figure KEY PART VALUE FAILURES"
 for each part that it measured; its output is also kept in build/report/trust/. Figures are kept in
-build/report/trust.json until they are measured again, and shown in trust.html beside it. The exit
-status is 1 if a promise that was asked for is not kept, or has no command.
+build/report/trust.json until they are measured again, and shown in trust.html beside it. What was
+measured before a release, each part at its own commit, is in figures.json, a copy of such a file. The
+exit status is 1 if a promise that was asked for is not kept, or has no command.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build/report"
+KEPT = ROOT / "tests/trust/figures.json"
 PROMISES = tomllib.loads((ROOT / "tests/trust/promises.toml").read_text())["promise"]
 
 
@@ -35,24 +38,35 @@ def commit():
     return described.stdout.strip() or "unknown"
 
 
-def measure(command, origin):
-    """The parts that a command printed: {key: {part: figure}}. A command that fails without saying
-    in which part makes its last line a failure of its own."""
+def origin():
+    return {"commit": commit(), "machine": platform.machine(),
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
+
+
+def figure(line, measured, origin):
+    """Adds the part that a line tells, if it does, to {key: {part: figure}}; returns its failures."""
+    words = line.split()
+    if len(words) != 5 or words[0] != "figure":
+        return 0
+    measured.setdefault(words[1], {})[words[2]] = {
+        "value": float(words[3]) if "." in words[3] else int(words[3]), "failures": int(words[4]),
+        **origin}
+    return int(words[4])
+
+
+def measure(command):
+    """The parts that a command printed: {key: {part: figure}}, and whether it failed without saying
+    in which part."""
     FOLDER.joinpath("trust").mkdir(parents=True, exist_ok=True)
     log = FOLDER / "trust" / ("".join(c if c.isalnum() else "_" for c in command).strip("_") + ".log")
-    measured, failures = {}, 0
+    measured, failures, start = {}, 0, origin()
     with log.open("w") as copy:
         process = subprocess.Popen(command, shell=True, cwd=ROOT, text=True, errors="replace",
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for line in process.stdout:
             copy.write(line)
             print("   ", line, end="", flush=True)
-            words = line.split()
-            if len(words) == 5 and words[0] == "figure":
-                measured.setdefault(words[1], {})[words[2]] = {
-                    "value": float(words[3]) if "." in words[3] else int(words[3]),
-                    "failures": int(words[4]), **origin}
-                failures += int(words[4])
+            failures += figure(line, measured, start)
     return measured, process.wait() != 0 and failures == 0
 
 
@@ -68,10 +82,6 @@ def summary(promise, parts):
     return {"value": total([p["value"] for p in shown.values()] or [0]),
             "target": total(wanted.values()), "met": bool(met), "unit": promise["unit"],
             "not_run": [w for w in wanted if not fnmatch.filter(shown, w)], "parts": shown}
-
-
-def load(path):
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def add(figures, measured):
@@ -126,6 +136,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("keys", nargs="*", help="promises to measure; all by default")
     arguments.add_argument("--merge", nargs="+", type=pathlib.Path, metavar="FILE", default=[])
+    arguments.add_argument("--log", nargs="+", type=pathlib.Path, metavar="FILE", default=[])
     arguments.add_argument("--page", action="store_true")
     options = arguments.parse_args()
     keys = [p["key"] for p in PROMISES]
@@ -133,16 +144,22 @@ def main():
     if unknown:
         arguments.error(f"there is no promise {', '.join(sorted(unknown))}; there are {', '.join(keys)}")
 
-    figures = add(load(FOLDER / "trust.json"), {})
+    figures = add({}, {})
     FOLDER.mkdir(parents=True, exist_ok=True)
 
     def write():
         (FOLDER / "trust.json").write_text(json.dumps(figures, indent=2) + "\n")
         (FOLDER / "trust.html").write_text(page(figures))
 
-    for path in options.merge:
-        add(figures, {key: f.get("parts", {}) for key, f in json.loads(path.read_text()).items()})
-    asked = options.keys or ([] if options.merge or options.page else keys)
+    for path in [KEPT, FOLDER / "trust.json", *options.merge]:
+        if path in options.merge or path.exists():
+            add(figures, {key: f.get("parts", {}) for key, f in json.loads(path.read_text()).items()})
+    for path in options.log:
+        measured = {}
+        for line in path.read_text(errors="replace").splitlines():
+            figure(line, measured, origin())
+        add(figures, measured)
+    asked = options.keys or ([] if options.merge or options.log or options.page else keys)
     # A command that serves several promises runs once, and not again for a part of its builds.
     commands = list(dict.fromkeys(p["command"] for p in PROMISES if p["key"] in asked and "command" in p))
     commands = [c for c in commands if not any(c != d and c.startswith(d + " ") for d in commands)]
@@ -150,9 +167,7 @@ def main():
     for number, command in enumerate(commands, 1):
         print(f"== {number} of {len(commands)}: {command}", flush=True)
         start = time.monotonic()
-        origin = {"commit": commit(), "machine": platform.machine(),
-                  "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
-        measured, failed = measure(command, origin)
+        measured, failed = measure(command)
         broken += [command] * failed
         add(figures, measured)
         write()
