@@ -10,10 +10,9 @@
 #include <limits>
 
 using namespace s3;
+using test::infinity;
 
 namespace {
-
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 /// Checks the rounding of the float in the middle between two neighbours, and of those beside it.
 template <class To, class From>

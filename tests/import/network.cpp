@@ -5,9 +5,11 @@
 #include <s3/runtime/program.hpp>
 
 #include "../support/checkpoint.hpp"
+#include "../support/fast_math.hpp"
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
 #include <locale>
 #include <string>
@@ -188,6 +190,64 @@ TEST_CASE("import: numbers of a description are finite, in range, and read alike
 #endif
 }
 
+TEST_CASE("import: a long list of numbers, and many lines without a name, take a moment") {
+    const auto begin = std::chrono::steady_clock::now();
+    std::string list = "input 1 1 1 mean=1";
+    for (int i = 0; i < 1000000; ++i)
+        list += ",1";
+    CHECK_FALSE(importing::parse(list + "\nlinear fc 1 1\n"));
+    std::string lines = "input 1 1 1\n";
+    for (int i = 0; i < 10000; ++i)
+        lines += "pad\n";
+    CHECK(try_import({}, lines, {}).network);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    CHECK(seconds.count() < 20);
+}
+
+TEST_CASE("import: a window may be much larger than the image") {
+    const std::vector<std::uint8_t> pixel{9};
+    for (const char* kind : {"maxpool", "avgpool"}) {
+        const std::string line = "input 1 1 1\n" + std::string(kind);
+        const auto most =
+            import_it({}, line + " kernel=1000 padding=999 stride=1\n", {.samples = pixel});
+        CHECK(most.model.values[1].height == 1000);
+        const auto more = try_import({}, line + " kernel=999999999 padding=999999998 stride=1\n",
+                                     {.samples = pixel});
+        CHECK_FALSE(more.network);
+    }
+}
+
+TEST_CASE("import: a scale that float cannot hold is refused") {
+    checkpoint c;
+    c.put("c.weight", {1, 1, 1, 1}, {3e-8f});
+    const std::vector<std::uint8_t> pixel{1};
+    const auto divided =
+        try_import(c, "input 1 1 1 mean=0 std=3e38\nconv c 1 1 kernel=1 scale=1\nrelu scale=1\n",
+                   {.samples = pixel});
+    CHECK(divided.where.find("weight.scale[0]") != std::string::npos);
+    c.put("c.weight", {1, 1, 1, 1}, {3e-30f});
+    c.put("c.scale", {1}, {3e-30f});
+    const auto scaled = try_import(c, "input 1 1 1\nconv c 1 1 kernel=1 scale=1\nrelu scale=1\n",
+                                   {.samples = pixel});
+    CHECK(scaled.where.find("weight.scale[0]") != std::string::npos);
+}
+
+TEST_CASE("import: each group of a convolution is divided by the deviations of its own channels") {
+    checkpoint c;
+    c.put("c.weight", {2, 1, 1, 1}, {1, 1});
+    const std::vector<std::uint8_t> samples{100, 100};
+    const auto network = import_it(
+        c, "input 1 1 2 mean=0,0 std=0.1,0.2 scale=1\nconv c 2 2 kernel=1 groups=2 format=int8\n",
+        {.samples = samples});
+    CHECK(network.report[0].weight_error < 0.01);
+    const auto p = runtime::prepare(network.model);
+    REQUIRE(p);
+    std::vector<float> y(2);
+    REQUIRE(p->run({samples, 1, 1, 1, 2}, std::span(y)));
+    CHECK(y[0] == near(1000));
+    CHECK(y[1] == doctest::Approx(500).epsilon(0.01)); // the last layer has one scale for both rows
+}
+
 TEST_CASE("import: a value that two lines use is fused into neither of them") {
     checkpoint c;
     test::random r(8);
@@ -271,9 +331,7 @@ TEST_CASE("import: tensors that are missing, left over, of another shape or not 
         w.c.put(name, w.c.file.tensors.at(name).shape, values);
         return w;
     };
-    const float nan = std::numeric_limits<float>::quiet_NaN(),
-                infinity = std::numeric_limits<float>::infinity();
-    for (const float value : {nan, infinity, -infinity}) {
+    for (const float value : {test::not_a_number, test::infinity, -test::infinity}) {
         spoiled("first.weight", value).refused(errc::not_finite, "line 2 (first): weight[5]");
         spoiled("fc.bias", value).refused(errc::not_finite, "line 11 (fc): bias[5]");
         spoiled("norm1.bias", value).refused(errc::not_finite, "line 7 (norm1): channel 5");

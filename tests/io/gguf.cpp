@@ -238,6 +238,11 @@ TEST_CASE("BitNet's tensors have four rows to a byte, and a scale that multiplie
     const auto divided = s3::bitnet::packed(file, "q.weight", s3::bitnet::scale_use::divides);
     REQUIRE(divided);
     CHECK(divided->real_scale(0) == 1 / -2.5f);
+    const s3::test::byte_list endless{std::byte{0x80}, std::byte{0x7f}}; // infinity as BF16
+    file.tensors["q.weight_scale"] = {dtype::bf16, {1}, endless};
+    for (const auto use : {s3::bitnet::scale_use::multiplies, s3::bitnet::scale_use::divides})
+        CHECK(s3::bitnet::packed(file, "q.weight", use).error().code == s3::errc::not_finite);
+    file.tensors["q.weight_scale"] = {dtype::bf16, {1}, scale};
 
     bytes[7] |= std::byte{0x30};
     const auto bad = s3::bitnet::packed(file, "q.weight", s3::bitnet::scale_use::multiplies);

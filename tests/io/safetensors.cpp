@@ -312,7 +312,22 @@ TEST_CASE("safetensors: load and save") {
     REQUIRE(back);
     CHECK(*back == bytes);
     CHECK(std::fopen((path + ".part").c_str(), "rb") == nullptr);
+
+    // What another writer has begun stays as it is.
+    const std::string draft = path + ".part";
+    std::FILE* const theirs = std::fopen(draft.c_str(), "wb");
+    REQUIRE(theirs != nullptr);
+    REQUIRE(st::save(path, bytes_of("others")));
+    CHECK(std::fputs("theirs", theirs) >= 0);
+    std::fclose(theirs);
+    CHECK(*st::load(path) == bytes_of("others"));
+    CHECK(*st::load(draft) == bytes_of("theirs"));
+    std::remove(draft.c_str());
     std::remove(path.c_str());
+    if (std::FILE* const device = std::fopen("/dev/zero", "rb")) { // which has no end
+        std::fclose(device);
+        CHECK(st::load("/dev/zero").error().code == s3::errc::io);
+    }
 
     CHECK(st::load("no/such/file").error().code == s3::errc::io);
     CHECK(st::load(".").error().code == s3::errc::io);

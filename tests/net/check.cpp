@@ -94,7 +94,7 @@ TEST_CASE("a network that fits, and every way in which one does not") {
         return std::get<net::pooling>(m.layers[1].operation);
     };
     CHECK(refused([&](model& m) { pool(m).padding = 2; }) == "1 padding");
-    CHECK(refused([&](model& m) { pool(m).window = 0; }) == "1 padding");
+    CHECK(refused([&](model& m) { pool(m).window = {2, 0}; }) == "1 window");
     CHECK(refused([&](model& m) { pool(m).window = 9; }) == "1 image.height");
     CHECK(refused([&](model& m) { pool(m).input = 2; }) == "1 input");
     CHECK(refused([&](model& m) { pool(m).kind = net::pooling_kind::mean, pool(m).scale = NAN; }) ==

@@ -25,6 +25,11 @@ concept many_columns = requires(s3::matrix_view<const X> x, s3::matrix_view<std:
     s3::apply<W>(x, y);
     s3::stencil<W>(x, y);
 };
+// Memory that may be written to can be read, too.
+static_assert(requires(s3::matrix_view<std::uint8_t> x, s3::matrix_view<std::int32_t> y) {
+    s3::apply<tiny>(x, y);
+    s3::stencil<tiny>(x, y);
+});
 template <std::size_t K>
 constexpr s3::constant_matrix<1, K> row_of(std::int32_t weight) {
     s3::constant_matrix<1, K> w;

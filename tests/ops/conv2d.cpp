@@ -14,6 +14,8 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace s3;
@@ -309,6 +311,25 @@ TEST_CASE("what no image can mend is refused when a filter is prepared") {
     const auto flat = pack_filter<shift3>(std::vector<int>(), {1, 0, 3, 1});
     if (flat)
         CHECK(argument(prepare(*flat, conv_options{})) == "filter.shape");
+}
+
+TEST_CASE("a filter whose matrix has another shape is refused, by whatever would read it") {
+    const auto matrix = [] { return *pack<shift3>(std::vector<int>(20, 1), 2, 10); };
+    for (const auto& [shape, name] :
+         {std::pair{filter_shape{4, 1, 1, 10}, "filter.shape.out_channels"},
+          {filter_shape{1, 1, 1, 10}, "filter.shape.out_channels"},
+          {filter_shape{2, 3, 3, 8}, "filter.shape"},
+          {filter_shape{2, 1, 1, 9}, "filter.shape"}}) {
+        const packed_filter<shift3> filter{matrix(), shape};
+        const auto p = prepare(filter, conv_options{.padding = 1});
+        REQUIRE(!p);
+        CHECK(p.error().code == errc::shape_mismatch);
+        CHECK(std::string_view(p.error().argument) == name);
+        std::vector<std::uint8_t> x(4 * shape.in_channels, 1), y(36);
+        CHECK(!conv2d(filter, image_view<const std::uint8_t>{x, 1, 2, 2, shape.in_channels},
+                      image_view<std::uint8_t>{y, 1, 2, 2, shape.out_channels},
+                      conv_options{.padding = 1}));
+    }
 }
 
 TEST_CASE("a group meets the bias and the scale of its own channels, whole vectors of them too") {

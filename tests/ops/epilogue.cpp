@@ -188,8 +188,7 @@ TEST_CASE("spans have no, one or as many elements as there are channels") {
 }
 
 TEST_CASE("options out of range and combinations that no output type has are refused by name") {
-    const std::vector<float> one{1.0f}, bad{1.0f, std::numeric_limits<float>::infinity()},
-        worse{std::numeric_limits<float>::quiet_NaN()};
+    const std::vector<float> one{1.0f}, bad{1.0f, test::infinity}, worse{test::not_a_number};
     const std::vector<std::uint8_t> shift{3}, wide{3, 32}, residual(8);
     CHECK(refused(check<std::uint8_t>({.scale = one, .shift = shift}, 2, 9)) == "epilogue.shift");
     CHECK(refused(check<float>({.shift = shift}, 2, 9)) == "epilogue.shift");

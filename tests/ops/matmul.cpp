@@ -168,6 +168,24 @@ TEST_CASE("a residual is laid out as the output is, gaps included") {
                                       : 77));
 }
 
+TEST_CASE("a residual is as large as the matrix of outputs, not as the memory around it") {
+    const auto w = prepare(*pack<shift3>(std::vector<int>(6, 1), 2, 3));
+    const bytes x(9, 1), residual(6, 5);
+    bytes y(100, 77);
+    const matrix_view<std::uint8_t> out(y, 3, 2);
+    const std::vector<float> scale{1};
+    const matrix_view<const std::uint8_t> in(x, 3, 3);
+    REQUIRE(matmul(*w, in, out,
+                   epilogue{.scale = scale, .residual = std::span<const std::uint8_t>(residual)}));
+    CHECK(y[0] == 8);
+    CHECK(y[5] == 8);
+    CHECK(y[6] == 77);
+    const auto short_by_one = std::span<const std::uint8_t>(residual).first(5);
+    const auto s = matmul(*w, in, out, epilogue{.scale = scale, .residual = short_by_one});
+    REQUIRE(!s);
+    CHECK(s.error().bound == 6);
+}
+
 TEST_CASE("float activations meet the real weights: exponent offset and scale included") {
     constexpr std::size_t m = 19, k = 33, n = 5;
     test::random r(3);

@@ -2,6 +2,7 @@
 // the time allowed; and a kernel that is named serves, or is refused.
 
 #include <s3/net/tune.hpp>
+#include <s3/pack/quantize.hpp>
 
 #include <doctest/doctest.h>
 
@@ -37,6 +38,17 @@ TEST_CASE("what is measured can be given back, and then serves") {
     std::vector<std::int32_t> y(40 * 256);
     CHECK(matmul(*p, std::vector<std::uint8_t>(40 * 96, 3), y));
     CHECK(y == std::vector<std::int32_t>(y.size(), 3 * 96));
+}
+
+TEST_CASE("weights whose scales integers do not meet are measured, too") {
+    const std::vector<float> real(4 * 40, 0.3f);
+    for (const auto granularity : {scale_per::tensor, scale_per::row}) {
+        const auto w =
+            *quantize<shift3>(real, 4, 40, {.granularity = granularity, .scale = scale_kind::real});
+        const auto fastest = tune<std::uint8_t>(w, {.batch = 4}, brief);
+        REQUIRE(fastest);
+        CHECK(prepare<std::uint8_t>(w, {.batch = 4, .kernel = *fastest}));
+    }
 }
 
 TEST_CASE("only kernels of the wanted family take part") {

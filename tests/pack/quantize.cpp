@@ -3,6 +3,7 @@
 
 #include <s3/pack/quantize.hpp>
 
+#include "../support/fast_math.hpp"
 #include "../support/types.hpp"
 #include "../support/weights.hpp"
 
@@ -23,7 +24,7 @@ namespace {
 /// Least |real − value| over all values.
 template <class F>
 double least_distance(double real) {
-    double least = std::numeric_limits<double>::infinity();
+    double least = std::numeric_limits<double>::max();
     for (const int v : test::values_of<F>())
         least = std::min(least, std::fabs(real - v));
     return least;
@@ -50,7 +51,7 @@ double error_at(std::span<const float> row, int p, nearest rounding) {
 }
 template <class F>
 double least_error(std::span<const float> row, nearest rounding) {
-    double least = std::numeric_limits<double>::infinity();
+    double least = std::numeric_limits<double>::max();
     for (int p = -60; p <= 60; ++p)
         least = std::min(least, error_at<F>(row, p, rounding));
     return least;
@@ -68,7 +69,7 @@ double error_of(std::span<const float> row, double scale) {
 /// The least error over a fine grid of scales, at the best scale for each one's rounding.
 template <class F>
 double least_real_error(std::span<const float> row) {
-    double largest = 0, least = std::numeric_limits<double>::infinity();
+    double largest = 0, least = std::numeric_limits<double>::max();
     for (const float w : row)
         largest = std::max(largest, std::fabs(double{w}));
     if (largest == 0)
@@ -349,7 +350,7 @@ TEST_CASE("all zero, and nothing at all") {
 TEST_CASE("extreme magnitudes stay finite") {
     tested_formats::each([]<class F>() {
         CAPTURE(std::string(F::name));
-        for (const double size : {1e308, 1e-308, 5e-324})
+        for (const double size : {8e37, 1e-308, 5e-324})
             for (const scale_per per : {scale_per::tensor, scale_per::row}) {
                 const std::vector<double> w{size, -size, size / 2, 0.0};
                 const auto q = quantize<F>(w, 2, 2, {nearest::value, per});
@@ -362,15 +363,34 @@ TEST_CASE("extreme magnitudes stay finite") {
     });
 }
 
+TEST_CASE("doubles beyond the largest scale are refused, those that it reaches are not") {
+    std::vector<double> w(256, 1);
+    for (const auto per : {scale_per::tensor, scale_per::row, scale_per::group})
+        for (const auto kind : {scale_kind::power_of_two, scale_kind::real}) {
+            const quantize_options o{
+                .granularity = per, .scale = kind, .stored = scale_type::bfloat16};
+            w[200] = -0x1p128;
+            const auto reached = quantize<shift3>(w, 2, 128, o);
+            REQUIRE(reached);
+            CHECK(reached->value(1, 72) * double{reached->real_scale(1)} == -0x1p128);
+            for (const double bad : {-0x1.1p128, 1e300}) {
+                w[200] = bad;
+                const auto q = quantize<shift3>(w, 2, 128, o);
+                REQUIRE(!q);
+                CHECK(q.error().code == errc::not_in_format);
+                CHECK(q.error().index == 200);
+                CHECK(q.error().bound == 0x1p128);
+            }
+        }
+}
+
 TEST_CASE("NaN, infinity and shapes that do not fit are refused") {
     std::vector<float> w(12, 1.0f);
     CHECK(quantize<shift3>(w, 5, 2).error().code == errc::shape_mismatch);
     CHECK(quantize<shift3>(w, std::size_t{1} << (std::numeric_limits<std::size_t>::digits - 1), 2)
               .error()
               .code == errc::shape_mismatch);
-    for (const float bad :
-         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-          -std::numeric_limits<float>::infinity()}) {
+    for (const float bad : {test::not_a_number, test::infinity, -test::infinity}) {
         w[7] = bad;
         for (const scale_per per : {scale_per::tensor, scale_per::row}) {
             const auto q = quantize<dense3>(w, 3, 4, {nearest::value, per});

@@ -272,6 +272,15 @@ TEST_CASE("sizes that overflow are refused before anything is allocated") {
     CHECK(with(2, 16, ~0u, ~0u, 0));
     CHECK(with(2, 16, 3, 5, 0));
     CHECK_FALSE(with(2, 16, 0, 0, 0));
+
+    // Rows without columns take no bytes of the record, but their sums take memory.
+    const auto rows_of_nothing = [](std::uint64_t rows) {
+        record bytes(layout::header_bytes);
+        layout::write({4, true, true, 0, rows, 0, 1, 1, 0, identity_of<shift4>}, bytes.data());
+        return !deserialize_filter<shift4>(bytes);
+    };
+    CHECK_FALSE(rows_of_nothing(256));
+    CHECK(rows_of_nothing(257));
 }
 
 TEST_CASE("a borrowed matrix looks into the record, and its slices and moves are whole") {

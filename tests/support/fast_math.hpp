@@ -4,7 +4,13 @@
 // What that breaks of the library is said in tests/README.md; tests of it are skipped there, and so
 // are those whose own numbers change: TEST_CASE("…" * doctest::skip(s3::test::fast_math)).
 
+#include <limits>
+
 namespace s3::test {
+
+/// Constants, because clang 19 assumes of what functions return that it is finite, too.
+inline constexpr float infinity = std::numeric_limits<float>::infinity(),
+                       not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 #if defined(__FAST_MATH__)
 inline constexpr bool fast_math = true;

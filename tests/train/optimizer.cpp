@@ -215,7 +215,7 @@ TEST_CASE("sizes that differ are errors that name the argument, and nothing is w
 TEST_CASE("what is not finite ends the step and is named: gradient, latent, or what becomes of it" *
           doctest::skip(s3::test::fast_math)) {
     constexpr std::size_t size = 65;
-    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const float nan = s3::test::not_a_number;
     for (const std::size_t at : {0u, 21u, 64u}) {
         const auto failed = [&](auto spoil, const s3::sgd& optimizer = {}) {
             auto p = random_latents<s3::shift3>(size, 71);
@@ -244,8 +244,7 @@ TEST_CASE("a gradient that is not finite ends the step, even where the estimator
           doctest::skip(s3::test::fast_math)) {
     constexpr std::size_t size = 65;
     for (const std::size_t at : {0u, 21u, 64u})
-        for (const float bad :
-             {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        for (const float bad : {s3::test::not_a_number, s3::test::infinity}) {
             auto p = random_latents<s3::shift3>(size, 71);
             owned_latents<s3::shift3> m(size);
             for (auto& field : p.data)

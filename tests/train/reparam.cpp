@@ -304,8 +304,7 @@ TEST_CASE("spans of unequal size are errors that name the argument, and nothing 
 TEST_CASE("validate names the first latent that is not finite") {
     each(tested_formats{}, []<class F>(F) {
         for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
-            for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                                    -std::numeric_limits<float>::infinity()}) {
+            for (const float bad : {s3::test::not_a_number, -s3::test::infinity}) {
                 auto p = random_latents<F>(33, 37);
                 CHECK(s3::validate(p.view()));
                 p.data[k][21] = bad;
@@ -323,8 +322,7 @@ TEST_CASE("a latent that is not finite ends every pass, in place too, and is nam
     each(tested_formats{}, []<class F>(F) {
         for (std::size_t k = 0; k < s3::latents_per_weight<F>; ++k)
             for (const std::size_t at : {0u, 21u, 64u}) // 64: in the tail of every vector width
-                for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                                        -std::numeric_limits<float>::infinity()}) {
+                for (const float bad : {s3::test::not_a_number, -s3::test::infinity}) {
                     auto p = random_latents<F>(65, 38);
                     p.data[k][at] = bad;
                     const auto named = [&](const s3::status& s) {
@@ -352,7 +350,7 @@ TEST_CASE("a gradient that is not finite passes through to the latents' own" *
           doctest::skip(s3::test::fast_math)) {
     owned_latents<s3::shift3> p(20, 1.0f), grad(20);
     std::vector<float> g(20, 1.0f);
-    g[3] = std::numeric_limits<float>::quiet_NaN();
+    g[3] = s3::test::not_a_number;
     REQUIRE(s3::backward(p.view(), g, grad.view()));
     for (const auto& field : grad.data)
         CHECK(std::isnan(field[3]));

@@ -37,7 +37,7 @@ template <weight_format F, integer_activation X, std::signed_integral Acc = std:
 }
 
 /// Whether a row with Σ|w| = `abs_sum`, plus a bias, provably fits int32 for all activations of
-/// `activation_bits` bits.
+/// `activation_bits` bits, of which there are 1 to 8.
 template <integer_activation X>
 [[nodiscard]] constexpr bool fits_int32(std::int64_t abs_sum, std::int64_t bias = 0,
                                         int activation_bits = 8) noexcept {

@@ -372,11 +372,11 @@ private:
     }
     std::vector<double> list(const std::string& key) {
         std::vector<double> values;
-        std::string text = option(key);
-        while (!text.empty()) {
-            const std::size_t comma = std::min(text.find(','), text.size());
-            values.push_back(real(text.substr(0, comma)));
-            text.erase(0, comma + 1);
+        const std::string text = option(key);
+        for (std::size_t at = 0; at < text.size() && values.size() <= d_.channels;) {
+            const std::size_t comma = std::min(text.find(',', at), text.size());
+            values.push_back(real(text.substr(at, comma - at)));
+            at = comma + 1;
         }
         if (values.size() == 1) // of which a copy is assigned: it must not be an element
             values.assign(std::min<std::size_t>(d_.channels, 4096), double{values[0]});

@@ -3,6 +3,7 @@
 // calibrates activations on it and measures errors against it. Plain loops, NHWC.
 
 #include <s3/import/description.hpp>
+#include <s3/kernel/pooling.hpp>
 
 #include <algorithm>
 #include <span>
@@ -116,7 +117,6 @@ public:
                   std::vector<float_weights> weights)
         : d_(d), shapes_(shapes), weights_(std::move(weights)), values_(shapes.values.size()) {
         for (std::size_t i = 0; i < d.lines.size(); ++i) {
-            values_[i + 1].resize(shapes.values[i + 1].size());
             // Output channels become innermost, so that compilers can vectorise along them.
             auto& f = weights_[i].filter;
             const std::size_t out = shapes.filters[i].out_channels,
@@ -139,8 +139,10 @@ public:
                 d_.scale * (image[i] - d_.zero_point) - (d_.mean.empty() ? 0 : d_.mean[c]);
             values_[0][i] = static_cast<float>(d_.deviation.empty() ? x : x / d_.deviation[c]);
         }
-        for (std::size_t i = 0; i < d_.lines.size(); ++i)
+        for (std::size_t i = 0; i < d_.lines.size(); ++i) {
+            values_[i + 1].resize(shapes_.values[i + 1].size());
             compute(i);
+        }
     }
     [[nodiscard]] std::span<const float> value(std::size_t v) const { return values_[v]; }
 
@@ -249,26 +251,21 @@ private:
         const auto &x = shapes_.values[shapes_.source[i]], &out = shapes_.values[i + 1];
         const bool global = s.kind == line_kind::global_mean,
                    largest = s.kind == line_kind::max_pool;
-        const extent kernel = global ? extent(x.height, x.width) : s.kernel;
+        const extent window = global ? extent(x.height, x.width) : s.kernel;
         const conv_options o{global ? extent(1) : s.stride, global ? extent(0) : s.padding, 1, 1};
+        const image_view<const float> image(in, 1, x.height, x.width, x.channels);
         for (std::size_t k = 0; k < y.size(); ++k) {
-            const auto window =
-                s3::detail::pixel_window::of(k / out.channels, {out.height, out.width}, o);
             float best = -3e38f;
             double sum = 0;
-            for (std::size_t t = 0; t < kernel.height * kernel.width; ++t) {
-                const std::size_t h = window.row(t / kernel.width, o),
-                                  v = window.column(t % kernel.width, o);
-                if (h >= x.height || v >= x.width)
-                    continue;
-                const float a = in[(h * x.width + v) * x.channels + k % out.channels];
-                best = std::max(best, a);
-                sum += a;
-            }
+            kernel::detail::each_inside(image, window, {out.height, out.width}, o, k / out.channels,
+                                        [&](const float* from) {
+                                            best = std::max(best, from[k % out.channels]);
+                                            sum += from[k % out.channels];
+                                        });
             y[k] =
                 largest
                     ? best
-                    : static_cast<float>(sum / static_cast<double>(kernel.height * kernel.width));
+                    : static_cast<float>(sum / static_cast<double>(window.height * window.width));
         }
     }
 

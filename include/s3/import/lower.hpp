@@ -18,6 +18,8 @@
 #include <s3/import/state_dict.hpp>
 
 #include <limits>
+#include <set>
+#include <string>
 
 namespace s3::importing {
 
@@ -47,7 +49,10 @@ public:
     network_lowering(const description& d, const fused_network& n, network_weights weights,
                      calibration measured)
         : d_(d), n_(n), w_(std::move(weights)), q_(std::move(measured.quantizers)),
-          means_(std::move(measured.means)) {}
+          means_(std::move(measured.means)) {
+        for (const line& s : d.lines)
+            names_.insert(s.name);
+    }
 
     described_result<imported_network> run() {
         for (std::size_t v = 0; v < q_.size(); ++v) {
@@ -100,8 +105,7 @@ private:
     /// The name of a layer to which the description gives none.
     [[nodiscard]] std::string free_name(const line& unnamed, std::size_t i) const {
         std::string name = unnamed.word + std::to_string(i);
-        while (std::any_of(d_.lines.begin(), d_.lines.end(),
-                           [&](const line& s) { return s.name == name; }))
+        while (names_.contains(name))
             name += '_';
         return name;
     }
@@ -342,6 +346,7 @@ private:
     network_weights w_;
     std::vector<quantizer> q_;
     std::vector<std::vector<double>> means_;
+    std::set<std::string> names_; ///< that the description gives
     imported_network out_;
 };
 

@@ -40,7 +40,8 @@ struct weight_options {
     std::string format = "auto";
     bool end = false;       ///< in a first or last layer real numbers become int8
     bool one_scale = false; ///< rounded weights share one scale, instead of one per row
-    /// A divisor per input channel, for what is rounded but not for `real`; or empty.
+    /// A divisor per channel of the image, whose groups have in_channels each, for what is rounded
+    /// but not for `real`; or empty.
     std::span<const double> divide = {};
     /// The format that `auto` rounds real numbers to in other layers; if empty, they are refused.
     std::string otherwise = {};
@@ -141,6 +142,17 @@ inline void round_in_log2(std::vector<double>& weights, int bits) {
         }
 }
 
+/// What weight i, in the order [out][in][height][width], is divided by. The rows of a group read
+/// channels of their own.
+[[nodiscard]] inline double divisor(const weight_options& o, const filter_shape& shape,
+                                    std::size_t i) {
+    if (o.divide.empty())
+        return 1;
+    const std::size_t channel = i / (shape.height * shape.width) % shape.in_channels;
+    const std::size_t rows = shape.out_channels / (o.divide.size() / shape.in_channels);
+    return o.divide[i / shape.columns() / rows * shape.in_channels + channel];
+}
+
 /// A filter, and what was done to the weights that were given.
 struct packed_weights {
     net::any_filter filter;
@@ -201,10 +213,10 @@ public:
         std::vector<double> values(weights.size());
         for (std::size_t i = 0; i < values.size(); ++i)
             values[i] = std::nearbyint(weights[i] / of_row(unit, i / shape_.columns()));
-        std::vector<float> scale;
-        for (const double u : unit)
-            scale.push_back(static_cast<float>(u / divide));
-        return pack_as<int8_weights>(values, {0, scale}, "kept exactly");
+        const auto scale = scales(unit, divide);
+        if (!scale)
+            return scale.error();
+        return pack_as<int8_weights>(values, {0, *scale}, "kept exactly");
     }
     /// Whether integers can be kept: their scales are as few as the layer may have.
     [[nodiscard]] bool can_keep_int8(const std::vector<double>& unit) const {
@@ -212,6 +224,18 @@ public:
     }
 
 private:
+    /// Units as float scales, which must be able to hold them.
+    static result<std::vector<float>> scales(const std::vector<double>& units, double divide) {
+        std::vector<float> scale;
+        for (const double unit : units) {
+            const double real = unit / divide;
+            if (!(std::fabs(real) >= std::numeric_limits<float>::min() &&
+                  std::fabs(real) <= std::numeric_limits<float>::max()))
+                return error(errc::bad_option, "weight.scale").at(scale.size()).got(real);
+            scale.push_back(static_cast<float>(real));
+        }
+        return scale;
+    }
     template <class F>
     result<packed_weights> pack_as(std::span<const double> values, const pack_options& options,
                                    const char* method) const {
@@ -232,9 +256,9 @@ private:
         const bool whole =
             found.unit.size() == 1 && divide == 1 && std::frexp(found.unit[0], &power) == 0.5;
         const int offset = whole ? power - 1 : 0;
-        std::vector<float> scale;
-        for (std::size_t u = 0; u < (whole ? 0 : found.unit.size()); ++u)
-            scale.push_back(static_cast<float>(found.unit[u] / divide));
+        const auto scale = scales(whole ? std::vector<double>{} : found.unit, divide);
+        if (!scale)
+            return scale.error();
         std::vector<double> values(weights.size(), 0);
         for (std::size_t i = 0; i < values.size(); ++i)
             if (weights[i] != 0) {
@@ -242,7 +266,7 @@ private:
                 values[i] = std::copysign(std::ldexp(1.0, exponent_of(weights[i], unit) + offset),
                                           weights[i]);
             }
-        return pack_as<F>(values, {offset, scale}, method);
+        return pack_as<F>(values, {offset, *scale}, method);
     }
     template <class F>
     result<packed_weights> round_to_format(const std::vector<double>& values) const {
@@ -260,9 +284,8 @@ private:
     }
     [[nodiscard]] std::vector<double> divided(std::span<const double> weights) const {
         std::vector<double> values(weights.begin(), weights.end());
-        const std::size_t taps = shape_.height * shape_.width;
-        for (std::size_t i = 0; i < values.size() && !o_.divide.empty(); ++i)
-            values[i] /= o_.divide[i / taps % shape_.in_channels];
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] /= divisor(o_, shape_, i);
         return values;
     }
 
@@ -331,8 +354,8 @@ inline void measure(const found_weights& found, const filter_shape& shape, const
                     continue;
                 }
                 const int value = f.matrix.value(row, column);
-                const double packed = double{f.matrix.real_scale(row)} * value *
-                                      (o.divide.empty() ? 1 : o.divide[channel]);
+                const double packed =
+                    double{f.matrix.real_scale(row)} * value * divisor(o, shape, i);
                 out.zeros += value == 0;
                 wrong += (given - packed) * (given - packed);
                 all += given * given;
@@ -348,6 +371,10 @@ inline void measure(const found_weights& found, const filter_shape& shape, const
 inline result<imported_weights> import_weights(const safetensors::contents& file,
                                                const std::string& name, const filter_shape& shape,
                                                const weight_options& o = {}) {
+    if (const std::size_t groups = shape.in_channels == 0 ? 0 : o.divide.size() / shape.in_channels;
+        !o.divide.empty() && (groups == 0 || shape.out_channels % groups != 0 ||
+                              o.divide.size() != groups * shape.in_channels))
+        return error(errc::shape_mismatch, "divide").got(o.divide.size()).needs(shape.in_channels);
     detail::layer_tensors tensors(file, name, shape);
     imported_weights out;
     if (tensors.has("bias")) {

@@ -8,6 +8,7 @@
 // "bitlinear", the default, divides (`scale_use_in`). Bits of 3, which stand for a weight of 2, are
 // refused.
 
+#include <s3/core/is_finite.hpp>
 #include <s3/core/out_of_memory.hpp>
 #include <s3/io/json_tree.hpp>
 #include <s3/io/safetensors.hpp>
@@ -61,6 +62,8 @@ inline described_result<packed_matrix<ternary>> packed(const safetensors::conten
     if (!stored || stored->size() != 1)
         return described_error(error(errc::foreign, "tensor"),
                                name + "_scale is not one F32, F16 or BF16");
+    if (!is_finite(stored->front()))
+        return described_error(error(errc::not_finite, "tensor"), name + "_scale is not finite");
     const float scale = use == scale_use::multiplies ? stored->front() : 1 / stored->front();
     const std::size_t part = w.shape[0], columns = w.shape[1];
     if (columns == 0 || part == 0)

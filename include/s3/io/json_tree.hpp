@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -116,6 +117,8 @@ parse_json_object(std::span<const std::byte> text, bool& twice, std::size_t max_
     json_builder builder(max_depth);
     if (text.empty() || *first != '{' ||
         !nlohmann::json::sax_parse(first, first + text.size(), &builder))
+        return std::nullopt;
+    if (std::memchr(first, 0, text.size()) != nullptr) // which the parser takes for the end
         return std::nullopt;
     twice |= builder.key_twice();
     return std::move(builder.tree());

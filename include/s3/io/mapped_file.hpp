@@ -54,7 +54,8 @@ public:
         if (descriptor < 0)
             return error(errc::io, "path (cannot be opened)");
         struct stat about {};
-        const bool plain = ::fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
+        const bool plain = ::fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) &&
+                           std::in_range<std::size_t>(about.st_size);
         const auto size = plain ? static_cast<std::size_t>(about.st_size) : 0;
         void* memory =
             size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);

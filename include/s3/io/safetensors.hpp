@@ -19,11 +19,13 @@
 #include <s3/core/out_of_memory.hpp>
 #include <s3/core/view.hpp>
 #include <s3/io/json_tree.hpp>
+#include <s3/io/mapped_file.hpp>
 #include <s3/io/stored_floats.hpp>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -333,31 +335,30 @@ inline result<std::vector<float>> floats(const tensor& t) {
                                                                     : scale_type::bfloat16);
 }
 
-/// The bytes of a file on disk. Errors: io.
+/// A copy of the bytes of a file on disk. Errors: those of `mapped_file::open`; no memory.
 inline result<std::vector<std::byte>> load(const std::string& path) {
-    std::FILE* file = std::fopen(path.c_str(), "rb");
-    if (file == nullptr)
-        return error(errc::io, "path (cannot be opened)");
-    auto bytes = s3::detail::or_out_of_memory([&]() -> result<std::vector<std::byte>> {
-        std::vector<std::byte> all;
-        std::array<std::byte, 65536> block;
-        std::size_t got = 0;
-        while ((got = std::fread(block.data(), 1, block.size(), file)) > 0)
-            all.insert(all.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got));
-        if (std::ferror(file) != 0)
-            return error(errc::io, "path (cannot be read)");
-        return all;
+    const auto file = mapped_file::open(path);
+    if (!file)
+        return file.error();
+    return s3::detail::or_out_of_memory([&]() -> result<std::vector<std::byte>> {
+        return std::vector<std::byte>(file->bytes().begin(), file->bytes().end());
     });
-    std::fclose(file);
-    return bytes;
 }
 
-/// Writes a file whole or not at all: under another name beside its place, which it is then moved
-/// to. Errors: io.
+/// Writes a file whole or not at all: under another name beside its place, which no other writer
+/// has, and which it is then moved to. Errors: io.
 inline status save(const std::string& path, std::span<const std::byte> bytes) {
     return s3::detail::or_out_of_memory([&]() -> status {
-        const std::string draft = path + ".part";
-        std::FILE* file = std::fopen(draft.c_str(), "wb");
+        std::string draft = path + ".part";
+        std::FILE* file = nullptr;
+        for (int i = 2; file == nullptr && i < 100; ++i) {
+            errno = 0;
+            file = std::fopen(draft.c_str(), "wbx");
+            if (file == nullptr && errno != EEXIST)
+                break;
+            if (file == nullptr)
+                draft = path + ".part" + std::to_string(i);
+        }
         if (file == nullptr)
             return error(errc::io, "path (cannot be created)");
         const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();

@@ -17,9 +17,9 @@ namespace detail {
 
 /// Calls f with a pointer to the first channel of each pixel that is under output pixel n's window
 /// and inside the image.
-template <class Function>
-S3_INLINE void each_inside(const image_view<const std::uint8_t>& x, const extent& window,
-                           const extent& out, const conv_options& o, std::size_t n, Function&& f) {
+template <class T, class Function>
+S3_INLINE void each_inside(const image_view<const T>& x, const extent& window, const extent& out,
+                           const conv_options& o, std::size_t n, Function&& f) {
     const auto at = s3::detail::pixel_window::of(n, out, o);
     // Only taps inside the image are visited, however large the window is. Above or left of the
     // image, `top` and `left` wrap below zero: the first tap inside is then number 0 − top or 0 −

@@ -34,6 +34,10 @@ status check_layer(const layer_site& s, const L& l) {
 inline status check(const model& m) {
     if (m.layers.empty())
         return error(errc::bad_option, "layers").got(0);
+    // So that planning the memory of any network that passes takes seconds.
+    constexpr std::size_t most_layers = 16384;
+    if (m.layers.size() > most_layers)
+        return error(errc::bad_option, "layers").got(m.layers.size()).limit(most_layers);
     if (m.values.size() != m.layers.size() + 1)
         return error(errc::shape_mismatch, "values")
             .got(m.values.size())

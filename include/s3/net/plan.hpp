@@ -128,7 +128,8 @@ inline std::size_t place(std::vector<memory_chain>& chains) {
 
 } // namespace detail
 
-/// The plan of a network's memory. Precondition: `check(m)` succeeds.
+/// The plan of a network's memory. Preconditions: `check(m)` succeeds; the alignment is not 0;
+/// scratch is of as many layers as there are, or of none.
 [[nodiscard]] inline memory_plan plan(const model& m, const plan_options& o = {}) {
     const std::size_t count = m.values.size();
     std::vector<std::size_t> last_use(count);

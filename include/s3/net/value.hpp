@@ -82,7 +82,7 @@ inline status first_of(std::initializer_list<status> all) {
             return s;
     return {};
 }
-inline status check_scale(float scale, const char* argument) {
+inline status check_scale(const float& scale, const char* argument) {
     if (!is_finite(scale))
         return error(errc::not_finite, argument);
     return {};
@@ -120,16 +120,18 @@ inline status check_shape(const value_info& got, const value_info& wanted) {
 inline status check_value(const value_info& v) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (v.size() == 0 || v.size() > limit)
-        return error(errc::bad_option, "value.size").got(v.size()).limit(limit);
+        return error(errc::bad_option, "value.size").got(v.size()).limit(v.size() == 0 ? 1 : limit);
     const bool flat = v.kind == value_kind::vector;
     if ((v.kind != value_kind::image && v.height != 1) || (flat && v.width != 1))
         return error(errc::bad_option, "value.kind");
     if (v.bits < 1 || v.bits > 8)
-        return error(errc::bad_option, "value.bits").got(v.bits).limit(8);
+        return error(errc::bad_option, "value.bits").got(v.bits).limit(v.bits < 1 ? 1 : 8);
     if (!is_finite(v.scale) || !(v.scale > 0))
         return error(errc::bad_option, "value.scale").got(v.scale);
     if (v.zero_point < 0 || v.zero_point > v.top())
-        return error(errc::bad_option, "value.zero_point").got(v.zero_point).limit(v.top());
+        return error(errc::bad_option, "value.zero_point")
+            .got(v.zero_point)
+            .limit(v.zero_point < 0 ? 0 : v.top());
     return {};
 }
 

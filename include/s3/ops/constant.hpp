@@ -168,9 +168,12 @@ concept constant_output = integer_activation<X> &&
 
 /// y[M][P] = W·x[K][P], where a row of x is one channel of all P pixels. Outputs are int32, or
 /// int16 if every sum fits. Errors: views too short, or shapes that do not fit W.
-template <constant_matrix W, architecture Arch = arch::native, constant_operand<W> X,
-          detail::constant_output<W, X> Y>
-status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
+template <constant_matrix W, architecture Arch = arch::native, class T, class Y>
+requires constant_operand<std::remove_const_t<T>, W> &&
+    detail::constant_output<Y, W, std::remove_const_t<T>>
+        status apply(matrix_view<T> x, matrix_view<Y> y)
+noexcept {
+    using X = std::remove_const_t<T>;
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -203,10 +206,11 @@ status apply(matrix_view<const X> x, matrix_view<Y> y) noexcept {
 
 /// Correlates one channel x[H][W] with a constant window. y is [H − rows + 1][W − columns + 1],
 /// int32, or int16 if every sum fits. Errors: as for `apply`.
-template <constant_matrix Window, architecture Arch = arch::native,
-          constant_operand<detail::as_product<Window, 1>> X,
-          detail::constant_output<detail::as_product<Window, 1>, X> Y>
-status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
+template <constant_matrix Window, architecture Arch = arch::native, class T, class Y>
+requires constant_operand<std::remove_const_t<T>, detail::as_product<Window, 1>> &&
+    detail::constant_output<Y, detail::as_product<Window, 1>, std::remove_const_t<T>>
+        status stencil(matrix_view<T> x, matrix_view<Y> y)
+noexcept {
     if (auto s = x.check("x"); !s)
         return s;
     if (auto s = y.check("y"); !s)
@@ -222,11 +226,12 @@ status stencil(matrix_view<const X> x, matrix_view<Y> y) noexcept {
             .got(y.columns)
             .needs(x.columns - Window.columns + 1);
     constexpr std::size_t together = 4; // rows of outputs that share loaded inputs
+    const matrix_view<const T> in = x;
     std::size_t i = 0;
     for (; i + together <= y.rows; i += together)
-        detail::stencil_rows<Window, together, Arch>(x, y, i);
+        detail::stencil_rows<Window, together, Arch>(in, y, i);
     for (; i < y.rows; ++i)
-        detail::stencil_rows<Window, 1, Arch>(x, y, i);
+        detail::stencil_rows<Window, 1, Arch>(in, y, i);
     return {};
 }
 

@@ -148,7 +148,10 @@ private:
     static result<linear> begin(const packed_matrix<F>& w, const linear_options& o) {
         if (o.batch == 0)
             return error(errc::bad_option, "options.batch").got(0).needs(1);
-        if (o.activation_group != 0 && o.activation_group != w.group())
+        // Weights in one group of all columns say that they have none.
+        const bool whole = w.group() == 0 && o.activation_group == w.columns();
+        const std::size_t activation_group = whole ? 0 : o.activation_group;
+        if (activation_group != 0 && activation_group != w.group())
             return error(errc::bad_option, "options.activation_group")
                 .got(o.activation_group)
                 .needs(w.group());
@@ -160,6 +163,7 @@ private:
         l.columns_ = w.columns();
         l.group_ = w.group() == 0 ? w.columns() : w.group();
         l.options_ = o;
+        l.options_.activation_group = activation_group;
         l.stored_ = w.group() != 0 && w.exponent_offset() == 0 ? w.stored() : scale_type::binary32;
         l.kernel_ = candidates::best(kernel::product_request{w.rows(), o.batch, 8, w.group()},
                                      family::automatic);

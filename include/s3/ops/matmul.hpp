@@ -62,7 +62,8 @@ status matmul(const prepared_matrix<F, X, Arch, Choice>& w,
     if (y.rows != x.rows)
         return error(errc::shape_mismatch, "y.rows").got(y.rows).needs(x.rows);
     if constexpr (std::integral<X>) {
-        if (auto s = check<Y>(e, w.rows(), y.data.size()); !s)
+        const std::size_t size = y.rows == 0 ? 0 : (y.rows - 1) * y.stride + y.columns;
+        if (auto s = check<Y>(e, w.rows(), size); !s)
             return s;
         if (auto s = detail::check_bias<X>(w.abs_sums(), e.bias, w.prepared_for().activation_bits);
             !s)
@@ -115,6 +116,8 @@ requires detail::contiguous<const XRange&> && detail::contiguous<YRange&>
                   "x holds another type than the weights were prepared for: name it, as in "
                   "prepare<std::int8_t>(weights)");
     using Y = typename decltype(std::span(y))::element_type;
+    static_assert(output<Y, X>, "y holds float or, where x holds integers, std::int32_t, "
+                                "std::uint8_t or std::int8_t, and may be written to");
     const std::span<const X> in(x);
     const std::span<Y> out(y);
     const std::size_t n = w.columns() != 0 ? in.size() / w.columns()

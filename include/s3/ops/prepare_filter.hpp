@@ -26,11 +26,28 @@ inline status check_window(const filter_shape& f, const conv_options& o) noexcep
     return {};
 }
 
+/// Whether a filter's matrix, which a host may have made by itself, has the shape that is said.
+template <weight_format F>
+status check_shape(const packed_filter<F>& filter) {
+    const auto& [matrix, shape] = filter;
+    if (matrix.rows() != shape.out_channels)
+        return error(errc::shape_mismatch, "filter.shape.out_channels")
+            .got(shape.out_channels)
+            .needs(matrix.rows());
+    if (matrix.columns() != shape.columns())
+        return error(errc::shape_mismatch, "filter.shape")
+            .got(shape.columns())
+            .needs(matrix.columns());
+    return {};
+}
+
 /// Everything that can be wrong with a convolution before any image is known.
 template <weight_format F, activation X, kernel_choice Choice>
 status check_filter(const packed_filter<F>& filter, const conv_options& options,
                     const prepare_options& o) {
     const filter_shape& shape = filter.shape;
+    if (auto s = check_shape(filter); !s)
+        return s;
     if (auto s = check_window(shape, options); !s)
         return s;
     if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||

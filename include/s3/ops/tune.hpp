@@ -163,6 +163,7 @@ result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& 
         [&](kernel_id kernel) -> result<prepared> {
             prepare_options one = o;
             one.kernel = kernel;
+            one.integers_only = true; // sums are stored, to which no scale applies
             auto w = prepared::make(packed, one);
             if (w)
                 if (auto s = memory.make_room(scratch_bytes(*w, o.batch)); !s)

@@ -201,12 +201,14 @@ private:
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
                 .got(options.exponent_offset)
-                .limit(126);
+                .limit(options.exponent_offset < 0 ? -126 : 126);
         for (std::size_t i = 0; i < scales; ++i) {
             const float given = options.scale[i], s = rounded(given, options.stored);
             const float real = std::ldexp(s, options.exponent_offset);
-            if (!is_finite_result(s) || !is_finite_result(real) || (real == 0 && given != 0))
+            if (!is_finite_result(s) || !is_finite_result(real))
                 return error(errc::not_finite, "scale").at(i).got(given);
+            if (real == 0 && given != 0) // it is too small for its type
+                return error(errc::bad_option, "scale").at(i).got(given);
         }
         packed_matrix m;
         m.rows_ = rows;
@@ -307,7 +309,7 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
         return error(errc::shape_mismatch, "weights")
             .got(weights.size())
             .needs(saturating_mul(rows, columns));
-    const double unit = std::ldexp(1.0, -options.exponent_offset);
+    const double unit = 1 / std::ldexp(1.0, options.exponent_offset);
     auto packed = packed_matrix<F>::from_codes(rows, columns, options, [=](std::size_t) {
         return [=](std::size_t i) {
             // A product that overflows to infinity, or underflows to zero, is not a value of the
@@ -325,7 +327,10 @@ requires std::is_arithmetic_v<T> result<packed_matrix<F>> pack(std::span<const T
         const double real = static_cast<double>(weights[i]);
         if (!is_finite(real))
             return error(errc::not_finite, "weights").at(i).got(real);
-        return error(errc::not_in_format, "weights").at(i).got(real).limit(F::max_value);
+        return error(errc::not_in_format, "weights")
+            .at(i)
+            .got(real)
+            .limit(real < F::min_value ? F::min_value : F::max_value);
     }
     return packed;
 }

@@ -13,14 +13,17 @@
 // zero). `nearest::log2` rounds the exponent (thresholds √2·2^k, as in DeepShift). In a format with
 // zero, weights below the smallest threshold (½ or 1/√2 of the smallest value) become zero; in one
 // without, they become the smallest value. Formats without exponents always round to the nearest
-// value. Errors: NaN or infinity (found even under -ffast-math); a number of weights that is not
-// rows · columns; a group that does not divide the columns, a scale that `stored` cannot hold.
+// value. Errors: NaN or infinity (found even under -ffast-math); doubles that are larger than 2^126
+// times the format's largest value; a number of weights that is not rows · columns; a group that
+// does not divide the columns, a scale that `stored` cannot hold.
 
 #include <s3/core/bit_cast.hpp>
+#include <s3/core/is_finite.hpp>
 #include <s3/pack/group_scale.hpp>
 #include <s3/pack/pack.hpp>
 #include <s3/pack/scale_search.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -62,12 +65,22 @@ template <std::floating_point T>
     return static_cast<double>(bit_cast<number>(largest));
 }
 
-/// The first weight that is NaN or infinite, as an error. Precondition: there is one.
-template <std::floating_point T>
-[[nodiscard]] error not_finite(std::span<const T> weights, std::size_t from) noexcept {
-    while (is_finite(static_cast<double>(weights[from])))
-        ++from;
-    return error(errc::not_finite, "weights").at(from);
+/// The largest magnitude among `count` weights from the given one on, or an error at the first that
+/// is NaN, infinite, or larger than any scale's largest value.
+template <weight_format F, std::floating_point T>
+[[nodiscard]] result<double> checked_magnitude(std::span<const T> weights, std::size_t from,
+                                               std::size_t count) noexcept {
+    constexpr double limit = std::max(F::max_value, -F::min_value) * 0x1p126;
+    const double largest = largest_magnitude(weights.subspan(from, count));
+    if (is_finite_result(largest) && largest <= limit)
+        return largest;
+    for (;; ++from) {
+        const double w = static_cast<double>(weights[from]);
+        if (!is_finite(w))
+            return error(errc::not_finite, "weights").at(from);
+        if (std::fabs(w) > limit)
+            return error(errc::not_in_format, "weights").at(from).got(w).limit(limit);
+    }
 }
 
 template <weight_format F, std::floating_point T>
@@ -83,11 +96,11 @@ result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t
     float copy[256];
     for (std::size_t g = 0; g < scale->size(); ++g) {
         const auto part = weights.subspan(g * o.group, o.group);
-        const double largest = largest_magnitude(part);
-        if (!is_finite_result(largest))
-            return not_finite(weights, g * o.group);
-        (*scale)[g] = group_scale<F>(part, largest, o.rounding, o.scale == scale_kind::power_of_two,
-                                     o.stored, copy);
+        const auto largest = checked_magnitude<F>(weights, g * o.group, o.group);
+        if (!largest)
+            return largest.error();
+        (*scale)[g] = group_scale<F>(part, *largest, o.rounding,
+                                     o.scale == scale_kind::power_of_two, o.stored, copy);
     }
     return packed_matrix<F>::from_codes(
         rows, columns, {0, scale->span(), o.group, o.stored}, [&](std::size_t group) {
@@ -118,10 +131,11 @@ result<packed_matrix<F>> quantize(std::span<const T> weights, std::size_t rows, 
     int offset = 0;
     for (std::size_t group = 0; group < (per_row ? rows : 1); ++group) {
         const auto part = per_row ? weights.subspan(group * columns, columns) : weights;
-        const double largest = detail::largest_magnitude(part);
-        if (!is_finite_result(largest))
-            return detail::not_finite(weights, group * columns);
-        const detail::scale_search<F, T> search(part, largest, options.rounding);
+        const auto largest =
+            detail::checked_magnitude<F>(weights, per_row ? group * columns : 0, part.size());
+        if (!largest)
+            return largest.error();
+        const detail::scale_search<F, T> search(part, *largest, options.rounding);
         if (real)
             (*scale)[group] = search.best_real();
         else if (const int p = search.best_exponent(); per_row)

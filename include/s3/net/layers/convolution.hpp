@@ -65,6 +65,8 @@ struct prepared_convolution {
 
 struct convolution {
     value_id input = {};
+    /// Its weights count as the integers that they are: what scales and exponent offset it records
+    /// is not applied, but belongs into `scale`.
     any_filter filter;
     conv_options options;           ///< whose padding_value is the input's zero point
     std::vector<float> scale;       ///< per output channel; empty if `raw`
@@ -105,10 +107,9 @@ struct convolution {
     result<value_info> infer(const layer_site& s) const {
         const value_info& in = s[input];
         const filter_shape& f = shape_of(filter);
-        const auto [rows, columns] = std::visit(
-            [](const auto& p) { return std::pair(p.matrix.rows(), p.matrix.columns()); }, filter);
-        if (rows != f.out_channels || columns != f.columns())
-            return error(errc::shape_mismatch, "filter.shape").got(columns).needs(f.columns());
+        if (auto st = std::visit([](const auto& p) { return s3::detail::check_shape(p); }, filter);
+            !st)
+            return st.error();
         const std::size_t groups = options.groups;
         if (groups == 0 || groups > f.out_channels || f.out_channels % groups != 0)
             return error(errc::bad_option, "groups").got(groups).limit(f.out_channels);

@@ -34,6 +34,8 @@ struct pooling {
     }
 
     result<value_info> infer(const layer_site& s) const {
+        if (window.height == 0 || window.width == 0)
+            return error(errc::bad_option, "window").got(0).limit(1);
         // These limits make sure that every window has a pixel inside the image.
         if (padding.height >= window.height)
             return error(errc::bad_option, "padding").got(padding.height).limit(window.height - 1);
