@@ -184,6 +184,7 @@ TEST_CASE("safetensors: each kind of bad header is named") {
         refused("[]", 0, errc::foreign, "header");
         refused(" {}", 0, errc::foreign, "header");
         refused("{} x", 0, errc::foreign, "header");
+        refused("{}" + std::string(1, '\0') + "x", 0, errc::foreign, "header");
         refused("{\"\xff\":1}", 0, errc::foreign, "header");
         refused("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}", 0,
                 errc::foreign, "header");

@@ -116,9 +116,8 @@ parse_json_object(std::span<const std::byte> text, bool& twice, std::size_t max_
     const char* first = reinterpret_cast<const char*>(text.data());
     json_builder builder(max_depth);
     if (text.empty() || *first != '{' ||
+        std::memchr(first, 0, text.size()) != nullptr || // which the parser takes for the end
         !nlohmann::json::sax_parse(first, first + text.size(), &builder))
-        return std::nullopt;
-    if (std::memchr(first, 0, text.size()) != nullptr) // which the parser takes for the end
         return std::nullopt;
     twice |= builder.key_twice();
     return std::move(builder.tree());

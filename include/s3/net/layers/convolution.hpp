@@ -65,8 +65,8 @@ struct prepared_convolution {
 
 struct convolution {
     value_id input = {};
-    /// Its weights count as the integers that they are: what scales and exponent offset it records
-    /// is not applied, but belongs into `scale`.
+    /// Its weights count as the integers that they are. The scales and the exponent offset that it
+    /// records are not applied: they are a part of `scale`.
     any_filter filter;
     conv_options options;           ///< whose padding_value is the input's zero point
     std::vector<float> scale;       ///< per output channel; empty if `raw`
