@@ -14,6 +14,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace s3;
@@ -122,12 +123,14 @@ TEST_CASE("groups and scales that do not fit are named") {
     CHECK(named(64, scale) == "group"); // does not divide 96
     CHECK(named(32, std::span(scale).first(5)) == "scale");
     CHECK(named(0, scale) == "scale");
-    for (const float bad : {std::nanf(""), 65520.0f, 1e-9f}) {
+    for (const auto& [bad, code] : {std::pair(test::not_a_number, errc::not_finite),
+                                    {65520.0f, errc::not_finite},
+                                    {1e-9f, errc::bad_option}}) {
         std::vector<float> some = scale;
         some[4] = bad;
         const auto p = pack<shift3>(values, 2, 96, {0, some, 32, scale_type::binary16});
         REQUIRE(!p);
-        CHECK(p.error().code == (bad == 1e-9f ? errc::bad_option : errc::not_finite));
+        CHECK(p.error().code == code);
         CHECK(p.error().index == 4);
     }
     const std::vector<float> w(2 * 96, 1.0f);

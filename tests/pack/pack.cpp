@@ -363,7 +363,8 @@ TEST_CASE("filters that do not fit their shape are refused") {
 }
 
 TEST_CASE("what vanishes or overflows when the offset is taken out is no zero and no weight") {
-    for (const double w : {1e-300, -5e-324, 1e308}) {
+    const double denormal = test::fast_math ? -1e-300 : -5e-324; // which counts as 0 there
+    for (const double w : {1e-300, denormal, 1e308}) {
         CAPTURE(w);
         CHECK(pack<shift3>(std::vector<double>{w}, 1, 1, {.exponent_offset = 126}).error().code ==
               errc::not_in_format);
