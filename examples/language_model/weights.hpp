@@ -12,7 +12,10 @@
 #include <charconv>
 #include <iterator>
 #include <list>
+#include <locale>
+#include <sstream>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -132,6 +135,21 @@ private:
     }
 };
 
+/// The number that is all of a text; whether it is one.
+template <class T>
+[[nodiscard]] bool read_number(const std::string& text, T& value) {
+    if constexpr (std::is_integral_v<T>) {
+        const char* const end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        return read.ec == std::errc() && read.ptr == end;
+    } else { // libc++ 19 has no from_chars for real numbers
+        std::istringstream in(text);
+        in.imbue(std::locale::classic());
+        in >> std::noskipws >> value;
+        return !in.fail() && in.peek() == std::istringstream::traits_type::eof();
+    }
+}
+
 /// The shape that the metadata of a file say.
 [[nodiscard]] inline s3::described_result<config>
 read_shape(const s3::safetensors::contents& file) {
@@ -140,11 +158,8 @@ read_shape(const s3::safetensors::contents& file) {
     config::each(c, [&]<class T>(const char* name, T& member) {
         const auto found = file.metadata.find(name);
         const std::string text = found == file.metadata.end() ? "" : found->second;
-        const char* const end = text.data() + text.size();
         std::conditional_t<std::is_same_v<T, bool>, unsigned, T> value{};
-        const auto read = std::from_chars(text.data(), end, value);
-        if (done &&
-            (read.ec != std::errc() || read.ptr != end || (std::is_same_v<T, bool> && value > 1)))
+        if (done && (!read_number(text, value) || (std::is_same_v<T, bool> && value > 1)))
             done =
                 s3::described_error(s3::error(s3::errc::foreign, "metadata: no number")).in(name);
         member = static_cast<T>(value);
