@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -26,6 +27,8 @@ struct allocations {
 
     static void* take(std::size_t size, std::size_t alignment) noexcept {
         ++made;
+        if (size > std::numeric_limits<std::size_t>::max() - alignment)
+            return nullptr;
         if (before_failure >= 0 && before_failure-- == 0) {
             failed = true;
             before_failure = lasting ? 0 : -1;
