@@ -373,6 +373,7 @@ private:
     std::vector<double> list(const std::string& key) {
         std::vector<double> values;
         const std::string text = option(key);
+        // One number more than there are channels suffices to refuse the list.
         for (std::size_t at = 0; at < text.size() && values.size() <= d_.channels;) {
             const std::size_t comma = std::min(text.find(',', at), text.size());
             values.push_back(real(text.substr(at, comma - at)));

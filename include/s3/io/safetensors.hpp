@@ -350,14 +350,10 @@ inline result<std::vector<std::byte>> load(const std::string& path) {
 inline status save(const std::string& path, std::span<const std::byte> bytes) {
     return s3::detail::or_out_of_memory([&]() -> status {
         std::string draft = path + ".part";
-        std::FILE* file = nullptr;
-        for (int i = 2; file == nullptr && i < 100; ++i) {
-            errno = 0;
+        std::FILE* file = std::fopen(draft.c_str(), "wbx");
+        for (int i = 2; file == nullptr && errno == EEXIST && i < 100; ++i) {
+            draft = path + ".part" + std::to_string(i);
             file = std::fopen(draft.c_str(), "wbx");
-            if (file == nullptr && errno != EEXIST)
-                break;
-            if (file == nullptr)
-                draft = path + ".part" + std::to_string(i);
         }
         if (file == nullptr)
             return error(errc::io, "path (cannot be created)");

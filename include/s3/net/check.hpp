@@ -34,7 +34,7 @@ status check_layer(const layer_site& s, const L& l) {
 inline status check(const model& m) {
     if (m.layers.empty())
         return error(errc::bad_option, "layers").got(0);
-    // So that planning the memory of any network that passes takes seconds.
+    // The time to place values in memory may grow with the square of the number of layers.
     constexpr std::size_t most_layers = 16384;
     if (m.layers.size() > most_layers)
         return error(errc::bad_option, "layers").got(m.layers.size()).limit(most_layers);

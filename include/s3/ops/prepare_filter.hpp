@@ -26,7 +26,7 @@ inline status check_window(const filter_shape& f, const conv_options& o) noexcep
     return {};
 }
 
-/// Whether a filter's matrix, which a host may have made by itself, has the shape that is said.
+/// Whether the matrix of a filter, which a host may have put together, has the filter's shape.
 template <weight_format F>
 status check_shape(const packed_filter<F>& filter) {
     const auto& [matrix, shape] = filter;
