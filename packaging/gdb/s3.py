@@ -253,7 +253,8 @@ class Error:
             parts.append(f"got {float(self.value['value']):.10g}")
         bound = str(self.value["bounded_by"]).rsplit("::", 1)[-1]
         if bound != "none":
-            parts.append(f"{bound} {float(self.value['bound']):.10g}")
+            word = "must divide" if bound == "divides" else bound
+            parts.append(f"{word} {float(self.value['bound']):.10g}")
         return text + (f" ({', '.join(parts)})" if parts else "")
 
 

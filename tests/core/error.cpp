@@ -28,6 +28,12 @@ TEST_CASE("a message names the argument, the index, the value and the limit that
     const error shape(errc::shape_mismatch, "x.rows");
     CHECK(shape.needs(4).message() == "x.rows: shape does not fit (needs 4)");
     CHECK(shape.got(3).needs(4).message() == "x.rows: shape does not fit (got 3, needs 4)");
+    CHECK(error(errc::bad_option, "groups").got(3).divides(8).message() ==
+          "groups: option is out of range (got 3, must divide 8)");
+    CHECK(error(errc::bad_option, "bits").outside(0, 1, 8).message() ==
+          "bits: option is out of range (got 0, limit 1)");
+    CHECK(error(errc::bad_option, "bits").outside(9, 1, 8).message() ==
+          "bits: option is out of range (got 9, limit 8)");
 }
 
 TEST_CASE("every code has a text of its own") {
@@ -103,6 +109,8 @@ TEST_CASE("a described error puts words before or in the place of its message") 
     CHECK(described.message() == "no line uses the tensor 'w'");
     CHECK(described.code == errc::not_finite);
     CHECK(described.index == 2);
+    const described_error forged(plain, "no part uses the tensor \033[31mw\nall is well\x7f");
+    CHECK(forged.message() == "no part uses the tensor ?[31mw?all is well?");
 
     // Results take both kinds of error; a described one becomes a plain one.
     const s3::described_result<int> from_plain = plain, from_described = described.in("line 3");

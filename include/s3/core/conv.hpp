@@ -49,11 +49,11 @@ inline result<std::size_t> output_size(std::size_t in, std::size_t kernel, std::
                                        const char* argument) {
     constexpr std::size_t limit = std::size_t{1} << 31;
     if (kernel == 0 || kernel > limit)
-        return error(errc::bad_option, "filter.shape").got(kernel).limit(kernel == 0 ? 1 : limit);
+        return error(errc::bad_option, "filter.shape").outside(kernel, 1, limit);
     if (stride == 0 || stride > limit)
-        return error(errc::bad_option, "stride").got(stride).limit(stride == 0 ? 1 : limit);
+        return error(errc::bad_option, "stride").outside(stride, 1, limit);
     if (dilation == 0 || dilation > limit)
-        return error(errc::bad_option, "dilation").got(dilation).limit(dilation == 0 ? 1 : limit);
+        return error(errc::bad_option, "dilation").outside(dilation, 1, limit);
     if (padding > limit)
         return error(errc::bad_option, "padding").got(padding).limit(limit);
     if (in > limit)

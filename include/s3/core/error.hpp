@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #if S3_HAS_EXCEPTIONS
@@ -71,8 +72,9 @@ enum class errc : std::uint8_t {
 /// The meaning of an error's second number, `bound`.
 enum class bound_kind : std::uint8_t {
     none,
-    needs, ///< the size that would do: the exact one or, for a buffer, the least
-    limit, ///< the end of the allowed range that the value lies beyond
+    needs,   ///< the size that would do: the exact one or, for a buffer, the least
+    limit,   ///< the end of the allowed range that the value lies beyond
+    divides, ///< the size that the value must divide
 };
 
 /// What went wrong, and with which argument. `argument` points to static storage. `index`, `value`
@@ -114,6 +116,18 @@ struct error {
         return bounded(static_cast<double>(v), bound_kind::limit);
     }
 
+    /// The same error with the size that the value must divide.
+    template <class T>
+    [[nodiscard]] constexpr error divides(T v) const noexcept {
+        return bounded(static_cast<double>(v), bound_kind::divides);
+    }
+    /// The same error with the value that was given and that end of low … high that it lies beyond.
+    template <class T>
+    [[nodiscard]] constexpr error outside(T v, std::type_identity_t<T> low,
+                                          std::type_identity_t<T> high) const noexcept {
+        return got(v).limit(v < low ? low : high);
+    }
+
     /// One line for a person: "x.columns: shape does not fit (got 3, needs 4)", or
     /// "weights[7]: value is not in the weight format (got 3, limit 4)".
     [[nodiscard]] std::string message() const {
@@ -122,6 +136,7 @@ struct error {
             text.append("[").append(std::to_string(index)).append("]");
         text += ": ";
         text += to_string(code);
+        static constexpr const char* bounds[] = {"", "needs", "limit", "must divide"};
         const bool bounded = bounded_by != bound_kind::none;
         char number[48];
         if (has_value) {
@@ -130,7 +145,7 @@ struct error {
         }
         if (bounded) {
             text += has_value ? "" : " (";
-            text += bounded_by == bound_kind::needs ? "needs" : "limit";
+            text += bounds[static_cast<std::size_t>(bounded_by)];
             std::snprintf(number, sizeof number, " %.10g)", bound);
             text += number;
         }
@@ -154,7 +169,12 @@ struct described_error : error {
 
     described_error() = default;
     described_error(const error& e) : error(e) {}
-    described_error(const error& e, std::string text) : error(e), description(std::move(text)) {}
+    /// Control characters, which the names in a file may hold, become '?'.
+    described_error(const error& e, std::string text) : error(e), description(std::move(text)) {
+        for (char& c : description)
+            if (const auto u = static_cast<unsigned char>(c); u < 0x20 || u == 0x7f)
+                c = '?';
+    }
 
     [[nodiscard]] std::string message() const {
         return description.empty() ? error::message() : description;

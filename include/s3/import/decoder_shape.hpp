@@ -64,7 +64,9 @@ inline described_status check(const decoder_shape& s) {
         if (size == 0)
             return error(errc::bad_option, name).got(0).needs(1);
     if (s.heads % s.key_value_heads != 0)
-        return error(errc::shape_mismatch, "key_value_heads").got(s.key_value_heads).needs(s.heads);
+        return error(errc::shape_mismatch, "key_value_heads")
+            .got(s.key_value_heads)
+            .divides(s.heads);
     if (s.head_width % 2 != 0)
         return error(errc::bad_option, "head_width (rotary embedding turns pairs)")
             .got(s.head_width);

@@ -125,13 +125,11 @@ inline status check_value(const value_info& v) {
     if ((v.kind != value_kind::image && v.height != 1) || (flat && v.width != 1))
         return error(errc::bad_option, "value.kind");
     if (v.bits < 1 || v.bits > 8)
-        return error(errc::bad_option, "value.bits").got(v.bits).limit(v.bits < 1 ? 1 : 8);
+        return error(errc::bad_option, "value.bits").outside(v.bits, 1, 8);
     if (!is_finite(v.scale) || !(v.scale > 0))
         return error(errc::bad_option, "value.scale").got(v.scale);
     if (v.zero_point < 0 || v.zero_point > v.top())
-        return error(errc::bad_option, "value.zero_point")
-            .got(v.zero_point)
-            .limit(v.zero_point < 0 ? 0 : v.top());
+        return error(errc::bad_option, "value.zero_point").outside(v.zero_point, 0, v.top());
     return {};
 }
 

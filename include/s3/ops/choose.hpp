@@ -14,9 +14,7 @@ using product_candidates = kernel::candidates<Choice, kernel::products<F, X, Arc
 template <weight_format F, kernel_choice Choice>
 status check(const prepare_options& o) noexcept {
     if (o.activation_bits < 1 || o.activation_bits > 8)
-        return error(errc::bad_option, "options.activation_bits")
-            .got(o.activation_bits)
-            .limit(o.activation_bits < 1 ? 1 : 8);
+        return error(errc::bad_option, "options.activation_bits").outside(o.activation_bits, 1, 8);
     const bool open = Choice.among == family::any && Choice.name == 0;
     if (o.kernels != family::automatic && o.kernels != Choice.among && !open)
         return error(errc::bad_option, "options.kernels");

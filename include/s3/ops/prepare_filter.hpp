@@ -52,7 +52,7 @@ status check_filter(const packed_filter<F>& filter, const conv_options& options,
         return s;
     if (options.groups == 0 || options.groups > std::max<std::size_t>(shape.out_channels, 1) ||
         shape.out_channels % options.groups != 0)
-        return error(errc::bad_option, "groups").got(options.groups).needs(shape.out_channels);
+        return error(errc::bad_option, "groups").got(options.groups).divides(shape.out_channels);
     if (auto s = check<F, Choice>(o); !s)
         return s;
     if constexpr (std::integral<X>) {
@@ -61,8 +61,7 @@ status check_filter(const packed_filter<F>& filter, const conv_options& options,
         const int most = std::numeric_limits<X>::max() >> (8 - o.activation_bits);
         if (options.padding_value < least || options.padding_value > most)
             return error(errc::bad_option, "padding_value")
-                .got(options.padding_value)
-                .limit(options.padding_value < least ? least : most);
+                .outside(options.padding_value, least, most);
     }
     if (auto s = check_scales(filter.matrix); !s)
         return s;

@@ -191,7 +191,7 @@ private:
             if (!layout::is_group(options.group))
                 return error(errc::bad_option, "group").got(options.group).limit(256);
             if (columns % options.group != 0)
-                return error(errc::shape_mismatch, "group").got(options.group).needs(columns);
+                return error(errc::shape_mismatch, "group").got(options.group).divides(columns);
             const std::size_t needed = saturating_mul(rows, columns / options.group);
             if (scales != needed)
                 return error(errc::shape_mismatch, "scale").got(scales).needs(needed);
@@ -200,8 +200,7 @@ private:
         }
         if (options.exponent_offset < -126 || options.exponent_offset > 126)
             return error(errc::bad_option, "exponent_offset")
-                .got(options.exponent_offset)
-                .limit(options.exponent_offset < 0 ? -126 : 126);
+                .outside(options.exponent_offset, -126, 126);
         for (std::size_t i = 0; i < scales; ++i) {
             const float given = options.scale[i], s = rounded(given, options.stored);
             const float real = std::ldexp(s, options.exponent_offset);

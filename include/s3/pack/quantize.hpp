@@ -89,7 +89,7 @@ result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t
     if (!layout::is_group(o.group))
         return error(errc::bad_option, "group").got(o.group).limit(256);
     if (columns % o.group != 0)
-        return error(errc::shape_mismatch, "group").got(o.group).needs(columns);
+        return error(errc::shape_mismatch, "group").got(o.group).divides(columns);
     auto scale = buffer<float>::make(rows * (columns / o.group));
     if (!scale)
         return scale.error();

@@ -112,7 +112,7 @@ struct convolution {
             return st.error();
         const std::size_t groups = options.groups;
         if (groups == 0 || groups > f.out_channels || f.out_channels % groups != 0)
-            return error(errc::bad_option, "groups").got(groups).limit(f.out_channels);
+            return error(errc::bad_option, "groups").got(groups).divides(f.out_channels);
         const std::size_t channels = saturating_mul(f.in_channels, groups);
         if (in.channels != channels)
             return error(errc::shape_mismatch, "filter.in_channels")
