@@ -59,6 +59,13 @@ static_assert(activation<std::int8_t> && activation<std::uint8_t> && activation<
 static_assert(!activation<double> && !activation<int> && !integer_activation<float>);
 static_assert(shift_weight_format<dense3> && !shift_weight_format<int8_weights>);
 static_assert(!weight_format<int>);
+class without_triples : public shift3 {
+    using shift3::decode;
+};
+struct with_too_few_exponents : shift3 {
+    static constexpr int exponents = 2;
+};
+static_assert(!weight_format<without_triples> && !weight_format<with_too_few_exponents>);
 
 } // namespace
 

@@ -232,6 +232,12 @@ TEST_CASE("fields that an output type does not have are refused by name") {
     CHECK(refused(check<std::int32_t>({.clamp_low = 0}, 2, 9)) == "epilogue.clamp_low");
     CHECK(refused(check<float>({.clamp_high = 9}, 2, 9)) == "epilogue.clamp_high");
     CHECK(refused(check<std::int32_t>({.clamp_high = 9}, 2, 9)) == "epilogue.clamp_high");
+    CHECK(refused(check<float>({.residual_scale = 2}, 2, 9)) == "epilogue.residual_scale");
+    CHECK(refused(check<std::int32_t>({.residual_scale = 2}, 2, 9)) == "epilogue.residual_scale");
+    CHECK(refused(check<float>({.residual_zero_point = 3}, 2, 9)) ==
+          "epilogue.residual_zero_point");
+    CHECK(refused(check<std::int32_t>({.residual_zero_point = 3}, 2, 9)) ==
+          "epilogue.residual_zero_point");
     CHECK(refused(check<std::int8_t>({.zero_point = 1, .clamp_low = 0, .clamp_high = 9}, 2, 9)) ==
           "nothing");
 }

@@ -155,6 +155,17 @@ void check_tiles() {
     }
 }
 
+/// Runs tasks one after the other, with as many workers as its user says.
+struct changing_executor {
+    std::size_t workers = 2;
+    [[nodiscard]] std::size_t concurrency() const { return workers; }
+    template <class Function>
+    void run(std::size_t tasks, Function&& f) const {
+        for (std::size_t t = 0; t < tasks; ++t)
+            f(t, t % workers);
+    }
+};
+
 } // namespace
 
 TEST_CASE("dot products and shifts with scales equal the definition on the main instruction sets" *
@@ -185,6 +196,10 @@ TEST_CASE("kernels that look sums up equal the definition, a group at a time" *
 TEST_CASE("so they do for every kind of format" * doctest::skip(s3::test::fast_math)) {
     test::type_list<dense4, shift5, int8_weights, test::thirds>::each(
         [&]<class F>() { suite().draw<F, arch::native, family::automatic>(3, 40); });
+    test::main_archs::each([&]<class Arch>() {
+        CAPTURE(Arch::name);
+        suite().draw<test::symmetric_int8, Arch, family::automatic>(8, 10);
+    });
 }
 
 TEST_CASE("outputs have the same bits on every machine" * doctest::skip(s3::test::fast_math)) {
@@ -242,6 +257,24 @@ TEST_CASE("scales of 16 bits that are tiny keep their value") {
             simd::store<arch::native>(value, s.load<arch::native>(0));
             CHECK(value[0] == layout::from_bits(half, stored));
         }
+}
+
+TEST_CASE("an executor may lose workers, but not gain some") {
+    changing_executor executor;
+    const auto w = *pack<shift3>(std::vector<int>(400 * 64, 1), 400, 64);
+    auto layer = *linear<shift3>::make(w, {.batch = 4, .executor = executor});
+    const std::vector<float> x(9 * 64, 1.0f);
+    std::vector<float> y(9 * 400, 7.0f);
+    executor.workers = 3;
+    const auto refused = layer(x, y);
+    REQUIRE(!refused);
+    CHECK(refused.error().message() == "options.executor: option is out of range (got 3, limit 2)");
+    CHECK(y == std::vector<float>(y.size(), 7.0f));
+    for (executor.workers = 2; executor.workers > 0; --executor.workers) {
+        std::fill(y.begin(), y.end(), 0.0f);
+        CHECK(layer(x, y));
+        CHECK(y == std::vector<float>(y.size(), 64.0f));
+    }
 }
 
 TEST_CASE("what cannot be computed is refused by name, and nothing is written") {

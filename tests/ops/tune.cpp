@@ -51,6 +51,18 @@ TEST_CASE("weights whose scales integers do not meet are measured, too") {
     }
 }
 
+TEST_CASE("scales of groups, which no product applies, are refused as prepare refuses them") {
+    auto w = *quantize<shift3>(
+        std::vector<float>(4 * 64, 0.3f), 4, 64,
+        {.granularity = scale_per::group, .scale = scale_kind::real, .group = 32});
+    CHECK(tune<std::uint8_t>(w, {}, brief).error().message() ==
+          prepare<std::uint8_t>(w).error().message());
+    const auto f = packed_filter<shift3>{std::move(w), {4, 1, 1, 64}};
+    CHECK(tune<std::uint8_t>(f, conv_options(), 1, {3, 3}, prepare_options(), brief)
+              .error()
+              .message() == prepare<std::uint8_t>(f, conv_options()).error().message());
+}
+
 TEST_CASE("only kernels of the wanted family take part") {
     const auto w = some_matrix();
     for (const family f : {family::dot, family::shift_add}) {

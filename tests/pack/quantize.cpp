@@ -1,6 +1,7 @@
 // Quantization: each weight goes to its nearest value (or exponent), and no other power of two has
 // a smaller squared error.
 
+#include <s3/format/codebook.hpp>
 #include <s3/pack/quantize.hpp>
 
 #include "../support/fast_math.hpp"
@@ -12,7 +13,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace s3;
@@ -209,6 +212,39 @@ TEST_CASE("each row's scale has the least squared error of all") {
             }
         }
     });
+}
+
+namespace {
+struct only_positive : codebook<1, 2> {
+    static constexpr const char* name = "positive";
+    static constexpr const char* cpp_name = "positive";
+};
+struct far_from_zero : codebook<100, 101> {
+    static constexpr const char* name = "far";
+    static constexpr const char* cpp_name = "far";
+};
+struct lopsided : codebook<0, 100, -1> {
+    static constexpr const char* name = "lopsided";
+    static constexpr const char* cpp_name = "lopsided";
+};
+} // namespace
+
+TEST_CASE("codebooks with values on one side, or most of them, get the best power of two") {
+    const auto becomes = []<class F>(std::type_identity<F>, float weight) {
+        const std::vector<float> w(64, weight);
+        std::set<float> all;
+        for (const auto granularity : {scale_per::tensor, scale_per::row, scale_per::group}) {
+            const auto q = *quantize<F>(w, 1, 64, {.granularity = granularity, .group = 32});
+            all.insert(static_cast<float>(q.value(0, 40)) *
+                       q.real_scale(0, q.group() == 0 ? 0 : 1));
+        }
+        return all;
+    };
+    CHECK(becomes(std::type_identity<only_positive>(), 64) == std::set{64.0f});
+    CHECK(becomes(std::type_identity<far_from_zero>(), 64) == std::set{50.5f});
+    CHECK(becomes(std::type_identity<lopsided>(), -64) == std::set{-64.0f});
+    CHECK(becomes(std::type_identity<lopsided>(), 100) == std::set{100.0f});
+    CHECK(becomes(std::type_identity<int4_weights>(), 1.9f) == std::set{2.0f});
 }
 
 TEST_CASE("few large weights do not decide for millions of small ones") {

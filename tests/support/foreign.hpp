@@ -31,6 +31,19 @@ struct foreign_int4 {
     }
 };
 
+/// Signed bytes without −128, as symmetric quantization has them.
+struct symmetric_int8 : integer_format<8> {
+    static constexpr int min_value = -127;
+    static constexpr const char* name = "symmetric";
+    static constexpr const char* cpp_name = "test::symmetric_int8";
+
+    static constexpr bool valid(unsigned code) { return code < 256 && code != 128; }
+    static constexpr int code_of(int v) { return v == -128 ? -1 : integer_format<8>::code_of(v); }
+    static constexpr int round(double real, nearest rule) {
+        return integer_format<8>::round(real < -127 ? -127 : real, rule);
+    }
+};
+
 /// Three bits, one code reserved.
 struct thirds : codebook<0, 1, 2, 3, -1, -2, -3> {
     static constexpr const char* name = "thirds";

@@ -11,7 +11,10 @@
 //   min_value, max_value   the smallest and the largest value
 //   has_zero               whether zero is a value
 //   decoding               how the value may be computed from the code, see `decode`
-//   is_shift               whether every value is sign · sparse · 2^shift, in codes of sign_shift
+//   is_shift               whether every value is sign · sparse · 2^shift, in codes of sign_shift;
+//                          such a format has two more members:
+//     decode(code)         the code's triple (format/triple.hpp)
+//     exponents            the number of exponents: shifts are 0 … exponents − 1
 //   trains                 whether train/ has latents for it
 //   round(real, nearest)   the value that a finite real number becomes at unit scale
 //   name                   in files and messages: 1 … 16 characters
@@ -19,6 +22,8 @@
 //
 // The concept checks the codebook code by code, so a type that misstates its own codebook is not a
 // weight format, and a kernel that relies on `decoding` cannot compute wrong sums.
+
+#include <s3/format/triple.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -79,6 +84,9 @@ template <class F>
             return false;
         if (F::decoding != decode::table && v != ruled_value<F>(c))
             return false;
+        if constexpr (F::is_shift)
+            if (F::decode(c).value() != v || F::decode(c).shift >= F::exponents)
+                return false;
         low = v < low ? v : low;
         high = v > high ? v : high;
         zero = zero || v == 0;
@@ -89,6 +97,11 @@ template <class F>
            high <= limit && F::code_of(low - 1) == -1 && F::code_of(high + 1) == -1;
 }
 
+template <class F>
+concept decodes_triples = requires(unsigned code) {
+    { F::decode(code) } -> std::same_as<triple>;
+    { F::exponents } -> std::convertible_to<int>;
+};
 } // namespace detail
 
 template <class F>
@@ -108,7 +121,7 @@ concept weight_format = requires(unsigned code, int value, double real) {
     { F::code_of(value) } -> std::same_as<int>;
     { F::round(real, nearest::value) } -> std::same_as<int>;
 }
-&&detail::consistent_codebook<F>();
+&&(!F::is_shift || detail::decodes_triples<F>)&&detail::consistent_codebook<F>();
 
 /// Formats whose weights are sign · sparse · 2^shift.
 template <class F>

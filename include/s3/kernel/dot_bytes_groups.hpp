@@ -24,7 +24,8 @@ struct offset_values : F {
 template <weight_format F, class Arch, bool StaysSigned = simd::has_signed_dot<Arch>>
 requires simd::has_bytes<Arch> && fits_bytes<F>
 struct byte_group_dot {
-    static constexpr int weight_offset = StaysSigned ? 0 : -F::min_value;
+    /// What `decode` adds to 8-bit codes is 128, even if −128 is not a value.
+    static constexpr int weight_offset = StaysSigned ? 0 : F::bits == 8 ? 128 : -F::min_value;
     using weight = std::conditional_t<StaysSigned, std::int8_t, std::uint8_t>;
     using engine = byte_engine<
         Arch, simd::has_quad_dot<Arch> ? 0 : 32767 / (2 * 127 * (F::max_value + weight_offset)),

@@ -128,6 +128,11 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
             return error(errc::unsupported, "epilogue.clamp_low").got(e.clamp_low);
         if (e.clamp_high != none.clamp_high)
             return error(errc::unsupported, "epilogue.clamp_high").got(e.clamp_high);
+        if (e.residual_scale != none.residual_scale)
+            return error(errc::unsupported, "epilogue.residual_scale").got(e.residual_scale);
+        if (e.residual_zero_point != none.residual_zero_point)
+            return error(errc::unsupported, "epilogue.residual_zero_point")
+                .got(e.residual_zero_point);
     }
     if (std::abs(std::int64_t{e.zero_point}) > 32768)
         return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).limit(32768);

@@ -26,7 +26,8 @@ struct linear_options {
     /// How many consecutive activations of a vector share a scale: 0 for all, or as many as weights
     /// do.
     std::size_t activation_group = 0;
-    executor_ref executor = {}; ///< must outlive the layer
+    /// Must outlive the layer, and have no more workers at a call than when the layer was made.
+    executor_ref executor = {};
 };
 
 template <weight_format F, kernel_choice Choice = family::automatic,
@@ -91,7 +92,8 @@ public:
     }
 
     /// Computes y from x. Errors name the argument: shapes that do not fit, `not_finite`
-    /// activations. On error nothing is written.
+    /// activations, an executor with more workers than it had when the layer was made. On error
+    /// nothing is written.
     status operator()(std::type_identity_t<matrix_view<const float>> x, matrix_view<float> y,
                       const linear_epilogue& e = {}) noexcept {
         if (auto s = x.check("x"); !s)
@@ -106,6 +108,8 @@ public:
             return error(errc::shape_mismatch, "y.rows").got(y.rows).needs(x.rows);
         if (auto s = check(e, y.rows, rows_); !s)
             return s;
+        if (const std::size_t now = options_.executor.concurrency(); now > workers_)
+            return error(errc::bad_option, "options.executor").got(now).limit(workers_);
         for (std::size_t n = 0; n < x.rows; ++n)
             if (!detail::all_finite<Arch>(x.row(n), columns_)) {
                 std::size_t c = 0;
@@ -164,11 +168,13 @@ private:
         l.group_ = w.group() == 0 ? w.columns() : w.group();
         l.options_ = o;
         l.options_.activation_group = activation_group;
+        l.workers_ = o.executor.concurrency();
         l.stored_ = w.group() != 0 && w.exponent_offset() == 0 ? w.stored() : scale_type::binary32;
         l.kernel_ = candidates::best(kernel::product_request{w.rows(), o.batch, 8, w.group()},
                                      family::automatic);
         if (l.kernel_ == candidates::size)
-            return error(errc::unsupported, "weights.group").got(w.group());
+            return w.group() == 0 ? error(errc::unsupported, "kernel")
+                                  : error(errc::unsupported, "weights.group").got(w.group());
         return l;
     }
 
@@ -185,7 +191,7 @@ private:
         return candidates::visit(kernel_, [&](auto k) {
             using loop = kernel::loop_of<typename decltype(k)::type>;
             static_assert(kernel::group_loop<loop>);
-            const std::size_t workers = options_.executor.concurrency(), n = options_.batch;
+            const std::size_t n = options_.batch;
             const std::size_t vectors = saturating_add(n, loop::spare_columns);
             detail::arena a{memory};
             weights_ = a.take<std::uint8_t>(loop::layout_bytes(rows_, columns_, group_));
@@ -197,7 +203,7 @@ private:
                 start_ = a.take<std::int32_t>(saturating_mul(vectors, groups()));
             x_scale_ = a.take<float>(saturating_mul(vectors, activation_groups()));
             scratch_ = a.take<std::byte>(
-                saturating_mul(workers, detail::worker_scratch<loop>(columns_, n)));
+                saturating_mul(workers_, detail::worker_scratch<loop>(columns_, n)));
             return a.used;
         });
     }
@@ -279,6 +285,7 @@ private:
     std::size_t columns_ = 0;
     std::size_t group_ = 0; ///< weights that share a scale
     linear_options options_;
+    std::size_t workers_ = 1; ///< that there is scratch memory for
     scale_type stored_ = scale_type::binary32;
     std::size_t kernel_ = 0; ///< the number of the chosen kernel among the candidates
     std::span<std::uint8_t> weights_;

@@ -156,6 +156,8 @@ result<const char*> tune(const packed_matrix<F>& packed, const prepare_options& 
                          const tune_options& t = {}, Now now = {}) {
     using prepared = prepared_matrix<F, X, Arch, Choice>;
     using Y = typename prepared::sum;
+    if (auto s = detail::check_scales(packed); !s) // no kernel serves them
+        return s.error();
     detail::tune_memory<X, Y> memory(t.memory, saturating_mul(o.batch, packed.columns()),
                                      saturating_mul(o.batch, packed.rows()));
     return detail::fastest(
@@ -186,6 +188,8 @@ result<const char*> tune(const packed_filter<F>& packed, const conv_options& opt
     using prepared = prepared_filter<F, X, Arch, Choice>;
     const std::size_t channels = saturating_mul(packed.shape.in_channels, options.groups);
     if (auto s = detail::check_window(packed.shape, options); !s)
+        return s.error();
+    if (auto s = detail::check_scales(packed.matrix); !s)
         return s.error();
     const auto out = output_extent(image.height, image.width, packed.shape, options);
     if (!out)

@@ -50,10 +50,10 @@ private:
     using factors = std::array<float, candidates>;
     static constexpr std::size_t width = simd::width32<Arch>, vectors = candidates / width;
     static constexpr int reach = std::max(F::max_value, -F::min_value);
-    /// A power of two at which the largest weight, below 2, does not exceed the largest value.
+    /// A power of two at which no weight is clipped; all are below 2.
     static constexpr double top = [] {
         double scale = 2;
-        for (int r = 1; r * 2 <= reach; r *= 2)
+        for (int r = 1; r * 2 <= nearest_limit<F>; r *= 2)
             scale /= 2;
         return scale;
     }();

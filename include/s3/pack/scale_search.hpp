@@ -48,6 +48,21 @@ struct fit {
     }
 };
 
+/// Whether u lies beyond the largest or the smallest value. A limit does not count where all values
+/// have the other sign: at smaller scales such weights come nearer to it.
+template <weight_format F>
+[[nodiscard]] constexpr bool clips(double u) noexcept {
+    return (F::max_value > 0 && u > F::max_value) || (F::min_value < 0 && u < F::min_value);
+}
+
+/// The magnitude of the format's largest or smallest value, whichever is nearer to zero, of those
+/// that lie on their side of it: at the scale at which the largest weight becomes this value, none
+/// is clipped.
+template <weight_format F>
+inline constexpr int nearest_limit = F::max_value <= 0   ? -F::min_value
+                                     : F::min_value >= 0 ? F::max_value
+                                                         : std::min(F::max_value, -F::min_value);
+
 /// Adds a group of weights that all round to `value`: `count` weights with the sum `sum` and the
 /// sum of squares `squares`. `beyond` tells that they lie beyond the format's range.
 template <weight_format F>
@@ -146,7 +161,7 @@ private:
             const int q = F::round(u, rule_);
             const double v = q, d = u - v;
             f.error += d * d;
-            f.clipped += u > F::max_value || u < F::min_value ? d * d : 0;
+            f.clipped += clips<F>(u) ? d * d : 0;
             f.wq += u * v;
             f.qq += v * v;
         }
@@ -158,7 +173,7 @@ private:
 
     template <class Fit>
     [[nodiscard]] int descend(Fit&& fit_of) const noexcept {
-        const int top = exponent_of(largest_) + 2 - exponent_of(double{reach});
+        const int top = exponent_of(largest_) + 2 - exponent_of(double{nearest_limit<F>});
         int best = top;
         double least = std::numeric_limits<double>::max();
         for (int p = top; p > top - weight_bins<0>::octaves - 16; --p) {
@@ -214,8 +229,7 @@ private:
         const double to_level = 1 / scale;
         for (const level_bin& b : bins) {
             const double u = b.mean * to_level;
-            add<F>(f, F::round(u, rule_), scale, b.count, b.sum, b.squares,
-                   u > F::max_value || u < F::min_value);
+            add<F>(f, F::round(u, rule_), scale, b.count, b.sum, b.squares, clips<F>(u));
         }
         return f;
     }
@@ -224,7 +238,7 @@ private:
         const auto bins = fill(memory);
         constexpr int steps = 6;                      // scales per octave
         constexpr double ratio = 0.89089871814033930; // 2^(−1/6)
-        const int top = exponent_of(largest_) + 2 - exponent_of(double{reach});
+        const int top = exponent_of(largest_) + 2 - exponent_of(double{nearest_limit<F>});
         double squares = 0;
         for (const level_bin& b : bins)
             squares += b.squares;
