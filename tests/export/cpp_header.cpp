@@ -65,6 +65,22 @@ TEST_CASE("a header tells the memory that it takes") {
     CHECK(floats->memory.arena == 0); // from the caller's input to the caller's output
 }
 
+TEST_CASE(
+    "weights become constants where sums of whole bytes fit, whatever bits activations have") {
+    for (const int large : {100, 300}) { // of 2^15, times 15 and 255
+        const auto columns = static_cast<std::size_t>(large);
+        net::model m;
+        m.values = {{1, 1, columns, 4}, {1, 1, 1}};
+        net::convolution c;
+        c.scale = {1e-6f};
+        c.filter = *pack_filter<dense5>(std::vector<int>(columns, 32768), {1, 1, 1, columns});
+        m.layers.push_back({"c", std::move(c)});
+        const auto text = exporting::cpp_header(m, {.most_constants = 1000});
+        REQUIRE(text);
+        CHECK((text->find("s3::constant<") != std::string::npos) == (large == 100));
+    }
+}
+
 TEST_CASE("exported models are checked") {
     net::model m = one_layer();
     std::get<net::float_linear>(m.layers[0].operation).weights[1] = NAN;

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <locale>
+#include <set>
 #include <string>
 
 using namespace s3;
@@ -202,6 +203,38 @@ TEST_CASE("import: a long list of numbers, and many lines without a name, take a
     CHECK(try_import({}, lines, {}).network);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     CHECK(seconds.count() < 20);
+}
+
+TEST_CASE("import: layers without a name get names that differ") {
+    std::string lines = "input 2 2 1\nmaxpool kernel=1\nrelu6\n";
+    for (int i = 0; i < 59; ++i)
+        lines += "maxpool kernel=1\n";
+    const auto network = import_it({}, lines + "relu\n", {.samples = std::vector<std::uint8_t>(4)});
+    std::set<std::string> names;
+    for (const auto& layer : network.model.layers)
+        CHECK_MESSAGE(names.insert(layer.name).second, layer.name);
+}
+
+TEST_CASE("import: a line that cannot change the bits of activations may not ask for others") {
+    const std::vector<std::uint8_t> samples{1, 2, 3, 4};
+    for (const char* word : {"maxpool kernel=2", "upsample factor=2", "pad before=1"}) {
+        const std::string line = "input 2 2 1\n" + std::string(word);
+        CHECK(try_import({}, line + "\n", {.samples = samples, .bits = 4}).network);
+        CHECK(try_import({}, line + " bits=8\n", {.samples = samples}).network);
+        const auto four = try_import({}, line + " bits=4\n", {.samples = samples});
+        CHECK(four.where.find("must be those of its input") != std::string::npos);
+    }
+}
+
+TEST_CASE("import: a flattened image goes into a linear layer alone") {
+    checkpoint c;
+    c.put("fc.weight", {12, 12}, std::vector<float>(144, 0.1f));
+    const std::string lines = "input 2 2 3\nflatten name=f\nlinear fc 12 12\n";
+    const std::vector<std::uint8_t> samples(12, 1);
+    CHECK(try_import(c, lines, {.samples = samples}).network);
+    for (const char* word : {"add f", "mul f", "concat f"})
+        CHECK(try_import(c, lines + word + "\n", {.samples = samples})
+                  .where.find("after 'flatten' comes 'linear'") != std::string::npos);
 }
 
 TEST_CASE("import: a window may be much larger than the image") {

@@ -193,6 +193,21 @@ TEST_CASE("tensors that do not fit are refused by name") {
     CHECK(message_of(attempt).find("4 latents, not 3") != std::string::npos);
 }
 
+TEST_CASE("a tensor that is not there, and a sparse one, are refused by name") {
+    using s3::shift3;
+    const std::vector<Tensor> fields(4, torch::ones({3, 3}));
+    const auto backward = [&](const std::vector<Tensor>& of, const Tensor& grad) {
+        (void)s3::libtorch::backward<shift3>(of, grad, s3::surrogate::authors{},
+                                             s3::straight_through::identity{});
+    };
+    CHECK_THROWS_WITH_AS(backward(fields, Tensor()), doctest::Contains("grad_weights is undefined"),
+                         c10::Error);
+    CHECK_THROWS_WITH_AS(backward(fields, torch::eye(3).to_sparse()),
+                         doctest::Contains("grad_weights must be dense"), c10::Error);
+    CHECK_THROWS_WITH_AS(backward({Tensor(), fields[1], fields[2], fields[3]}, fields[0]),
+                         doctest::Contains("sign is undefined"), c10::Error);
+}
+
 TEST_CASE("ShiftConv2d is Conv2d with the realized weights, for all options") {
     torch::manual_seed(3);
     using options = torch::nn::Conv2dOptions;

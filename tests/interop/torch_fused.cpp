@@ -219,6 +219,63 @@ TEST_CASE("training moves every layer to the share of zeros that is asked for") 
                          c10::Error);
 }
 
+TEST_CASE("a layer in two places is one layer") {
+    hosts::ShiftLinear<s3::shift3> shared(torch::nn::LinearOptions(4, 4));
+    torch::nn::Sequential model(shared, shared);
+    CHECK(hosts::shift_layers(*model).size() == 1);
+    hosts::fused_optimizer fused(*model, s3::sgd{});
+    model->forward(torch::randn({3, 4})).sum().backward();
+    CHECK(fused.gradients().size() == 1);
+}
+
+TEST_CASE("a frozen layer stays what it is when the others are fused") {
+    torch::nn::Sequential model(hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)),
+                                hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)));
+    const auto layers = hosts::shift_layers(*model);
+    std::vector<Tensor> before;
+    for (const auto* layer : layers)
+        before.push_back(layer->fields()[0].detach().clone());
+    for (const Tensor& f : layers[0]->fields())
+        f.set_requires_grad(false);
+    hosts::fused_optimizer fused(*model, s3::sgd{1.0f});
+    model->forward(torch::randn({3, 4})).square().sum().backward();
+    fused.step();
+    CHECK(torch::equal(layers[0]->fields()[0], before[0]));
+    CHECK_FALSE(torch::equal(layers[1]->fields()[0], before[1]));
+}
+
+TEST_CASE("a layer whose gradients come late moves as a new one, as in torch's Adam") {
+    torch::nn::Sequential model(hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)),
+                                hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)));
+    const auto layers = hosts::shift_layers(*model);
+    s3::adam options;
+    options.learning_rate = 0.005f;
+    hosts::fused_optimizer fused(*model, options);
+    const auto step = [&](const hosts::shift_layer& of) {
+        fused.zero_grad();
+        of.discrete().mutable_grad() = torch::ones({4, 4});
+        fused.step();
+    };
+    for (int i = 0; i < 100; ++i)
+        step(*layers[0]);
+    const Tensor before = layers[1]->fields()[0].detach().clone();
+    step(*layers[1]);
+    const Tensor moved = (layers[1]->fields()[0] - before).abs();
+    CHECK(moved.max().item<float>() == doctest::Approx(0.005).epsilon(1e-3));
+}
+
+TEST_CASE("autograd notices a step between forward and backward") {
+    torch::nn::Sequential model(hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)),
+                                torch::nn::Tanh(),
+                                hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)));
+    hosts::fused_optimizer fused(*model, s3::sgd{1.0f});
+    const Tensor loss = model->forward(torch::randn({3, 4})).square().sum();
+    loss.backward({}, /*retain_graph=*/true);
+    fused.step();
+    CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("modified by an inplace operation"),
+                         c10::Error);
+}
+
 TEST_CASE("a fused layer starts from trained weights") {
     torch::manual_seed(16);
     hosts::ShiftConv2d<s3::shift3> layer(torch::nn::Conv2dOptions(3, 4, 3));

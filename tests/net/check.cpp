@@ -71,6 +71,10 @@ TEST_CASE("a network that fits, and every way in which one does not") {
     CHECK(refused([](model& m) { m.values[2].bits = 4; }) == "1 value.bits");
     CHECK(refused([](model& m) { conv(m, 0).input = 1; }) == "0 input");
     CHECK(refused([](model& m) { conv(m, 0).options.padding_value = 0; }) == "0 padding_value");
+    for (const int value : {-1, 300}) // though no output sees it
+        CHECK(refused([&](model& m) {
+                  conv(m, 4).options.padding = 0, conv(m, 4).options.padding_value = value;
+              }) == "4 padding_value");
     CHECK(refused([](model& m) { conv(m, 0).options.groups = 5; }) == "0 groups");
     CHECK(refused([](model& m) { conv(m, 0).options.groups = 2; }) == "0 filter.in_channels");
     CHECK(refused([](model& m) { conv(m, 0).options.stride = 0; }) == "0 stride");

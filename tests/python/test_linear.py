@@ -94,6 +94,10 @@ class Layers(unittest.TestCase):
         powers = s3.linear(w, scales="powers of two", stored="bfloat16")
         np.testing.assert_array_equal(np.log2(powers.scale) % 1, 0)
 
+    def test_layers_without_columns(self):
+        y = s3.linear(np.zeros((3, 0), np.float32), group=None)(np.zeros((2, 5, 0), np.float32))
+        self.assertTrue(np.array_equal(y, np.zeros((2, 5, 3), np.float32)))
+
     def test_layers_are_copied_and_pickled(self):
         layer = s3.linear(weights(8, 128), bias=np.ones(8))
         x = RANDOM.standard_normal(128).astype(np.float32)

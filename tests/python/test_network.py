@@ -216,6 +216,60 @@ class Conversion(unittest.TestCase):
         self.assertEqual(y.shape, (8, 6, 6, 3))
         self.assertEqual([l["name"] for l in net._network.layers()], ["conv", "conv@2"])
 
+    def test_operations_in_place(self):
+        """What PyTorch writes over is read as it is afterwards."""
+        class Net(nn.Module):
+            def __init__(self, forward):
+                super().__init__()
+                self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+                self.c, self.relu = nn.Conv2d(8, 4, 1), nn.ReLU(inplace=True)
+                self.run = forward
+
+            def forward(self, x):
+                return self.run(self, self.a(x))
+
+        def skip_behind_the_relu(net, x):
+            y = net.b(net.relu(x))
+            return net.c(y + x)
+
+        def unused_result(net, x):
+            F.relu(x, inplace=True)
+            return net.c(net.b(x))
+
+        def sum_in_place(net, x):
+            z = x
+            z += net.b(x)
+            return net.c(net.b(z) + x)
+
+        def through_a_view(net, x):
+            x.view(x.shape).relu_()
+            return net.c(x)
+
+        torch.manual_seed(0)
+        x = pixels(8, 6, 6, 3)
+        with self.assertRaisesRegex(s3.Error, "relu_ writes to the memory of a, which c reads"):
+            s3.convert_network(Net(through_a_view), x)
+        for forward in (skip_behind_the_relu, unused_result, sum_in_place):
+            with self.subTest(forward.__name__):
+                self.check(Net(forward), x, 0.1, format="int8")
+
+    def test_hooks_and_keywords_are_not_lost(self):
+        class Named(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv = nn.Conv2d(3, 4, 3)
+
+            def forward(self, x):
+                return self.conv(input=x)
+
+        x = pixels(2, 8, 8, 3)
+        with self.assertRaisesRegex(s3.Error, "more than its input"):
+            s3.convert_network(Named(), x)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+        model[0].register_forward_hook(lambda module, inputs, y: y * 3)
+        with self.assertRaisesRegex(s3.Error, "0 .Conv2d.: it has hooks"):
+            s3.convert_network(model, x)
+
     def test_a_last_layer_in_float(self):
         torch.manual_seed(0)
         x = pixels(16, 12)

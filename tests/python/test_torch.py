@@ -79,6 +79,20 @@ class Formulas(unittest.TestCase):
             torch.testing.assert_close(
                 ewgs[0], identity[0] * (1 + 0.2 * identity[0].sign() * (fields[0] - q)))
 
+    def test_estimators_have_parameters_of_their_own(self):
+        for name, parameter in [("identity", 0), ("clipped", 1), ("ewgs", 1e-3)]:
+            self.assertAlmostEqual(s3.torch.Estimator(name).parameter, parameter)
+        self.assertEqual(s3.torch.Estimator("clipped", 0.5).parameter, 0.5)
+        with self.assertRaisesRegex(RuntimeError, "no estimator is named clip"):
+            s3.torch.Estimator("clip")
+
+    def test_there_are_no_second_derivatives(self):
+        fields = latents("shift3")
+        grad, *_ = torch.autograd.grad(s3.torch.realize("shift3", fields).square().sum(), fields,
+                                       create_graph=True)
+        with self.assertRaisesRegex(RuntimeError, "once_differentiable"):
+            grad.sum().backward()
+
     def test_surrogates(self):
         for format in FORMATS:
             fields = latents(format)
@@ -207,6 +221,30 @@ class Plain(unittest.TestCase):
                 s3.torch.realize("shift3", bad)
 
 
+    def test_numbers_beyond_a_type_are_named_or_bounded(self):
+        model = nn.Sequential(s3.torch.ShiftLinear(4, 3)).double()
+        adam = s3.torch.FusedAdam(model)
+        model[0].discrete_weight.grad = torch.full((3, 4), 1e160, dtype=torch.float64)
+        with self.assertRaisesRegex(RuntimeError, r"moments\[\d+\]: value is not finite"):
+            adam.step()
+        half = [torch.empty(2, dtype=torch.float16) for _ in _s3.names("dense4")]
+        plain.initialize_from("dense4", torch.tensor([1500.0, -1500.0], dtype=torch.float16), half)
+        plain.validate("dense4", half)
+        empty = [torch.empty(0, 3, dtype=torch.float64) for _ in range(4)]
+        self.assertEqual(plain.initialize_from("shift3", empty[0], empty), 0)
+
+    def test_absmean_is_checked_as_other_formats_are(self):
+        for dtype in (torch.float32, torch.float64):
+            latent = torch.tensor([1.0, math.nan, 2.0], dtype=dtype)
+            with self.assertRaisesRegex(RuntimeError, "latent.1.: value is not finite"):
+                s3.torch.realize("absmean", [latent])
+            layer = s3.torch.ShiftLinear(3, 1, format="absmean").to(dtype)
+            with self.assertRaisesRegex(RuntimeError, "weights.1.: value is not finite"):
+                layer.initialize_from(latent[None])
+            with self.assertRaisesRegex(RuntimeError, "weights is .3. where"):
+                layer.initialize_from(latent)
+
+
 class Operators(unittest.TestCase):
     RULE = "shift3", "direct", "identity", 0.0
 
@@ -267,6 +305,41 @@ class Layers(unittest.TestCase):
         self.assertEqual((left["first"], left["up"]),
                          ("was kept", "ConvTranspose1d has no shift layer"))
         self.assertEqual(len(s3.torch.unpack("shift3", s3.torch.export(model)["conv"])), 8)
+
+    def test_convert_keeps_type_and_what_is_frozen(self):
+        model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4))).double()
+        model[1].weight.requires_grad_(False)
+        s3.torch.convert(model, trained=True)
+        self.assertEqual(model(torch.zeros(1, 4, dtype=torch.float64)).dtype, torch.float64)
+        self.assertEqual([any(f.requires_grad for f in layer.fields()) for layer in model[1:3]],
+                         [False, True])
+
+    def test_transformers_in_evaluation(self):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+        model, x = nn.TransformerEncoder(layer, 3), torch.randn(2, 5, 16)
+        s3.torch.convert(model)
+        model.eval()
+        with torch.no_grad():
+            without = model(x)
+        torch.testing.assert_close(without, model(x).detach(), rtol=1e-4, atol=1e-5)
+
+    def test_layers_without_weights(self):
+        for sizes in [(0, 3), (3, 0), (0, 0)]:
+            layer = s3.torch.ShiftLinear(*sizes)
+            layer(torch.zeros(2, sizes[0])).sum().backward()
+            s3.torch.FusedSGD(layer).step()
+
+    def test_parameters_are_reset_as_they_began(self):
+        torch.manual_seed(0)
+        layer = s3.torch.ShiftConv2d(32, 32, 3)
+        deviations = [f.std().item() for f in layer.fields()]
+        with torch.no_grad():
+            for f in layer.fields():
+                f.mul_(100)
+        layer.reset_parameters()
+        for f, deviation in zip(layer.fields(), deviations):
+            self.assertAlmostEqual(f.std().item(), deviation, delta=0.05 * deviation)
 
     def test_convert_keeps_ends_options_and_sharing(self):
         shared = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=2)
@@ -404,6 +477,15 @@ class StateDicts(unittest.TestCase):
         self.assertTrue(torch.equal(self.layer.discrete(),
                                     _s3.realize("shift3", self.layer.fields())))
         self.assertIs(shift.param_groups[0]["params"][0], self.layer.discrete_weight)
+        self.refused("weight_val holds values", weight_val=self.state["weight"] / 0)
+
+    def test_other_types_are_loaded_back(self):
+        for dtype in (torch.float64, torch.bfloat16):
+            layer = s3.torch.ShiftLinear(4, 4).to(dtype)
+            layer.load_state_dict(layer.state_dict())
+            layer.load_state_dict(s3.torch.ShiftLinear(4, 4).state_dict())
+            with self.assertRaisesRegex(RuntimeError, f"weight is torch.float16, {dtype} is needed"):
+                layer.load_state_dict(s3.torch.ShiftLinear(4, 4).half().state_dict())
 
 
 def model_and_data(format="shift3", surrogate="published"):
@@ -445,6 +527,65 @@ class Training(unittest.TestCase):
                 for layer in s3.torch.shift_layers(model):
                     self.assertTrue(torch.equal(layer.discrete(),
                                                 _s3.realize(format, layer.fields())))
+
+    def test_frozen_layers_stay_and_absmean_is_trained_with_the_rest(self):
+        torch.manual_seed(0)
+        model = nn.Sequential(s3.torch.ShiftLinear(4, 4), s3.torch.ShiftLinear(4, 4),
+                              s3.torch.ShiftLinear(4, 4, format="absmean"), nn.Linear(4, 2))
+        for f in model[0].fields():
+            f.requires_grad_(False)
+        before = [[f.clone() for f in layer.fields()] for layer in model[:3]]
+        optimizers = [s3.torch.FusedSGD(model, 1.0),
+                      torch.optim.SGD(s3.torch.other_parameters(model), 1.0)]
+        fit(model, optimizers, torch.randn(3, 8, 4), torch.randint(2, (3, 8)))
+        self.assertEqual([torch.equal(a[0], layer.fields()[0]) for a, layer in zip(before, model)],
+                         [True, False, False])
+
+    def test_a_step_between_forward_and_backward_is_noticed(self):
+        model = nn.Sequential(s3.torch.ShiftLinear(4, 4), nn.Tanh(), s3.torch.ShiftLinear(4, 4))
+        shift = s3.torch.FusedSGD(model, 1.0)
+        loss = model(torch.randn(3, 4)).square().sum()
+        loss.backward(retain_graph=True)
+        shift.step()
+        with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
+            loss.backward()
+
+    def test_copies_realize_their_own_latents(self):
+        model = copy.deepcopy(s3.torch.ShiftLinear(4, 4))  # whose versions begin at 0
+        s3.torch.FusedSGD(model)
+        with torch.no_grad():
+            for f in model.fields():
+                f.neg_()
+        other = copy.deepcopy(model)
+        self.assertTrue(torch.equal(other.discrete(), _s3.realize("shift3", other.fields())))
+
+    def test_optimizers_are_copied_and_saved_with_their_model(self):
+        for how in ("copy", "save"):
+            model, xs, ys = model_and_data()
+            shift = s3.torch.FusedAdam(model)
+            fit(model, [shift], xs[:2], ys[:2])
+            if how == "copy":
+                other, its = copy.deepcopy((model, shift))
+            else:
+                file = io.BytesIO()
+                torch.save((model, shift), file)
+                file.seek(0)
+                other, its = torch.load(file)
+            fit(other, [its], xs[2:], ys[2:])
+            fit(model, [shift], xs[2:], ys[2:])
+            for name, value in model.state_dict().items():
+                self.assertTrue(torch.equal(other.state_dict()[name], value), name)
+
+    def test_moments_follow_the_layout_of_their_latents(self):
+        model, xs, ys = model_and_data()
+        shift = s3.torch.FusedSGD(model, 0.05)
+        fit(model, [shift], xs[:2], ys[:2])
+        other, its = copy.deepcopy((model, shift))
+        other.to(memory_format=torch.channels_last)
+        fit(other, [its], xs[2:].contiguous(), ys[2:])
+        fit(model, [shift], xs[2:], ys[2:])
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
     def test_averages_are_on_the_grid(self):
         model, xs, ys = model_and_data()

@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <vector>
 
 using namespace s3;
@@ -134,7 +135,10 @@ TEST_CASE("an instruction set is found by its name, or is an error value") {
     CHECK(runtime::find("avx1024").error().code == errc::bad_option);
     CHECK(runtime::find("").error().code == errc::bad_option);
     const auto packed = pack<shift3>(std::vector<int>(6, 1), 2, 3);
-    for (const isa set : runtime::instruction_sets())
-        if (!supports(set))
+    const auto built = runtime::instruction_sets();
+#define SET(name, ...) isa::name,
+    for (const isa set : {S3_INSTRUCTION_SETS(SET)})
+#undef SET
+        if (!supports(set) || std::find(built.begin(), built.end(), set) == built.end())
             CHECK(runtime::prepare(*packed, {.set = set}).error().code == errc::unsupported);
 }

@@ -25,4 +25,10 @@ struct inline_executor {
     }
 };
 
+/// Where task t begins, if `tasks` share `units` of work about evenly; at t = `tasks`, the end.
+[[nodiscard]] constexpr std::size_t piece_begin(std::size_t units, std::size_t tasks,
+                                                std::size_t t) noexcept {
+    return units / tasks * t + (t < units % tasks ? t : units % tasks); // units · t may overflow
+}
+
 } // namespace s3

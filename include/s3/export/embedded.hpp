@@ -173,9 +173,9 @@ constexpr void conv2d(const epilogue& c, const window_shape& f, const image_shap
             std::array<std::uint8_t, W.columns> window;
             detail::each_tap(f, oh, ow, [&](std::size_t h, std::size_t w, std::size_t tap) {
                 const bool inside = h < in.height && w < in.width;
-                const std::uint8_t* from = x + (h * in.width + w) * in.channels;
+                const std::size_t from = (h * in.width + w) * in.channels;
                 for (std::size_t i = 0; i < in.channels; ++i)
-                    window[tap * in.channels + i] = inside ? from[i] : c.padding_value;
+                    window[tap * in.channels + i] = inside ? x[from + i] : c.padding_value;
             });
             const auto sums = apply<W>(window);
             for (std::size_t m = 0; m < W.rows; ++m)

@@ -217,8 +217,9 @@ calibrate(const description& d, const fused_network& n, const std::vector<float_
         const fused_layer& l = n.layers[g];
         if (keeps_bytes(d.lines[l.first].kind)) {
             const quantizer taken = found[n.input_of(l)];
-            if (l.given && (l.bits != taken.bits ||
-                            *l.given != given_quantizer{taken.scale, taken.zero_point}))
+            const int asked = d.lines[l.last].bits; // 0 if the line does not say
+            if ((asked != 0 && asked != taken.bits) ||
+                (l.given && *l.given != given_quantizer{taken.scale, taken.zero_point}))
                 return refuse(d.lines[l.last],
                               "its scale, zero and bits must be those of its input",
                               error(errc::bad_option, "description"));

@@ -103,9 +103,9 @@ private:
     }
 
     /// The name of a layer to which the description gives none.
-    [[nodiscard]] std::string free_name(const line& unnamed, std::size_t i) const {
+    [[nodiscard]] std::string free_name(const line& unnamed, std::size_t i) {
         std::string name = unnamed.word + std::to_string(i);
-        while (names_.contains(name))
+        while (!names_.insert(name).second)
             name += '_';
         return name;
     }
@@ -346,7 +346,7 @@ private:
     network_weights w_;
     std::vector<quantizer> q_;
     std::vector<std::vector<double>> means_;
-    std::set<std::string> names_; ///< that the description gives
+    std::set<std::string> names_; ///< of layers, given by the description or here
     imported_network out_;
 };
 

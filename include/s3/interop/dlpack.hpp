@@ -63,8 +63,8 @@ concept tensor_like = requires(const D& t) {
 
 /// Memory, sizes and strides of a tensor whose elements are T.
 template <class T, tensor_like D>
-requires std::is_arithmetic_v<T>
-[[nodiscard]] result<interop::strided_array<T>> array(const D& t) {
+requires(std::is_arithmetic_v<T> && !std::same_as<std::remove_cv_t<T>, bool>)
+    [[nodiscard]] result<interop::strided_array<T>> array(const D& t) {
     constexpr std::int32_t cpu = 1, cuda_host = 3, rocm_host = 11;
     const auto where = static_cast<std::int32_t>(t.device.device_type);
     if (where != cpu && where != cuda_host && where != rocm_host)

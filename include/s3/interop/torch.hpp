@@ -76,9 +76,12 @@ public:
     float dense_strength = 0;
 
     /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
+    /// They are trained if the latents were.
     void fuse() {
+        const bool trained = std::any_of(fields_.begin(), fields_.end(),
+                                         [](const Tensor& f) { return f.requires_grad(); });
         weights_ = realized();
-        weights_.requires_grad_();
+        weights_.requires_grad_(trained);
     }
     [[nodiscard]] bool fused() const noexcept { return weights_.defined(); }
     /// Realizes the leaf anew. This is needed after latents have changed by other means than
@@ -98,14 +101,15 @@ protected:
     Tensor weights_;
 };
 
-/// All shift layers of a model, in the order of `modules()`. The model itself need not be held by a
-/// shared_ptr.
+/// All shift layers of a model, in the order of `modules()`, each once. The model itself need not
+/// be held by a shared_ptr.
 [[nodiscard]] inline std::vector<shift_layer*> shift_layers(::torch::nn::Module& model) {
     std::vector<shift_layer*> found;
     if (auto* layer = dynamic_cast<shift_layer*>(&model))
         found.push_back(layer);
     for (const auto& module : model.modules(/*include_self=*/false))
-        if (auto* layer = dynamic_cast<shift_layer*>(module.get()))
+        if (auto* layer = dynamic_cast<shift_layer*>(module.get());
+            layer != nullptr && std::find(found.begin(), found.end(), layer) == found.end())
             found.push_back(layer);
     return found;
 }

@@ -38,7 +38,8 @@ template <class Optimizer>
 class fused_optimizer {
 public:
     fused_optimizer(::torch::nn::Module& model, const Optimizer& o, float dense = 0.0f)
-        : options(o), dense_strength(dense), layers_(shift_layers(model)) {
+        : options(o), dense_strength(dense), layers_(shift_layers(model)),
+          numbers_(layers_.size()) {
         for (shift_layer* layer : layers_) {
             layer->fuse();
             auto& moments = moments_.emplace_back(Optimizer::moments);
@@ -48,14 +49,16 @@ public:
         }
     }
 
-    /// Steps every layer that has a gradient.
+    /// Steps every layer that has a gradient. As in torch's Adam, each counts its own steps.
     void step() {
-        ++number_;
-        if constexpr (requires { options.number; })
-            options.number = number_;
-        for (std::size_t i = 0; i < layers_.size(); ++i)
-            if (layers_[i]->discrete().grad().defined())
-                layers_[i]->step(options, moments_[i], dense_strength);
+        for (std::size_t i = 0; i < layers_.size(); ++i) {
+            if (!layers_[i]->discrete().grad().defined())
+                continue;
+            ++numbers_[i];
+            if constexpr (requires { options.number; })
+                options.number = numbers_[i];
+            layers_[i]->step(options, moments_[i], dense_strength);
+        }
     }
     void zero_grad() {
         for (const shift_layer* layer : layers_)
@@ -72,13 +75,18 @@ public:
     }
 
     void save(::torch::serialize::OutputArchive& archive) const {
-        archive.write("number", ::torch::tensor(number_), true);
+        archive.write("number", ::torch::tensor(numbers_), true);
         each_moment([&](const std::string& key, const Tensor& m) { archive.write(key, m, true); });
     }
     void load(::torch::serialize::InputArchive& archive) {
         Tensor number;
         archive.read("number", number, true);
-        number_ = number.item<std::int64_t>();
+        const auto count = static_cast<std::int64_t>(numbers_.size());
+        TORCH_CHECK(number.numel() == 1 || number.numel() == count, "s3: number is of ",
+                    number.numel(), " layers, not ", count);
+        for (std::int64_t i = 0; i < count; ++i) // one number is of all layers
+            numbers_[static_cast<std::size_t>(i)] =
+                number.view(-1)[i % number.numel()].item<std::int64_t>();
         each_moment([&](const std::string& key, const Tensor& m) {
             Tensor saved;
             archive.read(key, saved, true);
@@ -102,8 +110,8 @@ private:
                          moments_[i][j][k]);
     }
 
-    std::int64_t number_ = 0;
     std::vector<shift_layer*> layers_;
+    std::vector<std::int64_t> numbers_; ///< of the steps of each layer
     std::vector<std::vector<tensors>> moments_;
 };
 

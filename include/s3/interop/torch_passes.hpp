@@ -39,13 +39,19 @@ inline void check(const status& s, std::size_t first = 0) {
     TORCH_CHECK(s.has_value(), "s3: ", e.message());
 }
 
+/// Whether a tensor is there, and not a sparse one.
+[[nodiscard]] inline bool has_strides(const Tensor& t) {
+    return t.defined() && t.layout() == ::torch::kStrided;
+}
+
 /// The memory of a tensor, in the order of its strides. Throws, with the name `argument`, if the
 /// tensor is not float32 on the CPU or has gaps.
 [[nodiscard]] inline std::span<float> floats(const Tensor& t, const char* argument) {
     TORCH_CHECK(t.defined(), "s3: ", argument, " is undefined");
     TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == ::torch::kFloat32, "s3: ", argument,
                 " must be float32 on the CPU, not ", t.scalar_type(), " on ", t.device());
-    TORCH_CHECK(t.is_non_overlapping_and_dense(), "s3: ", argument, " must be dense in memory");
+    TORCH_CHECK(has_strides(t) && t.is_non_overlapping_and_dense(), "s3: ", argument,
+                " must be dense in memory");
     return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
 }
 
@@ -62,9 +68,10 @@ inline void check(const status& s, std::size_t first = 0) {
 }
 
 /// `t` in the memory layout of `model`, which is dense: `t` itself if it has that layout, else a
-/// copy.
+/// copy. What cannot be copied so remains what it is, for `floats` to name.
 [[nodiscard]] inline Tensor laid_out_as(const Tensor& model, const Tensor& t) {
-    if (t.sizes() != model.sizes() || ::torch::autograd::utils::obeys_layout_contract(t, model))
+    if (!has_strides(t) || !has_strides(model) || t.sizes() != model.sizes() ||
+        ::torch::autograd::utils::obeys_layout_contract(t, model))
         return t;
     return ::torch::empty_strided(model.sizes(), model.strides(), t.options()).copy_(t);
 }
@@ -74,7 +81,7 @@ inline void check(const status& s, std::size_t first = 0) {
     tensors all;
     for (const auto& f : fields)
         if (all.empty())
-            all.push_back(f.is_non_overlapping_and_dense() ? f : f.contiguous());
+            all.push_back(!has_strides(f) || f.is_non_overlapping_and_dense() ? f : f.contiguous());
         else
             all.push_back(laid_out_as(all[0], f));
     return all;
@@ -112,6 +119,13 @@ void parallel(std::size_t count, const Body& body) {
         });
 }
 
+/// Tells autograd, which cannot see it, that tensors have been written to.
+inline void mark_written(const tensors& all) {
+    for (const Tensor& t : all)
+        if (!t.is_inference())
+            t.unsafeGetTensorImpl()->bump_version();
+}
+
 /// The value of a result. Throws as libtorch does if it is an error.
 template <class T>
 [[nodiscard]] T value(result<T> r) {
@@ -125,7 +139,9 @@ template <shift_weight_format F>
 float initialize_from(const Tensor& weights, const tensors& fields) {
     const auto p = latents_of<F>(fields);
     const Tensor w = laid_out_as(fields[0], weights);
-    return value(s3::initialize_from<F>(floats(w, "weights", fields[0], "sign"), p));
+    const float unit = value(s3::initialize_from<F>(floats(w, "weights", fields[0], "sign"), p));
+    mark_written(fields);
+    return unit;
 }
 
 /// Writes the discrete weights of `fields` into `weights`.
@@ -136,6 +152,7 @@ void realize_into(const tensors& fields, const Tensor& weights) {
     parallel(w.size(), [&](std::size_t first, std::size_t size) {
         check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)), first);
     });
+    mark_written({weights});
 }
 
 /// The discrete weights of `fields`, in the first one's layout. The layouts of `fields` may differ.
@@ -194,6 +211,8 @@ void step(const Optimizer& optimizer, const tensors& fields, const std::vector<t
                        w.subspan(first, size), dense_strength, surrogate, estimate),
               first);
     });
+    mark_written(fields);
+    mark_written({weights});
 }
 
 } // namespace s3::libtorch

@@ -111,8 +111,9 @@ struct run_site : layer_site {
     void in_pieces(std::size_t units, Function&& f) const {
         const std::size_t workers = ex.concurrency();
         const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
-        ex.run(tasks,
-               [&](std::size_t t, std::size_t) { f(units * t / tasks, units * (t + 1) / tasks); });
+        ex.run(tasks, [&](std::size_t t, std::size_t) {
+            f(piece_begin(units, tasks, t), piece_begin(units, tasks, t + 1));
+        });
     }
 };
 

@@ -69,7 +69,7 @@ struct sharing {
     }
     [[nodiscard]] kernel::work_range range(std::size_t task, std::size_t panels,
                                            std::size_t columns) const noexcept {
-        const auto cut = [&](std::size_t all, std::size_t t) { return all * t / tasks; };
+        const auto cut = [&](std::size_t all, std::size_t t) { return piece_begin(all, tasks, t); };
         if (by_rows)
             return {0, columns, cut(panels, task), cut(panels, task + 1)};
         return {cut(columns, task), cut(columns, task + 1), 0, panels};

@@ -29,7 +29,8 @@ namespace detail {
 template <random_generator G>
 [[nodiscard]] double uniform(G& generator) {
     const double range = static_cast<double>(generator.max() - generator.min()) + 1.0;
-    return (static_cast<double>(generator() - generator.min()) + 0.5) / range;
+    const double u = (static_cast<double>(generator() - generator.min()) + 0.5) / range;
+    return std::min(u, 1 - std::numeric_limits<double>::epsilon() / 2); // 64 bits may round to 1
 }
 
 } // namespace detail
@@ -46,7 +47,7 @@ void fill_normal(std::span<float> values, double deviation, G& generator) {
     }
 }
 
-/// Fills a span with the uniform distribution over (low, high).
+/// Fills a span with the uniform distribution over [low, high].
 template <random_generator G>
 void fill_uniform(std::span<float> values, double low, double high, G& generator) {
     for (float& v : values)

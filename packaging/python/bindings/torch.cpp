@@ -38,8 +38,18 @@ auto with_format(const std::string& name, const Body& body) {
 
 /// A straight-through estimator by name, with its limit or δ.
 struct estimator_choice {
-    std::string name = "identity";
-    float parameter = 0;
+    std::string name;
+    float parameter;
+
+    /// Without a parameter, the estimator's own default.
+    estimator_choice(std::string n, std::optional<float> given) : name(std::move(n)) {
+        TORCH_CHECK(name == "identity" || name == "clipped" || name == "ewgs",
+                    "s3: no estimator is named ", name);
+        parameter = given               ? *given
+                    : name == "clipped" ? s3::straight_through::clipped{}.limit
+                    : name == "ewgs"    ? s3::straight_through::ewgs{}.delta
+                                        : 0;
+    }
 };
 template <class Body>
 void with_estimator(const estimator_choice& choice, const Body& body) {
@@ -47,7 +57,6 @@ void with_estimator(const estimator_choice& choice, const Body& body) {
         return body(s3::straight_through::identity{});
     if (choice.name == "clipped")
         return body(s3::straight_through::clipped{choice.parameter});
-    TORCH_CHECK(choice.name == "ewgs", "s3: no estimator is named ", choice.name);
     return body(s3::straight_through::ewgs{choice.parameter});
 }
 
@@ -140,7 +149,11 @@ float initialize_from(const std::string& format, const Tensor& weights, const te
     if (format != absmean)
         return with_format(format,
                            [&]<class F>(F) { return hosts::initialize_from<F>(weights, fields); });
-    one(fields).copy_(weights); // its own latent, at its own scale
+    const Tensor& latent = one(fields);
+    const Tensor w = hosts::laid_out_as(latent, weights);
+    const auto values = hosts::floats(w, "weights", latent, "weight");
+    (void)hosts::value(s3::detail::checked_absmean_scale(values, "weights"));
+    latent.copy_(w); // its own latent, at its own scale
     return 1;
 }
 
@@ -198,8 +211,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
     namespace py = pybind11;
     const auto free = py::call_guard<py::gil_scoped_release>();
     py::class_<estimator_choice>(m, "Estimator")
-        .def(py::init<std::string, float>(), py::arg("name") = "identity",
-             py::arg("parameter") = 0.0f)
+        .def(py::init<std::string, std::optional<float>>(), py::arg("name") = "identity",
+             py::arg("parameter") = py::none())
         .def_readonly("name", &estimator_choice::name)
         .def_readonly("parameter", &estimator_choice::parameter)
         .def(py::pickle(

@@ -1,5 +1,7 @@
 """Linear layers of floats: packed weights, activations that are rounded as they come."""
 
+import math
+
 import numpy
 
 from . import _runtime
@@ -41,7 +43,8 @@ class Linear:
         if rows.ndim == 0 or rows.shape[-1] != self.in_features:
             raise Error(f"x: shape does not fit (got {[*rows.shape]}, needs [..., {self.in_features}])")
         shape = (*rows.shape[:-1], self.out_features)
-        y = self._layer.run(rows.reshape(-1, self.in_features), self.bias).reshape(shape)
+        flat = rows.reshape(math.prod(rows.shape[:-1]), self.in_features)
+        y = self._layer.run(flat, self.bias).reshape(shape)
         if isinstance(x, numpy.ndarray) or not hasattr(x, "new_tensor"):
             return y
         import torch

@@ -47,6 +47,14 @@ class _Proxy(torch.fx.Proxy):
     def dim(self):
         return self.ndim
 
+    # torch.fx would record x += y as x = x + y, and others that hold x would not see the sum.
+
+    def __iadd__(self, other):
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __imul__(self, other):
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
 
 class _Tracer(torch.fx.Tracer):
     """Traces a model and, with an example, computes each value as its node is made."""
@@ -65,6 +73,7 @@ class _Tracer(torch.fx.Tracer):
         proxy = super().create_proxy(*arguments, **options)
         node = proxy.node
         node.meta["path"] = self.path
+        before = {n: v._version for n, v in self.computed.items() if isinstance(v, torch.Tensor)}
         self.computing = True
         try:
             with torch.no_grad():
@@ -72,6 +81,7 @@ class _Tracer(torch.fx.Tracer):
         finally:
             self.computing = False
         self.computed[node] = value
+        node.meta["written"] = [n for n in before if self.computed[n]._version != before[n]]
         if isinstance(value, torch.Tensor):
             node.meta["shape"] = value.shape
         return proxy
@@ -129,7 +139,23 @@ class _Describer:
         except Exception as error:  # of the model's own code, of whatever type
             raise Error(f"the model cannot be traced: {error}") from error
         self.graph.owning_module = self.model
+        self.follow_writes()
         self.graph.eliminate_dead_code()
+
+    def follow_writes(self):
+        """What reads a value after a node has written to it, in place, reads that node's value.
+
+        A value whose memory the node wrote to through another one, as through a view, may not be read.
+        """
+        nodes = [*self.graph.nodes]
+        for at, node in enumerate(nodes):
+            for old in node.meta.get("written", ()):
+                for later in nodes[at + 1 :]:
+                    if old in node.all_input_nodes:
+                        later.replace_input_with(old, node)
+                    elif old in later.all_input_nodes:
+                        raise Error(f"the model cannot be converted: {node.name} writes to the memory "
+                                    f"of {old.name}, which {later.name} reads")
 
     def describe(self):
         for node in self.graph.nodes:
@@ -176,6 +202,7 @@ class _Describer:
         if node.op == "get_attr":
             raise Unsupported("a parameter or buffer that is used outside a layer")
         if node.op == "call_module":
+            need(len(node.args) == 1 and not node.kwargs, "it is called with more than its input")
             return self.visit_module(node, self.values[node.args[0]])
         return self.visit_function(node)
 
@@ -190,6 +217,7 @@ class _Describer:
 
     def visit_module(self, node, x):
         module, name = self.module(node), node.target
+        need(not module._forward_hooks and not module._forward_pre_hooks, "it has hooks")
         if isinstance(module, _NOTHING):
             return x
         if isinstance(module, _CONVOLUTIONS):

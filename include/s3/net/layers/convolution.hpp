@@ -130,6 +130,9 @@ struct convolution {
             return error(errc::bad_option, "padding_value")
                 .got(options.padding_value)
                 .needs(in.zero_point);
+        if (options.padding_value < 0 || options.padding_value > in.top())
+            return error(errc::bad_option, "padding_value")
+                .outside(options.padding_value, 0, in.top());
         if (!bias.empty() && bias.size() != out.channels)
             return error(errc::shape_mismatch, "bias").got(bias.size()).needs(out.channels);
         if (auto fits = check_sums(in.top()); !fits)
@@ -267,8 +270,12 @@ private:
     void emit_format(Writer& w, const packed_filter<F>& f) const {
         const auto& matrix = f.matrix;
         const bool in_place = w.in_place(input); // and so depthwise
-        const bool constant =
-            F::is_shift && options.groups == 1 && !in_place && w.as_constants(matrix.size());
+        const auto sums =
+            matrix.abs_sums(); // constants are proved for all bytes, not for their bits
+        const bool provable = std::all_of(
+            sums.begin(), sums.end(), [](std::int64_t s) { return fits_int32<std::uint8_t>(s); });
+        const bool constant = F::is_shift && options.groups == 1 && !in_place && provable &&
+                              w.as_constants(matrix.size());
         const std::string finish = "{" + (raw ? "nullptr" : w.array("float", "scale", scale)) +
                                    ", " + w.array("std::int32_t", "bias", bias) + ", " +
                                    w.number(options.padding_value) + ", " +

@@ -30,8 +30,10 @@ std::span<const isa> list(isa_list<Sets...>) noexcept {
 /// The set that is asked for, or the best one. A library without the baseline may have none that
 /// this machine supports.
 result<isa> choose(const std::optional<isa>& asked) {
+    if (asked && dispatch::named(to_string(*asked)) && supports(*asked))
+        return *asked;
     if (asked)
-        return find(to_string(*asked));
+        return error(errc::unsupported, "options.set");
     const isa best = dispatch::best();
     if (!dispatch::named(to_string(best)))
         return error(errc::unsupported, "options.set");

@@ -19,6 +19,7 @@ Parameters have the S3 authors' names: weight (the sign latent), weight_val, wei
 (outermost), weight_shift2.
 """
 
+import math
 import warnings
 
 import torch
@@ -51,8 +52,17 @@ class _ShiftLayer:
         _s3.check_surrogate(format, surrogate)
         for name in self._names[1:]:
             self.register_parameter(name, nn.Parameter(torch.empty_like(self.weight)))
-        self.initialize(_s3.initial_deviation(format, self.weight[0][0].numel(),
-                                              self.weight.shape[0]))
+        self._initialize_as_published()
+
+    def _initialize_as_published(self):
+        taps, outputs = math.prod(self.weight.shape[2:]), self.weight.shape[0]
+        self.initialize(_s3.initial_deviation(self.format, taps, max(outputs, 1)))
+
+    def reset_parameters(self):
+        """Draws latents and bias anew, with the deviation of the format's authors."""
+        super().reset_parameters()
+        if hasattr(self, "_names"):  # the base class calls this before there are latents
+            self._initialize_as_published()
 
     def initialize(self, deviation):
         """Draws all latents anew from a normal distribution."""
@@ -94,12 +104,17 @@ class _ShiftLayer:
         return self.discrete_weight
 
     def fuse(self):
+        """Makes the discrete weights the leaf, which a fused optimizer trains: with or without a gradient
+        as the latents had one. A copy of the layer is fused, too, and wants a fused optimizer of its own.
+        """
         if self.format == "absmean":
             raise ValueError("absmean has one latent: any torch optimizer trains it as cheaply")
         if not self.fused():
+            trained = any(field.requires_grad for field in self.fields())
             for field in self.fields():
                 field.requires_grad_(False)
-            self.discrete_weight = nn.Parameter(realize(self.format, self.fields()))
+            self.discrete_weight = nn.Parameter(realize(self.format, self.fields()),
+                                                requires_grad=trained)
             self.mark_realized()
 
     def refresh(self):
@@ -116,6 +131,10 @@ class _ShiftLayer:
     def _versions(self):
         """Changes when somebody else writes to the latents or the leaf, as an average of models does."""
         return [t._version for t in [*self.fields(), self.discrete_weight]]
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._realized = None  # a copy counts its changes anew
 
     def extra_repr(self):
         return f"{super().extra_repr()}, format={self.format}"
@@ -141,11 +160,11 @@ class _ShiftLayer:
                     and torch.equal(weight, alias)):
                 errors.append(f"{prefix}weight_sign differs from {prefix}weight, whose copy it is")
         for name in self._names:
-            given = state_dict.get(prefix + name)
+            given, own = state_dict.get(prefix + name), getattr(self, name).dtype
             if not torch.is_tensor(given):
                 continue  # missing or foreign, as the base class says
-            if given.dtype != torch.float32:
-                errors.append(f"{prefix}{name} is {given.dtype}, torch.float32 is needed")
+            if given.dtype not in (own, torch.float32):
+                errors.append(f"{prefix}{name} is {given.dtype}, {own} is needed")
             elif not torch.isfinite(given).all():
                 errors.append(f"{prefix}{name} holds values that are not finite")
         leaf = self._parameters.pop("discrete_weight", None)
@@ -153,7 +172,7 @@ class _ShiftLayer:
                                       errors)
         if leaf is not None:
             self._parameters["discrete_weight"] = leaf
-            self.refresh()
+            self._realized = None  # until it is used: here, what is wrong with the latents has no name
 
 
 class ShiftConv1d(_ShiftLayer, nn.Conv1d):
@@ -182,8 +201,9 @@ def shift_layers(model):
 
 
 def other_parameters(model):
-    """The parameters that belong to no shift weight: biases, norms, float layers."""
-    ours = {id(p) for layer in shift_layers(model)
+    """The parameters that belong to no shift weight: biases, norms, float layers, and the latents of
+    absmean, which are trained as float weights are."""
+    ours = {id(p) for layer in shift_layers(model) if layer.format != "absmean"
             for p in [*layer.fields(), *([layer.discrete_weight] if layer.fused() else [])]}
     return [p for p in model.parameters() if id(p) not in ours]
 
@@ -232,7 +252,7 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
         if name in keep:
             continue
         options = dict(bias=old.bias is not None, format=format, surrogate=surrogate,
-                       estimator=estimator)
+                       estimator=estimator, device=old.weight.device, dtype=old.weight.dtype)
         if isinstance(old, nn.Linear):
             new = ShiftLinear(old.in_features, old.out_features, **options)
         else:
@@ -244,6 +264,8 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
                 new.initialize_from(old.weight)
             except RuntimeError as error:
                 raise RuntimeError(f"{name}: {error}") from None
+            for field in new.fields():
+                field.requires_grad_(old.weight.requires_grad)
         if old.bias is not None:
             new.bias = old.bias
         new.train(old.training)
@@ -257,6 +279,8 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
         for name, child in parent._modules.items():
             if id(child) in swapped:
                 parent._modules[name] = swapped[id(child)]
+        if isinstance(parent, nn.TransformerEncoderLayer):
+            parent.activation_relu_or_gelu = 0  # its fast path would read latents as weights
     return model
 
 
@@ -267,10 +291,10 @@ def export(model):
     for name, layer in model.named_modules():
         if not isinstance(layer, _ShiftLayer):
             continue
-        fields = [f.detach().cpu().float() for f in layer.fields()]
-        weights, scale = _s3.realize(layer.format, fields), 1.0
+        fields = [f.detach().cpu() for f in layer.fields()]
+        weights, scale = realize(layer.format, fields).float(), 1.0
         if layer.format == "absmean":
-            scale = _s3.absmean_scale(fields[0])
+            scale = float(passes(*fields).absmean_scale(fields[0]))
             weights = weights.sign()
         if weights.dim() == 3:
             weights = weights.unsqueeze(2)
@@ -303,6 +327,12 @@ def steer_zeros(model, target, gain=0.1):
             layer.dense_strength = passes(sparse).strength_for_share(sparse.detach(), target, gain)
 
 
+def _laid_out_as(model, tensor):
+    """`tensor` in the memory layout of `model`, to which a model or a checkpoint may have changed."""
+    same = tensor.shape != model.shape or tensor.stride() == model.stride()
+    return tensor if same else torch.empty_like(model).copy_(tensor)
+
+
 class _Fused(torch.optim.Optimizer):
     """Trains the shift layers of a model from the gradients of their discrete weights alone."""
 
@@ -323,8 +353,20 @@ class _Fused(torch.optim.Optimizer):
             state["step"] = 0
             state["moments"] = [[torch.zeros_like(f) for f in layer.fields()]
                                 for _ in range(self._moments)]
+        state["moments"] = [[_laid_out_as(f, m) for f, m in zip(layer.fields(), moments)]
+                            for moments in state["moments"]]
         state["step"] += 1
         return state
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "layers": [*self._layers.values()], "moments": self._moments}
+
+    def __setstate__(self, state):
+        layers = state.pop("layers", None)  # which load_state_dict does not give
+        if layers is not None:
+            self._layers = {id(layer.discrete_weight): layer for layer in layers}
+            self._moments = state.pop("moments")
+        super().__setstate__(state)
 
     @torch.no_grad()
     def step(self, closure=None):

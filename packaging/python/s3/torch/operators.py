@@ -40,6 +40,7 @@ class _Differentiable(torch.autograd.Function):
             del below
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         return None, *torch.ops.s3.backward([*ctx.saved_tensors], grad, *ctx.rule)
 

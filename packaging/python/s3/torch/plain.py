@@ -75,6 +75,7 @@ def _power(format, fields):
 def realize(format, fields):
     check(format, fields)
     if format == "absmean":
+        _check_finite(["latent"], fields)
         scale = absmean_scale(fields[0])
         return _ternary(fields[0] * (1 / (scale + _EPSILON))) * scale
     _check_finite(_names(format), fields)
@@ -92,6 +93,8 @@ def absmean_scale(latent):
     """The mean magnitude, as a tensor of no dimensions; its last bit may differ from that of the
     compiled passes, which add in another order."""
     wide = latent.detach().abs()
+    if wide.numel() == 0:
+        return wide.new_zeros(())
     return (wide if wide.device.type == "mps" else wide.double()).mean().to(latent.dtype)
 
 
@@ -169,7 +172,9 @@ def initialize_from(format, weights, fields):
         return 1.0
     unit = absmean_scale(weights)
     magnitude = weights.abs()
-    thresholds = [1.5 * unit * 2**k for k in range(_SHIFTS[format])]  # of l_T, l_{T-1}, ...
+    thresholds = [1.5 * 2**k * unit for k in range(_SHIFTS[format])]  # of l_T, l_{T-1}, ...
+    most = torch.finfo(unit.dtype).max  # infinity would make the latent so
+    thresholds = [_where(torch.isfinite(t), t, most) for t in thresholds]
     fields[0].copy_(weights)
     if _has_zero(format):
         fields[1].copy_(magnitude - unit / 2)
@@ -191,6 +196,7 @@ def _step(update, format, fields, moments, grad, weights, dense, surrogate, esti
         grads[1] = grads[1] + _dense_gradient(fields[1], dense)
     for x, g, *m in zip(fields, grads, *moments):
         x.copy_(update(x, g, *m))
+        _check_finite(["moments"] * len(m), m)
     weights.copy_(realize(format, fields))
 
 
