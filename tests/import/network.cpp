@@ -226,17 +226,6 @@ TEST_CASE("import: a line that cannot change the bits of activations may not ask
     }
 }
 
-TEST_CASE("import: a flattened image goes into a linear layer alone") {
-    checkpoint c;
-    c.put("fc.weight", {12, 12}, std::vector<float>(144, 0.1f));
-    const std::string lines = "input 2 2 3\nflatten name=f\nlinear fc 12 12\n";
-    const std::vector<std::uint8_t> samples(12, 1);
-    CHECK(try_import(c, lines, {.samples = samples}).network);
-    for (const char* word : {"add f", "mul f", "concat f"})
-        CHECK(try_import(c, lines + word + "\n", {.samples = samples})
-                  .where.find("after 'flatten' comes 'linear'") != std::string::npos);
-}
-
 TEST_CASE("import: a window may be much larger than the image") {
     const std::vector<std::uint8_t> pixel{9};
     for (const char* kind : {"maxpool", "avgpool"}) {

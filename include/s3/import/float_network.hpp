@@ -34,17 +34,9 @@ inline described_result<network_shapes> infer(const description& d) {
             return importing::refuse(t, why,
                                      error(errc::shape_mismatch, "description").at(t.number));
         };
-        const auto flattens = [&](std::size_t v) {
-            return v > 0 && d.lines[v - 1].kind == line_kind::flatten;
-        };
-        // A flattened image that has more than one pixel, whose bytes are in another order.
-        const auto reordered = [&](std::size_t v) {
-            const auto& image = s.values[flattens(v) ? s.source[v - 1] : v];
-            return flattens(v) && image.height * image.width > 1;
-        };
-        const std::size_t from = flattens(t.from) ? s.source[t.from - 1] : t.from;
-        if ((reordered(t.from) && t.kind != line_kind::linear) ||
-            std::any_of(t.others.begin(), t.others.end(), reordered))
+        const bool flat = t.from > 0 && d.lines[t.from - 1].kind == line_kind::flatten;
+        const std::size_t from = flat ? s.source[t.from - 1] : t.from;
+        if (flat && t.kind != line_kind::linear && s.values[from].height * s.values[from].width > 1)
             return refuse("after 'flatten' comes 'linear'");
         const auto& in = s.values[from];
         if (in.size() > limit)
@@ -57,7 +49,7 @@ inline described_result<network_shapes> infer(const description& d) {
                           std::to_string(t.in));
         if (conv && (t.in % t.groups != 0 || t.out % t.groups != 0))
             return refuse("the groups do not divide the channels");
-        if (linear && !flattens(t.from) && in.height * in.width != 1)
+        if (linear && !flat && in.height * in.width != 1)
             return refuse("an image must be flattened first");
         if (linear && t.in != in.size())
             return refuse("the input has " + std::to_string(in.size()) + " numbers, not " +
