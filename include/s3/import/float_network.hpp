@@ -253,7 +253,7 @@ private:
                    largest = s.kind == line_kind::max_pool;
         const extent window = global ? extent(x.height, x.width) : s.kernel;
         const conv_options o{global ? extent(1) : s.stride, global ? extent(0) : s.padding, 1, 1};
-        const image_view<const float> image(in, 1, x.height, x.width, x.channels);
+        const image_view<const float> image{in, 1, x.height, x.width, x.channels};
         for (std::size_t k = 0; k < y.size(); ++k) {
             float best = -3e38f;
             double sum = 0;
