@@ -224,6 +224,8 @@ TEST_CASE("import: a line that cannot change the bits of activations may not ask
         const auto four = try_import({}, line + " bits=4\n", {.samples = samples});
         CHECK(four.where.find("must be those of its input") != std::string::npos);
     }
+    const auto flat = try_import({}, "input 2 2 1\nflatten bits=4\n", {.samples = samples});
+    CHECK(flat.where.find("cannot change the bits") != std::string::npos);
 }
 
 TEST_CASE("import: a window may be much larger than the image") {

@@ -206,6 +206,8 @@ TEST_CASE("a tensor that is not there, and a sparse one, are refused by name") {
                          doctest::Contains("grad_weights must be dense"), c10::Error);
     CHECK_THROWS_WITH_AS(backward({Tensor(), fields[1], fields[2], fields[3]}, fields[0]),
                          doctest::Contains("sign is undefined"), c10::Error);
+    CHECK_THROWS_WITH_AS((void)s3::libtorch::realized<shift3>({Tensor(), fields[1]}),
+                         doctest::Contains("sign is undefined"), c10::Error);
 }
 
 TEST_CASE("ShiftConv2d is Conv2d with the realized weights, for all options") {

@@ -264,6 +264,29 @@ TEST_CASE("a layer whose gradients come late moves as a new one, as in torch's A
     CHECK(moved.max().item<float>() == doctest::Approx(0.005).epsilon(1e-3));
 }
 
+TEST_CASE(
+    "a leaf that is fused once more stays trained, and a failed step counts as one that wrote") {
+    hosts::ShiftLinear<s3::shift3> layer(torch::nn::LinearOptions(4, 4));
+    hosts::fused_optimizer first(*layer, s3::sgd{});
+    for (const Tensor& f : layer->fields())
+        f.set_requires_grad(false);
+    hosts::fused_optimizer second(*layer, s3::sgd{});
+    CHECK(layer->discrete().requires_grad());
+    layer->discrete().mutable_grad() = torch::full({4, 4}, NAN);
+    const auto before = layer->discrete()._version();
+    CHECK_THROWS_AS(second.step(), c10::Error);
+    CHECK(layer->discrete()._version() > before);
+}
+
+TEST_CASE("latents have no second derivatives, and autograd says so") {
+    hosts::ShiftLinear<s3::shift3> layer(torch::nn::LinearOptions(4, 4));
+    const Tensor x = torch::randn({3, 4}, torch::requires_grad());
+    const auto grads = torch::autograd::grad({layer->forward(x).square().sum()},
+                                             {layer->fields()[0], x}, {}, {}, true);
+    CHECK_NOTHROW(grads[1].square().sum().backward({}, /*retain_graph=*/true));
+    CHECK_THROWS_WITH(grads[0].square().sum().backward(), "s3: latents have no second derivatives");
+}
+
 TEST_CASE("autograd notices a step between forward and backward") {
     torch::nn::Sequential model(hosts::ShiftLinear<s3::shift3>(torch::nn::LinearOptions(4, 4)),
                                 torch::nn::Tanh(),

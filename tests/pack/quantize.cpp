@@ -223,6 +223,10 @@ struct far_from_zero : codebook<100, 101> {
     static constexpr const char* name = "far";
     static constexpr const char* cpp_name = "far";
 };
+struct one_far : codebook<0, 120, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8> {
+    static constexpr const char* name = "one_far";
+    static constexpr const char* cpp_name = "one_far";
+};
 struct lopsided : codebook<0, 100, -1> {
     static constexpr const char* name = "lopsided";
     static constexpr const char* cpp_name = "lopsided";
@@ -245,6 +249,26 @@ TEST_CASE("codebooks with values on one side, or most of them, get the best powe
     CHECK(becomes(std::type_identity<lopsided>(), -64) == std::set{-64.0f});
     CHECK(becomes(std::type_identity<lopsided>(), 100) == std::set{100.0f});
     CHECK(becomes(std::type_identity<int4_weights>(), 1.9f) == std::set{2.0f});
+}
+
+TEST_CASE("a value far from the others does not mislead the search for real scales") {
+    auto w = weights(64, 1.0f, 5);
+    for (const bool negative : {false, true}) {
+        for (float& v : w)
+            v = negative ? -std::fabs(v) : v;
+        const auto error_of = [&](scale_per granularity) {
+            const auto q = *quantize<one_far>(
+                w, 1, 64, {.granularity = granularity, .scale = scale_kind::real, .group = 32});
+            double error = 0;
+            for (std::size_t i = 0; i < w.size(); ++i) {
+                const double d =
+                    w[i] - q.value(0, i) * double{q.real_scale(0, q.group() == 0 ? 0 : i / 32)};
+                error += d * d;
+            }
+            return error;
+        };
+        CHECK(error_of(scale_per::group) <= 1.02 * error_of(scale_per::row));
+    }
 }
 
 TEST_CASE("few large weights do not decide for millions of small ones") {

@@ -263,12 +263,22 @@ class Conversion(unittest.TestCase):
                 return self.conv(input=x)
 
         x = pixels(2, 8, 8, 3)
-        with self.assertRaisesRegex(s3.Error, "more than its input"):
+        with self.assertRaisesRegex(s3.Error, "only argument"):
             s3.convert_network(Named(), x)
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
         model[0].register_forward_hook(lambda module, inputs, y: y * 3)
         with self.assertRaisesRegex(s3.Error, "0 .Conv2d.: it has hooks"):
             s3.convert_network(model, x)
+        for hook in ("register_forward_hook", "register_forward_pre_hook"):
+            model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+            getattr(model, hook)(lambda *arguments: None)
+            with self.assertRaisesRegex(s3.Error, "it has hooks"):
+                s3.convert_network(model, x)
+
+    def test_in_inference_mode(self):
+        x, model = pixels(2, 8, 8, 3), nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+        with torch.inference_mode():
+            self.check(model, x, 0.1, format="int8")
 
     def test_a_last_layer_in_float(self):
         torch.manual_seed(0)

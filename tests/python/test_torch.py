@@ -323,6 +323,9 @@ class Layers(unittest.TestCase):
         with torch.no_grad():
             without = model(x)
         torch.testing.assert_close(without, model(x).detach(), rtol=1e-4, atol=1e-5)
+        kept = nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32), nn.Linear(4, 4))
+        s3.torch.convert(kept, keep=["0.linear1", "0.linear2"])
+        self.assertNotEqual(kept[0].activation_relu_or_gelu, 0)
 
     def test_layers_without_weights(self):
         for sizes in [(0, 3), (3, 0), (0, 0)]:
@@ -486,6 +489,10 @@ class StateDicts(unittest.TestCase):
             layer.load_state_dict(s3.torch.ShiftLinear(4, 4).state_dict())
             with self.assertRaisesRegex(RuntimeError, f"weight is torch.float16, {dtype} is needed"):
                 layer.load_state_dict(s3.torch.ShiftLinear(4, 4).half().state_dict())
+        large = s3.torch.ShiftLinear(4, 4)
+        large.initialize(1e6)
+        with self.assertRaisesRegex(RuntimeError, "weight holds values that are not finite"):
+            s3.torch.ShiftLinear(4, 4).half().load_state_dict(large.state_dict())
 
 
 def model_and_data(format="shift3", surrogate="published"):
@@ -586,6 +593,14 @@ class Training(unittest.TestCase):
         fit(model, [shift], xs[2:], ys[2:])
         for name, value in model.state_dict().items():
             torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+    def test_moments_take_the_type_of_their_latents(self):
+        model, xs, ys = model_and_data()
+        shift = s3.torch.FusedAdam(model)
+        fit(model, [shift], xs[:1], ys[:1])
+        fit(model.double(), [shift], xs[1:2].double(), ys[1:2])
+        self.assertEqual({m.dtype for state in shift.state.values() for ms in state["moments"]
+                          for m in ms}, {torch.float64})
 
     def test_averages_are_on_the_grid(self):
         model, xs, ys = model_and_data()

@@ -169,7 +169,7 @@ struct described_error : error {
 
     described_error() = default;
     described_error(const error& e) : error(e) {}
-    /// Control characters, which the names in a file may hold, become '?'.
+    /// ASCII control characters, which the names in a file may hold, become '?'.
     described_error(const error& e, std::string text) : error(e), description(std::move(text)) {
         for (char& c : description)
             if (const auto u = static_cast<unsigned char>(c); u < 0x20 || u == 0x7f)

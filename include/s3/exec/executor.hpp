@@ -1,8 +1,9 @@
 #pragma once
 // How a host lends its threads. An executor's run(tasks, f) makes `tasks` independent calls f(task,
-// worker) and returns when all are done. `worker` is less than concurrency(), which is at least 1,
-// and no two calls that run at the same time have the same one, so each worker may own a part of
-// the scratch memory. The library never starts a thread itself.
+// worker) and returns when all are done. `worker` is less than concurrency(), which is at least 1
+// and does not change while a function of the library runs, and no two calls that run at the same
+// time have the same one, so each worker may own a part of the scratch memory. The library never
+// starts a thread itself.
 
 #include <concepts>
 #include <cstddef>
@@ -25,10 +26,12 @@ struct inline_executor {
     }
 };
 
+namespace detail {
 /// Where task t begins, if `tasks` share `units` of work about evenly; at t = `tasks`, the end.
 [[nodiscard]] constexpr std::size_t piece_begin(std::size_t units, std::size_t tasks,
                                                 std::size_t t) noexcept {
     return units / tasks * t + (t < units % tasks ? t : units % tasks); // units · t may overflow
 }
+} // namespace detail
 
 } // namespace s3

@@ -71,7 +71,7 @@ inline described_status check(const decoder_shape& s) {
         return error(errc::bad_option, "head_width (rotary embedding turns pairs)")
             .got(s.head_width);
     if (!(s.norm_epsilon >= 0 && s.norm_epsilon < 1))
-        return error(errc::bad_option, "norm_epsilon").got(s.norm_epsilon).limit(1);
+        return error(errc::bad_option, "norm_epsilon").outside(s.norm_epsilon, 0, 1);
     if (!(s.rope_base > 1 && s.rope_base < 1e30f))
         return error(errc::bad_option, "rope_base").got(s.rope_base);
     if (s.rotary == rotary_order::unknown)

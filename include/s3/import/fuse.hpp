@@ -91,6 +91,8 @@ inline described_result<fused_network> fuse(const description& d, int bits) {
             return misplaced("'scale' must be positive and within float32, and 'zero' a number "
                              "that its bits allow");
         if (s.kind == line_kind::flatten) {
+            if (s.bits != 0)
+                return misplaced("'flatten' cannot change the bits or the scale of its input");
             n.value_of[i + 1] = n.value_of[s.from];
             continue;
         }

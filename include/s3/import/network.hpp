@@ -50,7 +50,7 @@ inline described_result<imported_network> import_network(const safetensors::cont
     if (size == 0 || o.samples.size() % size != 0)
         return no_samples;
     if (o.bits < 2 || o.bits > 8)
-        return error(errc::bad_option, "bits").got(o.bits).limit(8);
+        return error(errc::bad_option, "bits").outside(o.bits, 2, 8);
     if (const char* const wrong = wrong_input(d))
         return described_error(error(errc::bad_option, "description"), wrong);
     const auto fused = fuse(d, o.bits);

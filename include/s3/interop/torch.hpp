@@ -34,8 +34,8 @@ struct realize_function : ::torch::autograd::Function<realize_function<F, Surrog
     }
 
     static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
-        return libtorch::backward<F>(context->get_saved_variables(), grad_outputs.at(0),
-                                     Surrogate{}, Estimator{});
+        return once_differentiable(libtorch::backward<F>(
+            context->get_saved_variables(), grad_outputs.at(0), Surrogate{}, Estimator{}));
     }
 };
 
@@ -76,10 +76,12 @@ public:
     float dense_strength = 0;
 
     /// For fused training (torch_fused.hpp): keeps the discrete weights as a leaf tensor.
-    /// They are trained if the latents were.
+    /// They are trained if any latent was, all latents together.
     void fuse() {
-        const bool trained = std::any_of(fields_.begin(), fields_.end(),
-                                         [](const Tensor& f) { return f.requires_grad(); });
+        const bool trained = fused()
+                                 ? weights_.requires_grad()
+                                 : std::any_of(fields_.begin(), fields_.end(),
+                                               [](const Tensor& f) { return f.requires_grad(); });
         weights_ = realized();
         weights_.requires_grad_(trained);
     }
@@ -122,8 +124,9 @@ inline void add_dense_gradient(::torch::nn::Module& model, float strength = 0) {
         const Tensor sparse = layer->sparse();
         if (!sparse.defined() || !sparse.grad().defined())
             continue;
-        check(s3::add_dense_gradient(floats(sparse, "sparse"),
-                                     floats(sparse.grad(), "sparse.grad", sparse, "sparse"),
+        const auto grad = floats(sparse.grad(), "sparse.grad", sparse, "sparse");
+        mark_written({sparse.grad()});
+        check(s3::add_dense_gradient(floats(sparse, "sparse"), grad,
                                      strength + layer->dense_strength));
     }
 }

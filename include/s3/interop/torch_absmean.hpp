@@ -43,8 +43,8 @@ struct absmean_function : ::torch::autograd::Function<absmean_function<Estimator
         return realized_absmean(latent);
     }
     static tensors backward(::torch::autograd::AutogradContext* context, tensors grad_outputs) {
-        return {backward_absmean(context->get_saved_variables().at(0), grad_outputs.at(0),
-                                 Estimator{})};
+        return once_differentiable({backward_absmean(context->get_saved_variables().at(0),
+                                                     grad_outputs.at(0), Estimator{})});
     }
 };
 

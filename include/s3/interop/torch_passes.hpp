@@ -19,9 +19,11 @@
 #include <torch/types.h>
 
 #include <ATen/Parallel.h>
+#include <torch/csrc/autograd/functions/basic_ops.h>
 #include <torch/csrc/autograd/utils/grad_layout_contract.h>
 
 #include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -119,11 +121,24 @@ void parallel(std::size_t count, const Body& body) {
         });
 }
 
-/// Tells autograd, which cannot see it, that tensors have been written to.
+/// Tells autograd, which cannot see it, that tensors are written to: before they are, since an
+/// error may end a pass that has written a part.
 inline void mark_written(const tensors& all) {
     for (const Tensor& t : all)
         if (!t.is_inference())
             t.unsafeGetTensorImpl()->bump_version();
+}
+
+/// Gradients as a `backward` returns them that has no derivatives itself: asked for those, autograd
+/// throws.
+[[nodiscard]] inline tensors once_differentiable(tensors grads) {
+    if (!c10::GradMode::is_enabled())
+        return grads;
+    for (Tensor& g : grads)
+        g = g.detach().requires_grad_();
+    const auto refusal = std::make_shared<::torch::autograd::DelayedError>(
+        "s3: latents have no second derivatives", static_cast<std::int64_t>(grads.size()));
+    return (*refusal)(std::move(grads));
 }
 
 /// The value of a result. Throws as libtorch does if it is an error.
@@ -139,9 +154,9 @@ template <shift_weight_format F>
 float initialize_from(const Tensor& weights, const tensors& fields) {
     const auto p = latents_of<F>(fields);
     const Tensor w = laid_out_as(fields[0], weights);
-    const float unit = value(s3::initialize_from<F>(floats(w, "weights", fields[0], "sign"), p));
+    const auto reals = floats(w, "weights", fields[0], "sign");
     mark_written(fields);
-    return unit;
+    return value(s3::initialize_from<F>(reals, p));
 }
 
 /// Writes the discrete weights of `fields` into `weights`.
@@ -149,10 +164,10 @@ template <shift_weight_format F>
 void realize_into(const tensors& fields, const Tensor& weights) {
     const auto p = latents_of<F>(fields);
     const auto w = floats(weights, "weights", fields[0], "sign");
+    mark_written({weights});
     parallel(w.size(), [&](std::size_t first, std::size_t size) {
         check(s3::realize(slice<F>(p, first, size), w.subspan(first, size)), first);
     });
-    mark_written({weights});
 }
 
 /// The discrete weights of `fields`, in the first one's layout. The layouts of `fields` may differ.
@@ -160,6 +175,7 @@ template <shift_weight_format F>
 [[nodiscard]] Tensor realized(const at::TensorList& fields) {
     TORCH_CHECK(!fields.empty(), "s3: no latents");
     const tensors all = aligned(fields);
+    (void)floats(all[0], "sign");
     const Tensor weights = ::torch::empty_like(all[0]);
     realize_into<F>(all, weights);
     return weights;
@@ -203,6 +219,10 @@ void step(const Optimizer& optimizer, const tensors& fields, const std::vector<t
     const Tensor grad = laid_out_as(fields[0], grad_weights);
     const auto g = floats(grad, "grad_weights", fields[0], "sign");
     const auto w = floats(weights, "weights", fields[0], "sign");
+    mark_written(fields);
+    mark_written({weights});
+    for (const tensors& moment : moments)
+        mark_written(moment);
     parallel(w.size(), [&](std::size_t first, std::size_t size) {
         auto part = m;
         for (auto& moment : part)
@@ -211,8 +231,6 @@ void step(const Optimizer& optimizer, const tensors& fields, const std::vector<t
                        w.subspan(first, size), dense_strength, surrogate, estimate),
               first);
     });
-    mark_written(fields);
-    mark_written({weights});
 }
 
 } // namespace s3::libtorch

@@ -112,7 +112,8 @@ struct run_site : layer_site {
         const std::size_t workers = ex.concurrency();
         const std::size_t tasks = std::min(units, workers == 1 ? 1 : 4 * workers);
         ex.run(tasks, [&](std::size_t t, std::size_t) {
-            f(piece_begin(units, tasks, t), piece_begin(units, tasks, t + 1));
+            f(s3::detail::piece_begin(units, tasks, t),
+              s3::detail::piece_begin(units, tasks, t + 1));
         });
     }
 };

@@ -181,7 +181,8 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
     const std::size_t count = saturating_mul(x.batch, out.size());
     if (y.size() < count)
         return error(errc::buffer_too_small, "y").got(y.size()).needs(count);
-    const std::size_t needed = p.arena_bytes(x.batch, ex.concurrency());
+    const std::size_t workers = ex.concurrency();
+    const std::size_t needed = p.arena_bytes(x.batch, workers);
     if (arena.size() < needed)
         return error(errc::buffer_too_small, "arena").got(arena.size()).needs(needed);
     if (auto s = detail::check_activations(x.data.first(x.size()), p.input().top()); !s)
@@ -190,8 +191,8 @@ status run(const program<Formats, Arch>& p, const image_view<const std::uint8_t>
         return {};
 
     std::byte* const start = s3::detail::align_up(arena.data());
-    const std::size_t scratch = p.scratch_bytes(x.batch, ex.concurrency());
-    const memory_plan& plan = p.plan(ex.concurrency());
+    const std::size_t scratch = p.scratch_bytes(x.batch, workers);
+    const memory_plan& plan = p.plan(workers);
     run_site<Arch> site{{p.values(), 0},  x.batch, x.data.data(), plan.offset, start + scratch,
                         {start, scratch}, ex};
     const auto compute = [&](std::size_t i, auto* to) -> status {

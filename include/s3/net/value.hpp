@@ -89,7 +89,7 @@ inline status check_scale(const float& scale, const char* argument) {
 }
 inline status check_limits(std::int32_t low, std::int32_t high, const value_info& out) {
     if (low < 0 || low > high)
-        return error(errc::bad_option, "low").got(low).limit(high);
+        return error(errc::bad_option, "low").outside(low, 0, high);
     if (high > out.top())
         return error(errc::bad_option, "high").got(high).limit(out.top());
     return {};

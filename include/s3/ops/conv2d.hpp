@@ -137,9 +137,9 @@ status conv2d(const prepared_filter<F, X, Arch, Choice>& w,
             const std::size_t each = whole_lines(loop::scratch_bytes(filter));
             std::byte* base = detail::align_up(scratch.data());
             ex.run(tasks, [&](std::size_t t, std::size_t worker) {
-                loop::run(filter, x, *out, o, piece_begin(units, tasks, t),
-                          piece_begin(units, tasks, t + 1), c.template sink<Arch>(*out, 0, nullptr),
-                          base + worker * each);
+                loop::run(filter, x, *out, o, detail::piece_begin(units, tasks, t),
+                          detail::piece_begin(units, tasks, t + 1),
+                          c.template sink<Arch>(*out, 0, nullptr), base + worker * each);
             });
         });
     if (done)

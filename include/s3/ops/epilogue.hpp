@@ -135,11 +135,10 @@ status check(const epilogue& e, std::size_t rows, std::size_t outputs) noexcept 
                 .got(e.residual_zero_point);
     }
     if (std::abs(std::int64_t{e.zero_point}) > 32768)
-        return error(errc::bad_option, "epilogue.zero_point").got(e.zero_point).limit(32768);
+        return error(errc::bad_option, "epilogue.zero_point").outside(e.zero_point, -32768, 32768);
     if (std::abs(std::int64_t{e.residual_zero_point}) > 32768)
         return error(errc::bad_option, "epilogue.residual_zero_point")
-            .got(e.residual_zero_point)
-            .limit(32768);
+            .outside(e.residual_zero_point, -32768, 32768);
     if constexpr (narrow) {
         constexpr std::int32_t least = std::numeric_limits<Y>::min();
         constexpr std::int32_t most = std::numeric_limits<Y>::max();

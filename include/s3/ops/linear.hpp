@@ -108,8 +108,9 @@ public:
             return error(errc::shape_mismatch, "y.rows").got(y.rows).needs(x.rows);
         if (auto s = check(e, y.rows, rows_); !s)
             return s;
-        if (const std::size_t now = options_.executor.concurrency(); now > workers_)
-            return error(errc::bad_option, "options.executor").got(now).limit(workers_);
+        const std::size_t workers = options_.executor.concurrency();
+        if (workers > workers_)
+            return error(errc::bad_option, "options.executor").got(workers).limit(workers_);
         for (std::size_t n = 0; n < x.rows; ++n)
             if (!detail::all_finite<Arch>(x.row(n), columns_)) {
                 std::size_t c = 0;
@@ -122,7 +123,7 @@ public:
         for (std::size_t n = 0; n < x.rows; n += options_.batch)
             candidates::visit(kernel_, [&](auto k) {
                 run<kernel::loop_of<typename decltype(k)::type>>(
-                    x, y, n, std::min(options_.batch, x.rows - n), e);
+                    x, y, n, std::min(options_.batch, x.rows - n), e, workers);
             });
         return {};
     }
@@ -229,12 +230,11 @@ private:
 
     template <class Loop>
     void run(matrix_view<const float> x, matrix_view<float> y, std::size_t first, std::size_t count,
-             const linear_epilogue& e) noexcept {
+             const linear_epilogue& e, std::size_t workers) noexcept {
         using staged = typename Loop::staged;
         const std::size_t stride = Loop::stage_stride(columns_);
         auto* const at = reinterpret_cast<staged*>(staged_.data());
         const executor_ref& ex = options_.executor;
-        const std::size_t workers = ex.concurrency();
         const auto round = [&](std::size_t n) {
             round_vector<Loop>(x.row(first + n), at + n * stride, n);
         };

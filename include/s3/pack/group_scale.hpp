@@ -6,8 +6,8 @@
 // A pass tries 16 scales, one per lane, so that sums end up in lanes and need not be added across a
 // vector. If the rounding at a scale gives values q, the least error that any scale can have with
 // them is Σw² − (Σwq)²/Σq², at s = Σwq/Σq²; the candidate with the greatest (Σwq)²/Σq² is taken.
-// The first pass tries scales from the one at which the largest weight becomes the largest value
-// downwards, the second those around its result. Powers of two are compared by their own errors.
+// The first pass tries scales from the one at which no weight is clipped downwards, the second
+// those around its result. Powers of two are compared by their own errors.
 //
 // The same scales are found on every machine: weights are cut to 16 significant bits for the
 // search, so that products with values are exact whether or not they are fused with the sum, and
@@ -32,7 +32,7 @@ class group_search {
 public:
     /// Of weights whose largest magnitude, `largest`, is in [1, 2).
     group_search(std::span<const float> weights, double largest, nearest rule) noexcept
-        : weights_(weights), first_(largest / reach), rule_(rule) {}
+        : weights_(weights), first_(first_for(weights, largest)), rule_(rule) {}
 
     /// The best real scale.
     [[nodiscard]] double real() const noexcept {
@@ -49,7 +49,19 @@ private:
     static constexpr std::size_t candidates = 16;
     using factors = std::array<float, candidates>;
     static constexpr std::size_t width = simd::width32<Arch>, vectors = candidates / width;
-    static constexpr int reach = std::max(F::max_value, -F::min_value);
+
+    /// The least scale at which no weight is clipped; in two's complement, whose limits differ by
+    /// one step, the one at which none exceeds the larger limit.
+    static double first_for(std::span<const float> weights, double largest) noexcept {
+        if constexpr (F::decoding == decode::twos_complement || F::max_value == -F::min_value)
+            return largest / std::max(F::max_value, -F::min_value);
+        double first = 0;
+        for (const float w : weights)
+            if (const int limit = w < 0 ? F::min_value : F::max_value;
+                (w < 0) == (limit < 0) && limit != 0)
+                first = std::max(first, double{w} / limit);
+        return first > 0 ? first : largest / nearest_limit<F>;
+    }
     /// A power of two at which no weight is clipped; all are below 2.
     static constexpr double top = [] {
         double scale = 2;
@@ -187,7 +199,7 @@ private:
     }
 
     std::span<const float> weights_; ///< their magnitudes, if F is a shift format
-    double first_; ///< the scale at which the largest weight becomes the largest value
+    double first_;                   ///< the scale from which the search goes down
     nearest rule_;
 };
 

@@ -189,7 +189,7 @@ private:
         const std::size_t scales = options.scale.size();
         if (options.group != 0) {
             if (!layout::is_group(options.group))
-                return error(errc::bad_option, "group").got(options.group).limit(256);
+                return error(errc::bad_option, "group").outside(options.group, 32, 256);
             if (columns % options.group != 0)
                 return error(errc::shape_mismatch, "group").got(options.group).divides(columns);
             const std::size_t needed = saturating_mul(rows, columns / options.group);

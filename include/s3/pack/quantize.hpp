@@ -87,7 +87,7 @@ template <weight_format F, std::floating_point T>
 result<packed_matrix<F>> quantize_groups(std::span<const T> weights, std::size_t rows,
                                          std::size_t columns, const quantize_options& o) {
     if (!layout::is_group(o.group))
-        return error(errc::bad_option, "group").got(o.group).limit(256);
+        return error(errc::bad_option, "group").outside(o.group, 32, 256);
     if (columns % o.group != 0)
         return error(errc::shape_mismatch, "group").got(o.group).divides(columns);
     auto scale = buffer<float>::make(rows * (columns / o.group));

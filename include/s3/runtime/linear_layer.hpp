@@ -25,7 +25,7 @@ struct linear_layer_options {
     std::optional<isa> set = {}; ///< if empty, the best that this machine supports
     std::size_t batch = 1;
     std::size_t activation_group = 0;
-    executor_ref executor = {}; ///< must outlive the layer
+    executor_ref executor = {};
 };
 
 namespace detail {

@@ -247,9 +247,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         },
         free);
     m.def("add_dense_gradient", [](const Tensor& sparse, const Tensor& grad, float strength) {
-        hosts::check(s3::add_dense_gradient(read(sparse, "sparse"),
-                                            hosts::floats(grad, "sparse.grad", sparse, "sparse"),
-                                            strength));
+        const auto to = hosts::floats(grad, "sparse.grad", sparse, "sparse");
+        hosts::mark_written({grad});
+        hosts::check(s3::add_dense_gradient(read(sparse, "sparse"), to, strength));
     });
     m.def("strength_for_share", [](const Tensor& sparse, double target, float gain) {
         TORCH_CHECK(target >= 0 && target <= 1, "s3: target is ", target, ", not in [0, 1]");

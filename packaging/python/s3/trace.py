@@ -73,7 +73,8 @@ class _Tracer(torch.fx.Tracer):
         proxy = super().create_proxy(*arguments, **options)
         node = proxy.node
         node.meta["path"] = self.path
-        before = {n: v._version for n, v in self.computed.items() if isinstance(v, torch.Tensor)}
+        before = {n: v._version for n, v in self.computed.items()
+                  if isinstance(v, torch.Tensor) and not v.is_inference()}
         self.computing = True
         try:
             with torch.no_grad():
@@ -134,8 +135,11 @@ class _Describer:
         self.model = copy.deepcopy(model).cpu().float().eval()
         self.description, self.problems = Description(), []
         self.values = {}  # by node: a _Value
+        if self.model._forward_hooks or self.model._forward_pre_hooks:
+            raise Error("the model cannot be converted: it has hooks")
         try:
-            self.graph = _Tracer(example).trace(self.model)
+            with torch.inference_mode(False):  # whose tensors do not count the writes to them
+                self.graph = _Tracer(example.clone()).trace(self.model)
         except Exception as error:  # of the model's own code, of whatever type
             raise Error(f"the model cannot be traced: {error}") from error
         self.graph.owning_module = self.model
@@ -202,7 +206,7 @@ class _Describer:
         if node.op == "get_attr":
             raise Unsupported("a parameter or buffer that is used outside a layer")
         if node.op == "call_module":
-            need(len(node.args) == 1 and not node.kwargs, "it is called with more than its input")
+            need(len(node.args) == 1 and not node.kwargs, "its input must be its only argument, without a name")
             return self.visit_module(node, self.values[node.args[0]])
         return self.visit_function(node)
 

@@ -130,6 +130,8 @@ struct convolution {
             return error(errc::bad_option, "padding_value")
                 .got(options.padding_value)
                 .needs(in.zero_point);
+        // Without padding no output sees the value, but `prepare` and exported code keep it as a
+        // byte.
         if (options.padding_value < 0 || options.padding_value > in.top())
             return error(errc::bad_option, "padding_value")
                 .outside(options.padding_value, 0, in.top());
@@ -270,8 +272,8 @@ private:
     void emit_format(Writer& w, const packed_filter<F>& f) const {
         const auto& matrix = f.matrix;
         const bool in_place = w.in_place(input); // and so depthwise
-        const auto sums =
-            matrix.abs_sums(); // constants are proved for all bytes, not for their bits
+        // s3::constant proves sums for bytes up to 255, whatever bits activations have.
+        const auto sums = matrix.abs_sums();
         const bool provable = std::all_of(
             sums.begin(), sums.end(), [](std::int64_t s) { return fits_int32<std::uint8_t>(s); });
         const bool constant = F::is_shift && options.groups == 1 && !in_place && provable &&

@@ -104,8 +104,8 @@ class _ShiftLayer:
         return self.discrete_weight
 
     def fuse(self):
-        """Makes the discrete weights the leaf, which a fused optimizer trains: with or without a gradient
-        as the latents had one. A copy of the layer is fused, too, and wants a fused optimizer of its own.
+        """Makes the discrete weights the leaf, which a fused optimizer trains if any
+        latent was trained. A copy of the layer is fused, too, and wants a fused optimizer of its own.
         """
         if self.format == "absmean":
             raise ValueError("absmean has one latent: any torch optimizer trains it as cheaply")
@@ -165,14 +165,14 @@ class _ShiftLayer:
                 continue  # missing or foreign, as the base class says
             if given.dtype not in (own, torch.float32):
                 errors.append(f"{prefix}{name} is {given.dtype}, {own} is needed")
-            elif not torch.isfinite(given).all():
+            elif not torch.isfinite(given.to(own)).all():
                 errors.append(f"{prefix}{name} holds values that are not finite")
         leaf = self._parameters.pop("discrete_weight", None)
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected,
                                       errors)
         if leaf is not None:
             self._parameters["discrete_weight"] = leaf
-            self._realized = None  # until it is used: here, what is wrong with the latents has no name
+            self._realized = None  # the leaf is realized at its next use: an error here would name no latent
 
 
 class ShiftConv1d(_ShiftLayer, nn.Conv1d):
@@ -279,7 +279,7 @@ def convert(model, format="shift3", keep=None, surrogate="published", estimator=
         for name, child in parent._modules.items():
             if id(child) in swapped:
                 parent._modules[name] = swapped[id(child)]
-        if isinstance(parent, nn.TransformerEncoderLayer):
+        if isinstance(parent, nn.TransformerEncoderLayer) and shift_layers(parent):
             parent.activation_relu_or_gelu = 0  # its fast path would read latents as weights
     return model
 
@@ -327,10 +327,10 @@ def steer_zeros(model, target, gain=0.1):
             layer.dense_strength = passes(sparse).strength_for_share(sparse.detach(), target, gain)
 
 
-def _laid_out_as(model, tensor):
-    """`tensor` in the memory layout of `model`, to which a model or a checkpoint may have changed."""
-    same = tensor.shape != model.shape or tensor.stride() == model.stride()
-    return tensor if same else torch.empty_like(model).copy_(tensor)
+def _stored_as(like, tensor):
+    """`tensor` with the type, device and memory layout of `like`, unless they have different shapes."""
+    same = (tensor.stride(), tensor.dtype, tensor.device) == (like.stride(), like.dtype, like.device)
+    return tensor if same or tensor.shape != like.shape else torch.empty_like(like).copy_(tensor)
 
 
 class _Fused(torch.optim.Optimizer):
@@ -353,8 +353,8 @@ class _Fused(torch.optim.Optimizer):
             state["step"] = 0
             state["moments"] = [[torch.zeros_like(f) for f in layer.fields()]
                                 for _ in range(self._moments)]
-        state["moments"] = [[_laid_out_as(f, m) for f, m in zip(layer.fields(), moments)]
-                            for moments in state["moments"]]
+        state["moments"] = [[_stored_as(f, m) for f, m in zip(layer.fields(), moments)]
+                            for moments in state["moments"]]  # a model may have moved between steps
         state["step"] += 1
         return state
 

@@ -196,8 +196,9 @@ def _step(update, format, fields, moments, grad, weights, dense, surrogate, esti
         grads[1] = grads[1] + _dense_gradient(fields[1], dense)
     for x, g, *m in zip(fields, grads, *moments):
         x.copy_(update(x, g, *m))
-        _check_finite(["moments"] * len(m), m)
     weights.copy_(realize(format, fields))
+    for m in moments:
+        _check_finite(["moments"] * len(m), m)
 
 
 def sgd_step(rate, momentum, decay, nesterov, *rest):
