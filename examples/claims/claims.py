@@ -134,6 +134,13 @@ def run_all(plan, tasks, options):
     return records, stop.is_set()
 
 
+def _at_least_one(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,7 +152,7 @@ def main():
     parser.add_argument("--report", default="build/report", help="folder of claims.json and plots")
     parser.add_argument("--data", help="folder of Fashion-MNIST's .gz files")
     parser.add_argument("--cifar", help="folder of CIFAR-10's binary batches")
-    parser.add_argument("--parallel", type=int, default=min(8, os.cpu_count() or 1),
+    parser.add_argument("--parallel", type=_at_least_one, default=min(8, os.cpu_count() or 1),
                         help="runs at a time, one thread each (default: %(default)s)")
     parser.add_argument("--minutes", type=float, help="stop after so many, at the end of an epoch")
     parser.add_argument("--device", default="cpu", help="a torch device (default: %(default)s)")

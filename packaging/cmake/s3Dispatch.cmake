@@ -18,9 +18,9 @@
 
 # The table is read into global properties: S3_ISAS lists the names of all sets in its order, and
 # S3_ISA_<set>_FAMILY, S3_ISA_<set>_INCLUDES and S3_ISA_<set>_FLAGS are a set's columns. The header
-# lies in include/ of the sources, or of the prefix once installed.
+# lies in include/ of the sources, or, once installed, where s3Config.cmake says.
 find_file(S3_ISA_TABLE s3/simd/isa_table.hpp
-          PATHS ${CMAKE_CURRENT_LIST_DIR}/../../include ${CMAKE_CURRENT_LIST_DIR}/../../../include
+          PATHS ${CMAKE_CURRENT_LIST_DIR}/../../include ${s3_include_directory}
           NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH REQUIRED)
 mark_as_advanced(S3_ISA_TABLE)
 function(s3_read_isa_table)

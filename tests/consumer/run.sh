@@ -78,6 +78,17 @@ find_package)
     install_tree
     build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix"
     ;;
+other_folders) # than those that GNU systems use
+    "$cmake" -S "$source" -B others -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" -DS3_BUILD_TESTS=OFF \
+        -DS3_BUILD_EXAMPLES=OFF -DS3_BUILD_BENCHMARKS=OFF -DCMAKE_INSTALL_INCLUDEDIR=include/s3-x \
+        -DCMAKE_INSTALL_DATADIR=lib/data >/dev/null
+    build=others install_tree
+    runtime=0
+    build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix" -Ds3_DIR="$folder/prefix/lib/data/cmake/s3"
+    export PKG_CONFIG_PATH="$folder/prefix/lib/data/pkgconfig"
+    # shellcheck disable=SC2046
+    build_plainly $(pkg-config --cflags s3)
+    ;;
 add_subdirectory)
     build_with_cmake -DS3_SOURCE_DIR="$source" -DS3_BUILD_RUNTIME="$runtime" \
         -DS3_RUNTIME_SETS=avx2 -DS3_RUNTIME_FORMATS=shift3 -DS3_RUNTIME_ACTIVATIONS=uint8_t

@@ -197,6 +197,12 @@ class Modules(unittest.TestCase):
             exact = before(tokens)
             self.assertLess((model(tokens) - exact).norm(), 0.5 * exact.norm())
 
+    def test_layers_with_hooks_are_left(self):
+        model = nn.Sequential(nn.Linear(64, 64), nn.utils.weight_norm(nn.Linear(64, 64)))
+        model[0].register_forward_hook(lambda module, inputs, y: y * 10)
+        _, report = s3.convert_linear(model, bits=8, group=32)
+        self.assertEqual(repr(report).count("it has hooks"), 2)
+
     def test_gradients_are_refused(self):
         _, model, _ = self.convert()
         with self.assertRaises(s3.Error) as raised:

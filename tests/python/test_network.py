@@ -216,6 +216,23 @@ class Conversion(unittest.TestCase):
         self.assertEqual(y.shape, (8, 6, 6, 3))
         self.assertEqual([l["name"] for l in net._network.layers()], ["conv", "conv@2"])
 
+    def test_padding_of_one_dimension_of_images(self):
+        class Wide(nn.Module):
+            def __init__(self, pad):
+                super().__init__()
+                self.conv, self.last, self.pad = nn.Conv2d(3, 8, 3), nn.Linear(8, 3), pad
+
+            def forward(self, x):
+                return self.last(self.conv(self.pad(x)).mean((2, 3)))
+
+        torch.manual_seed(0)
+        x = pixels(8, 6, 6, 3)
+        for pad in (nn.ConstantPad1d(2, 0.0), lambda x: F.pad(x, (2, 1)), nn.ZeroPad2d((2, 1, 0, 3))):
+            self.check(Wide(pad), x, 0.1, format="int8")
+        with self.assertRaisesRegex(s3.Error, "padding must be of zeros, around images"):
+            s3.convert_network(nn.Sequential(nn.Conv1d(2, 4, 3), nn.ConstantPad2d((1, 1, 2, 2), 0.0),
+                                             nn.Conv1d(8, 4, 3)), pixels(4, 9, 2))
+
     def test_operations_in_place(self):
         """What PyTorch writes over is read as it is afterwards."""
         class Net(nn.Module):

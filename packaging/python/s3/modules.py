@@ -54,6 +54,8 @@ def convert(model, bits, group, keep, options):
             if not any(p is not None and p.dim() > 1 for p in m._parameters.values()):
                 continue
             reason = f"{type(m).__name__} is not nn.Linear"
+        elif m._forward_hooks or m._forward_pre_hooks:
+            reason = "it has hooks"
         else:
             try:
                 made[id(m)] = _layer(m, bits, group, options)

@@ -252,7 +252,7 @@ class _Describer:
         if isinstance(module, nn.Upsample):
             return self.upsample(node, x, name, module.mode)
         if isinstance(module, (nn.ZeroPad2d, nn.ConstantPad1d, nn.ConstantPad2d)):
-            return self.pad(x, name, module.padding, getattr(module, "value", 0))
+            return self.pad(node, x, name, module.padding, getattr(module, "value", 0))
         if isinstance(module, nn.Flatten):
             return self.reshape(node, x)
         if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
@@ -314,8 +314,7 @@ class _Describer:
             return self.upsample(node, x, node.name, argument(3, "mode", "nearest"))
         if name == "pad":
             need(argument(2, "mode", "constant") == "constant", "padding must be of zeros")
-            return self.pad(x, node.name, argument(1, "pad"), argument(3, "value", 0) or 0,
-                            self.shape(args[0])[1])
+            return self.pad(node, x, node.name, argument(1, "pad"), argument(3, "value", 0) or 0)
         if name in ("softmax", "log_softmax"):
             raise Unsupported("leave it out: the largest output is the same without it")
         raise Unsupported("there is no such layer")
@@ -436,12 +435,14 @@ class _Describer:
         self.keep(value.name, weight=identity)
         return value
 
-    def pad(self, x, name, padding, value, channels=0):
-        if len(padding) == 6 and _is_zero(padding[:4]) and channels and value == 0:
-            return self.more_channels(x, name, channels, *padding[4:])
-        need(value == 0 and min(padding) >= 0 and len(padding) in (2, 4),
+    def pad(self, node, x, name, padding, value):
+        _, channels, *size = self.shape(node.args[0])
+        around = 2 * len(size)  # numbers: left, right[, top, bottom]; those that are missing are 0
+        if len(padding) == around + 2 and _is_zero(padding[:around]) and value == 0:
+            return self.more_channels(x, name, channels, *padding[around:])
+        need(value == 0 and min(padding) >= 0 and len(padding) in (2, 4) and len(padding) <= around,
              "padding must be of zeros, around images")
-        inner_first = [*padding]  # left, right[, top, bottom]
+        inner_first = [*padding, *[0] * (around - len(padding))]
         before, after = inner_first[0::2][::-1], inner_first[1::2][::-1]
         return self.add("pad", x, name, before=before, after=after)
 
