@@ -231,6 +231,50 @@ class FloatGraphs(unittest.TestCase):
                                   ("Mul", [scaled, "gain"], "b", {}), ("Add", ["a", "b"], "c", {}),
                                   ("Conv", ["c", "v"], "y", {})], ["N", 2, 6, 6], constants), x, 0.1)
 
+    def test_an_input_of_several_readers_is_not_changed_for_one(self):
+        x = pixels(12, 6, 6, 2)
+        constants = {"w": weights(4, 2, 3, 3), "v": weights(4, 2, 3, 3, seed=2),
+                     "half": numpy.float32(0.5), "four": numpy.float32(4)}
+        sum_of_two = [("Conv", ["b", "w"], "c", {}), ("Conv", ["a", "v"], "d", {}),
+                      ("Add", ["c", "d"], "y", {})]
+        for name, nodes in {
+                "under another name": [("Identity", ["x"], "a", {}), ("Sub", ["a", "half"], "b", {})],
+                "changed before": [("Sub", ["x", "half"], "a", {}),
+                                   ("Mul", ["a", "four"], "b", {})]}.items():
+            with self.subTest(name):
+                self.check(graph([*nodes, *sum_of_two], ["N", 2, 6, 6], constants), x, 0.1)
+        model = graph([("Transpose", ["x"], "a", {"perm": [0, 3, 1, 2]}),
+                       ("Sub", ["a", "half"], "b", {}), *sum_of_two], ["N", 6, 6, 2], constants)
+        net = convert(self, model, x, format="int8")
+        self.assertLess(off(net.run(x), evaluate(model, (x / 255).astype("f4"))), 0.1)
+
+    def test_the_shape_of_an_input_costs_nothing(self):
+        """It is no reader of numbers, so a norm is part of the input as without it."""
+        nodes = [("Sub", ["x", "half"], "a", {}), ("Shape", ["x"], "s", {}),
+                 ("Reshape", ["a", "s"], "b", {}), ("Conv", ["b", "w"], "y", {})]
+        net = convert(self, graph(nodes, ["N", 2, 6, 6], {"w": weights(4, 2, 3, 3),
+                                                          "half": numpy.float32(0.5)}),
+                      pixels(12, 6, 6, 2))
+        self.assertEqual([l["kind"] for l in net._network.layers()], ["convolution"])
+
+    def test_a_part_of_a_shape(self):
+        x = pixels(12, 5, 6, 2)
+        constants = {"w": weights(4, 2, 3, 3), "two": [2], "factors": [1.0, 1.0, 2.0, 2.0]}
+        tail = ("Conv", ["b", "w"], "y", {})
+        rule = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        given = graph([("Resize", ["x", "", "factors"], "b", rule), tail], ["N", 2, 5, 6],
+                      {**constants, "factors": numpy.float32(constants["factors"])}, 15)
+        for ends in ({"end": 2}, {"end": -2}):
+            for starts in ({"start": 2}, {"start": -2, "end": 99}):
+                with self.subTest(first=ends, second=starts):
+                    computed = graph(
+                        [("Shape", ["x"], "n", ends), ("Shape", ["x"], "s", starts),
+                         ("Mul", ["s", "two"], "t", {}), ("Concat", ["n", "t"], "to", {"axis": 0}),
+                         ("Resize", ["x", "", "", "to"], "b", rule), tail], ["N", 2, 5, 6],
+                        constants, 15)
+                    nets = [convert(self, m, x, format="int8") for m in (given, computed)]
+                    numpy.testing.assert_array_equal(nets[0].run(x), nets[1].run(x))
+
     def test_an_output_by_name(self):
         x = pixels(12, 10)
         model = graph([("Gemm", ["x", "w"], "a", {}), ("Softmax", ["a"], "y", {})], ["N", 10],
@@ -391,6 +435,135 @@ class QuantizedGraphs(unittest.TestCase):
         steps = abs(net.run(x) - numpy.moveaxis(evaluate(model, first(x)), 1, -1)) / 0.02
         self.assertLess(steps.max(), 1.01)
         self.assertLess((steps > 0.5).mean(), 0.01)
+        # A quantizer right after the cast: bytes of the input stay what they are.
+        constants.update(t=numpy.float32(2), tz=numpy.uint8(30))
+        model = graph([nodes[0], ("QuantizeLinear", ["a", "t", "tz"], "q", {}),
+                       ("DequantizeLinear", ["q", "t", "tz"], "b", {}), ("Conv", ["b", "w"], "y", {})],
+                      ["N", 2, 6, 6], constants, kind=TensorProto.UINT8)
+        net = convert(self, model, x, format="int8")
+        self.assertEqual((net.input_scale, net.input_zero_point), (1, 0))
+        self.assertLess(off(net.run(x), evaluate(model, first(x))), 0.1)
+
+
+    def test_a_value_that_is_also_read_without_a_quantizer(self):
+        """The quantizer clamps it for its own readers alone."""
+        x = pixels(24, 6, 6, 2)
+        constants = {"w": 4 * weights(4, 2, 3, 3), "v": weights(4, 4, 1, 1),
+                     "p": weights(4, 2, 1, 1), "u": weights(4, 2, 1, 1, seed=2)}
+        for name, scale in (("n", 0.004), ("i", 0.002), ("f", 0.04)):
+            constants[name] = numpy.float32(scale)
+        for name, zero in (("n", 0), ("i", 0), ("f", 128)):
+            constants[name + "z"] = numpy.uint8(zero)
+
+        def quantized(real, quantizer, result):
+            return [("QuantizeLinear", [real, quantizer, quantizer + "z"], result + "_q", {}),
+                    ("DequantizeLinear", [result + "_q", quantizer, quantizer + "z"], result, {})]
+
+        conv = ("Conv", ["x", "w"], "c", {})
+        pool = ("MaxPool", ["c"], "m", {"kernel_shape": [2, 2]})
+        for name, nodes in {
+                "a sum": [conv, *quantized("c", "n", "a"), ("Conv", ["a", "v"], "b", {}),
+                          ("Add", ["c", "b"], "y", {})],
+                "two quantizers": [conv, *quantized("c", "n", "a"), *quantized("c", "f", "b"),
+                                   ("Conv", ["a", "v"], "d", {}), ("Add", ["b", "d"], "y", {})],
+                "through a maximum": [conv, pool, *quantized("m", "n", "a"),
+                                      ("Conv", ["a", "v"], "b", {}), ("Add", ["m", "b"], "y", {})],
+                "before a maximum": [conv, pool, *quantized("m", "n", "a"),
+                                     ("MaxPool", ["c"], "d", {"kernel_shape": [2, 2]}),
+                                     ("Add", ["d", "a"], "y", {})],
+                "the input": [*quantized("x", "i", "a"), ("Conv", ["a", "p"], "b", {}),
+                              ("Conv", ["x", "u"], "d", {}), ("Add", ["b", "d"], "y", {})]}.items():
+            with self.subTest(name):
+                model = graph(nodes, ["N", 2, 6, 6], constants)
+                net = convert(self, model, x, format="int8")
+                numpy.testing.assert_array_equal(net.run(x, integers=True), net.reference(x))
+                self.assertLess(off(net.run(x), evaluate(model, first(x / 255).astype("f4"))), 0.1)
+
+    def test_what_a_quantizer_clamps_is_not_calibrated_for(self):
+        constants = {"w": 4 * weights(4, 2, 3, 3), "mean": numpy.full((4, 4, 1, 1), 0.25, "f4"),
+                     "s": numpy.float32(0.004), "z": numpy.uint8(0)}
+        model = graph([("Conv", ["x", "w"], "c", {}), ("QuantizeLinear", ["c", "s", "z"], "q", {}),
+                       ("DequantizeLinear", ["q", "s", "z"], "a", {}),
+                       ("Conv", ["a", "mean"], "b", {}), ("Relu", ["c"], "d", {}),
+                       ("Add", ["b", "d"], "y", {})], ["N", 2, 6, 6], constants)
+        net = convert(self, model, pixels(24, 6, 6, 2), format="int8")
+        steps = {layer["name"]: value["step"] for layer, value in zip(
+            net._network.layers(), net._network.model()["values"][1:])}
+        self.assertLessEqual(steps["Conv_b"], 1.001 * 0.004)
+
+    def test_quantizers_that_do_the_same_are_one(self):
+        """Also where each has constants of its own, from nodes."""
+        nodes, constants = [("Conv", ["x_r", "w"], "c", {})], {"w": weights(4, 2, 3, 3)}
+        for i, (real, result) in enumerate((("x", "x_r"), ("c", "a"), ("c", "b"))):
+            for name, number in ((f"s{i}", numpy.float32(0.01)), (f"z{i}", numpy.uint8(128))):
+                nodes.insert(0 if i == 0 else len(nodes), ("Constant", [], name, {
+                    "value": numpy_helper.from_array(numpy.asarray(number))}))
+            pair = [("QuantizeLinear", [real, f"s{i}", f"z{i}"], result + "_q", {}),
+                    ("DequantizeLinear", [result + "_q", f"s{i}", f"z{i}"], result, {})]
+            nodes[2 if i == 0 else len(nodes):0] = pair
+        constants["t"], constants["tz"] = numpy.float32(0.02), numpy.uint8(128)
+        nodes += [("Add", ["a", "b"], "d", {}), ("QuantizeLinear", ["d", "t", "tz"], "e", {}),
+                  ("DequantizeLinear", ["e", "t", "tz"], "y", {})]
+        net = convert(self, graph(nodes, ["N", 2, 6, 6], constants))  # without samples
+        self.assertEqual([l["kind"] for l in net._network.layers()], ["convolution", "addition"])
+
+    def test_zero_points_that_are_left_out(self):
+        """They are 0, and so is what Pad pads with: of int8, where the integers are such."""
+        x = pixels(24, 6, 6, 2)
+        constants = {"s": numpy.float32(1 / 128), "z": numpy.int8(0), "w": weights(4, 2, 3, 3),
+                     "pads": [0, 0, 1, 1, 0, 0, 1, 1]}
+        tail = ("Conv", ["b", "w"], "y", {})
+        model = graph([("DequantizeLinear", ["x", "s"], "b", {}), tail], ["N", 2, 6, 6], constants,
+                      kind=TensorProto.INT8)
+        net = convert(self, model, x, format="int8")
+        self.assertEqual(net.input_zero_point, 128)
+        signed = (x.astype("i2") - 128).astype("i1")
+        self.assertLess(off(net.run(x), evaluate(model, first(signed))), 0.1)
+
+        quantize = ("QuantizeLinear", ["x", "s", "z"], "q", {})
+        padded = graph([quantize, ("Pad", ["q", "pads"], "a", {}),
+                        ("DequantizeLinear", ["a", "s"], "b", {}), tail], ["N", 2, 6, 6], constants)
+        net = convert(self, padded, x, format="int8")
+        later = graph([quantize, ("DequantizeLinear", ["q", "s"], "a", {}),
+                       ("Pad", ["a", "pads"], "b", {}), tail], ["N", 2, 6, 6], constants)
+        real = ((x - 128.0) / 128).astype("f4")
+        self.assertLess(off(net.run(x), evaluate(later, first(real))), 0.1)
+        sums = [convert(self, graph([quantize, ("QLinearAdd", ["q", "s", zero] * 2 + last, "a",
+                                                {"domain": "com.microsoft"}),
+                                     ("DequantizeLinear", ["a", "t", "z"], "y", {})],
+                                    ["N", 2, 6, 6], {**constants, "t": numpy.float32(1 / 64)}))
+                for zero, last in (("", ["t"]), ("z", ["t", "z"]))]
+        self.assertEqual(*(net._network.bytes() for net in sums))
+        constants["z"] = numpy.int8(-128)
+        with self.assertRaisesRegex(s3.Error, "it pads with 128, not with zeros"):
+            s3.convert_onnx(graph([quantize, ("Pad", ["q", "pads"], "a", {}),
+                                   ("DequantizeLinear", ["a", "s", "z"], "b", {}), tail],
+                                  ["N", 2, 6, 6], constants), x)
+
+    def test_a_bias_is_scaled_as_the_products_are(self):
+        random = numpy.random.default_rng(3)
+        w, c = random.integers(-127, 128, (8, 5)).astype("i1"), random.integers(-9999, 9999, 5)
+        constants = {"s": numpy.float32(1 / 255), "z": numpy.uint8(0), "w": w, "wz": numpy.int8(0),
+                     "ws": numpy.float32(0.01), "c": c.astype("i4")}
+        model = graph([("QGemm", ["x", "s", "z", "w", "ws", "wz", "c"], "y",
+                        {"alpha": 0.25, "domain": "com.microsoft"})], ["N", 8], constants,
+                      kind=TensorProto.UINT8)
+        x = pixels(24, 8)
+        theirs = 0.25 * 0.01 / 255 * (x.astype("i8") @ w.astype("i8") + c)
+        self.assertLess(off(convert(self, model, x).run(x), theirs), 0.02)
+
+    def test_axes_of_scales_are_counted_from_the_last_too(self):
+        x = pixels(12, 6, 6, 2)
+        random = numpy.random.default_rng(4)
+        constants = {"q": random.integers(-127, 128, (4, 2, 3, 3)).astype("i1"), "w": weights(4, 2, 3, 3),
+                     "s": random.uniform(0.001, 0.01, 4).astype("f4"), "z": numpy.zeros(4, "i1")}
+        for nodes in ([("DequantizeLinear", ["q", "s", "z"], "r", {})],
+                      [("QuantizeLinear", ["w", "s", "z"], "p", {}),
+                       ("DequantizeLinear", ["p", "s", "z"], "r", {})]):
+            bytes_of = [convert(self, graph(
+                [(*n[:3], {"axis": axis}) for n in nodes] + [("Conv", ["x", "r"], "y", {})],
+                ["N", 2, 6, 6], constants), x)._network.bytes() for axis in (0, -4)]
+            self.assertEqual(*bytes_of)
 
 
 class BadGraphs(unittest.TestCase):
@@ -420,7 +593,7 @@ class BadGraphs(unittest.TestCase):
                      "wide": numpy.int16(3), "two": numpy.float32([0.1, 0.2, 0.3]),
                      "none": numpy.float32(0), "other": numpy.float32(0.2),
                      "q": numpy.full((3, 3), 100, "i1"), "far": numpy.int8(-100),
-                     "minus": numpy.float32(-1)}
+                     "minus": numpy.float32(-1), "signed": numpy.int8(3 - 128)}
 
         def nodes(*quantizer, back=("s", "z"), weights="w"):
             return [("QuantizeLinear", ["x", *quantizer], "a", {}),
@@ -431,6 +604,11 @@ class BadGraphs(unittest.TestCase):
                 "activations have 3 scales": nodes("two", "z"), "0.0 is not positive": nodes("none", "z"),
                 "-1.0 is not positive": nodes("minus", "z"),
                 "are not those that the integers were made with": nodes("s", "z", back=("other", "z")),
+                "its zero point is of int8, its integers are of uint8": nodes("s", "z",
+                                                                              back=("s", "signed")),
+                "3 scales along axis 2 of weights of shape [3, 3]": [
+                    ("DequantizeLinear", ["q", "two"], "r", {"axis": 2}),
+                    ("Gemm", ["x", "r"], "y", {})],
                 "it quantizes integers": [("QuantizeLinear", ["x", "s", "z"], "a", {}),
                                           ("QuantizeLinear", ["a", "s", "z"], "y", {})],
                 "less their zero point, go from 200 to 200: they must fit int8": [
@@ -443,6 +621,11 @@ class BadGraphs(unittest.TestCase):
             with self.subTest(text):
                 self.refused(graph(given, ["N", 3], constants), text)
         self.refused(graph(nodes("s", "z"), ["N", 3], constants), "quantizes its input itself", mean=0.5)
+        bytes_read = [("DequantizeLinear", ["x", "s", "z"], "a", {}),
+                      ("Cast", ["x"], "b", {"to": TensorProto.FLOAT}), ("Add", ["a", "b"], "y", {})]
+        for order in (bytes_read, [bytes_read[1], bytes_read[0], bytes_read[2]]):
+            with self.assertRaises(s3.Error):
+                s3.convert_onnx(graph(order, ["N", 3], constants, kind=TensorProto.UINT8), pixels(2, 3))
 
     def test_graphs_that_are_not_static(self):
         w = {"w": weights(3, 3, 3, 3)}
@@ -473,8 +656,29 @@ class BadGraphs(unittest.TestCase):
         self.refused(two, "2 outputs (y, z): say which is wanted, output=")
         self.refused(graph([("Relu", ["w"], "a", {}), ("Conv", ["x", "a"], "y", {})], ["N", 3, 5, 5], w),
                      "Relu_a (Relu): is malformed: ")
+        for mine, reads in (("Mul", ["w", "w"]), ("Shape", ["x"])):
+            self.refused(graph([(mine, reads, "a", {"domain": "my"}), ("Conv", ["x", "a"], "y", {})],
+                               ["N", 3, 5, 5], w),
+                         f"{mine}_a ({mine}): there is no such layer in the domain my")
+        self.refused(graph([("Conv", ["x", "w"], "a", {}),
+                            ("Transpose", ["a"], "b", {"perm": [0, 1, 3, 2]}), ("Relu", ["b"], "y", {})],
+                           ["N", 3, 5, 5], w),
+                     "output 'y': it has the axes ['N', 'C', 'W', 'H']: those of an image must be in")
+        self.refused(graph([("Conv", ["x", "w"], "a", {}),
+                            ("Transpose", ["a"], "b", {"perm": [0, 1, 3, 2]}),
+                            ("Sigmoid", ["b"], "s", {}), ("Mul", ["a", "s"], "y", {})],
+                           ["N", 3, 5, 5], w), "Mul_y (Mul): of axes")
+        self.refused(graph([("Gemm", ["x", "m", "c"], "y", {})], [4, 3],
+                           {"m": weights(3, 4), "c": weights(4, 1)}),
+                     "its bias has the shape [4, 1], a number per input of the batch")
         self.refused(graph(conv, ["N", 3, 5, 5], w, kind=TensorProto.UINT8), "samples: uint8 is needed",
                      samples=pixels(2, 5, 5, 3) / 255)
+        for name in ("mean", "std"):
+            self.refused(graph(conv, ["N", 3, 5, 5], w, kind=TensorProto.UINT8),
+                         f"{name}: the graph's input is uint8", samples=pixels(2, 5, 5, 3),
+                         **{name: 0.5})
+        self.refused(graph(conv, ["N", 3, 5, 5], w), "format: there is no 'nope' (int8, shift2, ",
+                     samples=pixels(2, 5, 5, 3), format="nope")
         self.refused(3, "a path or an onnx.ModelProto is needed, not int")
 
     def test_files(self):
@@ -492,6 +696,8 @@ class BadGraphs(unittest.TestCase):
             data = os.path.join(folder, "weights")
             os.truncate(data, 100)
             self.refused(path, "net.onnx", "tensor 'w'")
+            self.refused(onnx.load(path, load_external_data=False),
+                         "the graph: tensor 'w' lies in another file")
             os.rename(data, data + ".away")
             self.refused(path, "net.onnx: tensor 'w' lies in the file 'weights', which cannot be read")
             outside = onnx.load(path, load_external_data=False)
@@ -503,6 +709,20 @@ class BadGraphs(unittest.TestCase):
             self.assertEqual(sorted(os.listdir(folder)), ["net.onnx", "weights.away"])
             with self.assertRaisesRegex(s3.Error, "quantizers: there are no 'fp8'"):
                 net.save_onnx(path, "fp8")
+
+    def test_what_is_no_file_is_not_replaced(self):
+        net = s3.load(MODEL)
+        with tempfile.TemporaryDirectory() as folder:
+            file, link, pipe = (os.path.join(folder, n) for n in ("net.onnx", "link", "pipe"))
+            os.symlink("net.onnx", link)
+            for _ in range(2):  # a link that leads nowhere yet, and then to a file
+                net.save_onnx(link)
+                self.assertTrue(os.path.islink(link))
+                onnx.load(file)
+            os.mkfifo(pipe)
+            with self.assertRaisesRegex(s3.Error, "pipe: is not a regular file"):
+                net.save_onnx(pipe)
+            self.assertEqual(sorted(os.listdir(folder)), ["link", "net.onnx", "pipe"])
 
 
 def networks(test):
@@ -596,6 +816,15 @@ class WrittenGraphs(unittest.TestCase):
             said = run("import", "none.onnx", "--out", "net")
             self.assertEqual((said.returncode, said.stderr),
                              (1, "s3shift: none.onnx: No such file or directory\n"))
+            numpy.savez(os.path.join(folder, "x.npz"), pixels(2, 5, 5, 3))
+            for words, status, text in ((("--samples", "x.npz"), 1, "x.npz: is not an npy file"),
+                                        (("--count", "-19"), 2, "'-19' is not a number of samples"),
+                                        (("--format", "nope"), 2, "'nope'")):
+                said = run("import", "in.onnx", "--samples", "x.npy", *words, "--out", "bad")
+                self.assertEqual(said.returncode, status)
+                self.assertIn(text, said.stderr)
+                self.assertNotIn("Traceback", said.stderr)
+                self.assertFalse(os.path.exists(os.path.join(folder, "bad")))
 
 
 class Example(unittest.TestCase):

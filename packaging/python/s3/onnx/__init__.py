@@ -16,6 +16,8 @@ from .._runtime import Error
 from ..convert import bytes_of, check_norm
 from ..network import Network
 
+FORMATS = ("int8", *(f"{kind}{bits}" for kind in ("shift", "dense") for bits in (2, 3, 4, 5)))
+
 
 def convert_onnx(model, samples=None, mean=None, std=None, format=None, bits=8, float_last=False,
                  progress=None, output=None):
@@ -29,12 +31,12 @@ def convert_onnx(model, samples=None, mean=None, std=None, format=None, bits=8, 
 
     or a float array of the graph's own inputs, in its own shape, x = (q / 255 - mean) / std.
 
-    In a quantized graph (QuantizeLinear and DequantizeLinear, or QLinearConv and the like) the scales
-    and zero points of activations are taken as they are, and so are int8 weights; unless a `format`
-    is asked for, to which those between the first and the last layer are rounded. Where the graph
-    quantizes its input, the network's input is what it quantizes it to, as uint8 (int8 plus 128):
-    net.input_scale and net.input_zero_point. Samples may then be left out if the graph quantizes all
-    activations.
+    In a quantized graph (QuantizeLinear and DequantizeLinear, or QLinearConv and the like) the
+    scales and zero points of activations are taken as they are, and so are int8 weights; unless a
+    `format` is asked for, to which those between the first and the last layer are rounded. Where the
+    graph quantizes its input, and reads it in no other way, the network's input is what it quantizes
+    it to, as uint8 (int8 plus 128): net.input_scale and net.input_zero_point. Samples may then be
+    left out if the graph quantizes all activations.
 
     `bits` are those of activations that the graph does not quantize; `float_last` and `progress` are
     those of s3.convert_network. `output` names the tensor that is wanted, by default the graph's
@@ -46,11 +48,16 @@ def convert_onnx(model, samples=None, mean=None, std=None, format=None, bits=8, 
     from . import graph, reader
 
     mean, std = check_norm("mean", mean), check_norm("std", std)
+    if format not in (None, *FORMATS):
+        raise Error(f"format: there is no {format!r} ({', '.join(FORMATS)})")
     proto, where = graph.load(model)
     read = reader.Reader(graph.Graph(proto, where, output), mean is not None or std is not None)
     read.read()
     sizes, letters = read.sizes, read.letters
     for name, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and read.graph.input_type != "float":
+            raise Error(f"{name}: the graph's input is {read.graph.input_type}, which has no mean and "
+                        "deviation: leave it out")
         if numbers is not None and numbers.size not in (1, sizes[-1]):
             raise Error(f"{name}: has {numbers.size} numbers, but the input has {sizes[-1]} "
                         "channels")
@@ -79,15 +86,19 @@ def graph_of(network, quantizers="qdq"):
 
 
 def save(network, path, quantizers="qdq"):
-    """Writes `graph_of(network, quantizers)` as one file, whole or not at all."""
+    """Writes `graph_of(network, quantizers)` as one file, whole or not at all. Where `path` is a
+    symbolic link, that is the file that it leads to; a device or a pipe is not replaced."""
     path = os.fspath(path)
     try:
+        place = os.path.realpath(path)
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise Error(f"{path}: is not a regular file")
         data = graph_of(network, quantizers).SerializeToString()
-        with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(path))) as folder:
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(place)) as folder:
             whole = os.path.join(folder, "whole")
             with open(whole, "wb") as file:
                 file.write(data)
-            os.replace(whole, path)
+            os.replace(whole, place)
     except OSError as error:
         raise Error(f"{path}: {error.strerror}") from None
     except ValueError as error:  # beyond the 2 GB of a protobuf

@@ -6,9 +6,25 @@ import sys
 import numpy
 import s3
 
+from . import FORMATS
+
+
+def _count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of samples")
+    return int(text)
+
+
+def _array(path):
+    try:
+        with open(path, "rb") as file:
+            return numpy.atleast_1d(numpy.lib.format.read_array(file))
+    except ValueError as error:
+        raise s3.Error(f"{path}: is not an npy file: {error}") from None
+
 
 def _import(o):
-    samples = None if o.samples is None else numpy.load(o.samples)
+    samples = None if o.samples is None else _array(o.samples)
     numbers = [None if text is None else [float(v) for v in text.split(",")]
                for text in (o.mean, o.std)]
     net = s3.convert_onnx(o.graph, None if samples is None else samples[:o.count or None], *numbers,
@@ -28,10 +44,11 @@ def main(name="python3 -m s3.onnx"):
     reading.add_argument("graph")
     reading.add_argument("--samples", help="npy file: uint8, [N, height, width, channels], or float "
                          "inputs of the graph; not needed if the graph quantizes all activations")
-    reading.add_argument("--count", type=int, help="use so many of the samples")
+    reading.add_argument("--count", type=_count, help="use so many of the samples; 0: all")
     reading.add_argument("--mean", help="what training subtracted from pixels / 255: M or M,M,M")
     reading.add_argument("--std", help="what it then divided them by")
-    reading.add_argument("--format", help="of the weights between the first layer and the last")
+    reading.add_argument("--format", choices=FORMATS,
+                         help="of the weights between the first layer and the last")
     reading.add_argument("--bits", type=int, default=8, help="of activations")
     reading.add_argument("--float-last", action="store_true", help="the last layer stays in float")
     reading.add_argument("--output", help="name of the tensor that is wanted")

@@ -28,6 +28,9 @@ def load(model):
     """(ModelProto, name for messages) of a path or a ModelProto."""
     onnx = package()
     if isinstance(model, onnx.ModelProto):
+        for tensor in _tensors_elsewhere(onnx, model):
+            raise Error(f"the graph: tensor '{tensor.name}' lies in another file, whose folder only "
+                        "a path tells: give the path of the model")
         return model, "the graph"
     try:
         path = os.fspath(model)
@@ -45,11 +48,16 @@ def load(model):
     return model, path
 
 
+def _tensors_elsewhere(onnx, model):
+    helper = onnx.external_data_helper
+    return [t for t in helper._get_all_tensors(model) if helper.uses_external_data(t)]
+
+
 def _load_external_data(onnx, model, path):
     """Only from files in the model's own folder: a model that came from elsewhere reads no other."""
     helper = onnx.external_data_helper
     folder = os.path.dirname(os.path.abspath(path))
-    for tensor in [t for t in helper._get_all_tensors(model) if helper.uses_external_data(t)]:
+    for tensor in _tensors_elsewhere(onnx, model):
         name = {e.key: e.value for e in tensor.external_data}.get("location", "")
         file = os.path.realpath(os.path.join(folder, name))
         where = f"{path}: tensor '{tensor.name}' lies in the file '{name}'"
@@ -75,6 +83,7 @@ class Node:
 
     def __init__(self, onnx, proto):
         self.op, self.domain = proto.op_type, proto.domain
+        self.standard = proto.domain in ("", "ai.onnx")  # whether ONNX itself defines the operator
         self.inputs, self.outputs = list(proto.input), list(proto.output)
         self.attributes = {a.name: _plain(onnx, a) for a in proto.attribute}
         self.name = proto.name
@@ -102,7 +111,8 @@ def _plain(onnx, attribute):
 
 class Graph:
     """`nodes` in order, `constants` by name, the input's name, element type and shape (the batch
-    is 1 where it is open), the output's name, and the number of `readers` of each tensor."""
+    is 1 where it is open), the output's name, and the `readers` of each tensor: a node per input that
+    is this tensor, and None where the tensor is the output."""
 
     def __init__(self, model, where, output=None):
         onnx = package()
@@ -144,10 +154,11 @@ class Graph:
                 needed.add(id(node))
                 open_names += node.input
         self.nodes = [Node(onnx, n) for n in graph.node if id(n) in needed]
-        self.readers = {self.output: 1}
+        self.readers = {self.output: [None]}
         for node in self.nodes:
             for name in node.inputs:
-                self.readers[name] = self.readers.get(name, 0) + 1
+                if not (node.op == "Shape" and node.standard):  # which reads no numbers
+                    self.readers.setdefault(name, []).append(node)
 
     def _read_input(self, onnx, kind, where):
         types = {onnx.TensorProto.FLOAT: "float", onnx.TensorProto.UINT8: "uint8",

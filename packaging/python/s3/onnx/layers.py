@@ -18,9 +18,10 @@ LARGEST = 3e38  # for limits that are open
 class Value:
     """An activation by its name in the description. `image` is its shape, by "C", "H" and "W";
     `axes` has for each axis of the ONNX tensor the letters that it consists of: "CHW" is an image
-    that was flattened, "" a dimension of 1. `integers` says that the tensor is one of bytes."""
+    that was flattened, "" a dimension of 1. `integers` is the type of a tensor of bytes, "uint8" or
+    "int8", and "" for real numbers."""
 
-    def __init__(self, name, image, axes, integers=False):
+    def __init__(self, name, image, axes, integers=""):
         self.name, self.image, self.axes, self.integers = name, image, list(axes), integers
 
     def like(self, name, **changed):
@@ -69,6 +70,8 @@ class Layers:
             return {}
         need(isinstance(bias, Constant) and bias.array.size in (1, outputs),
              f"its bias is not {outputs} constants")
+        need(bias.array.size == 1 or bias.array.shape[-1] == outputs,
+             f"its bias has the shape {[*bias.array.shape]}, a number per input of the batch")
         return {"bias": numpy.broadcast_to(bias.array.astype("f4").reshape(-1), outputs)}
 
     @staticmethod
@@ -186,20 +189,18 @@ class Layers:
         fields = dict(weight=gain, bias=bias, running_mean=mean, running_var=variance)
         need(all(isinstance(v, Constant) for v in fields.values()), "its numbers must be constants")
         fields = {key: v.array.astype("f4") for key, v in fields.items()}
-        if self.open_layer(node, x) is not None:
+        if self.open_layer(x) is not None:
             y = self.add("bn", x, self.name(node, 1), eps=repr(eps))
             self.keep(y.name, **fields)
             return y
         factor = fields["weight"] / numpy.sqrt(fields["running_var"].astype("f8") + eps)
         return self.affine(node, x, factor, fields["bias"] - fields["running_mean"] * factor)
 
-    def open_layer(self, node, x):
-        """The line of the convolution or linear layer whose value x is, if only `node` reads it."""
+    def open_layer(self, x):
+        """The line of the convolution or linear layer whose value x is, if only one node reads it."""
         line = self.description.by_name.get(x.name)
-        tensor = next((n for n in node.inputs if self.values.get(n) is x), None)
-        alone = self.graph.readers.get(tensor) == 1 and x.name not in self.shared
-        return line if line is not None and alone and line.word in ("conv", "linear") \
-            and "scale" not in line.options else None
+        return line if line is not None and line.word in ("conv", "linear") \
+            and x.name not in self.shared and "scale" not in line.options else None
 
     def affine(self, node, x, factor, offset):
         """x · factor + offset, a number each or one per channel: a part of the layer before, of the
@@ -207,7 +208,7 @@ class Layers:
         factor, offset = (numpy.asarray(v, "f8").reshape(-1) for v in (factor, offset))
         need(numpy.isfinite(factor).all() and numpy.isfinite(offset).all(),
              "a number is not finite")
-        tensors, line = self.description.tensors, self.open_layer(node, x)
+        tensors, line = self.description.tensors, self.open_layer(x)
         channels = x.size("C")
         if line is not None:
             scaled = f"{x.name}.scale" if f"{x.name}.scale" in tensors else f"{x.name}.weight"
@@ -221,7 +222,7 @@ class Layers:
                 tensors[f"{x.name}.bias"] = (bias * rows + offset).astype("f4")
                 return x
         if x.name == "input" and (factor > 0).all() and self.quantizer is None \
-                and self.graph.readers[self.graph.input] == 1:
+                and x.name not in self.shared:
             self.mean = self.mean - offset / factor * self.deviation
             self.deviation = self.deviation / factor
             return x
@@ -283,11 +284,11 @@ class Layers:
         if not (isinstance(a, Value) and isinstance(b, Value)):
             x, c = (a, b) if isinstance(a, Value) else (b, a)
             return self.affine(node, x, self.per_channel(x, c), 0)
-        for x, y, name in ((a, b, node.inputs[1]), (b, a, node.inputs[0])):
+        for x, y in ((a, b), (b, a)):
             line = self.description.by_name.get(y.name)
             gates = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
             if line is not None and line.word in gates and line.source == x.name and \
-                    "scale" not in line.options and self.graph.readers[name] == 1 and \
+                    "scale" not in line.options and self.aligned(x, y) and \
                     y.name not in self.shared and self.description.is_last(y.name):
                 line.word = gates[line.word]  # x · sigmoid(x) is one function
                 return y
@@ -411,6 +412,7 @@ class Layers:
         need(kind == "FLOAT", f"to {kind}")
         need(not x.integers or x.name == "input" and self.quantizer is None,
              "it makes real numbers of integers")
+        self.input_cast = self.input_cast or bool(x.integers)
         return x.like(x.name)
 
     def visit_Concat(self, node, *parts):
@@ -445,7 +447,8 @@ class Layers:
         if x.integers:
             found, _ = self.quantizer_of(x.name)
             zero = None if found is None else found[1]
-            value = int(value) + (128 if getattr(value, "dtype", None) == "i1" else 0)
+            # A value that is left out is 0 of the tensor's own type.
+            value = int(value) + (128 if x.integers == "int8" else 0)
         need(value == zero, f"it pads with {value}, not with zeros")
         axes = axes_of(node, axes and axes.array, len(x.axes))
         axes = [*range(len(x.axes))] if axes is None else axes

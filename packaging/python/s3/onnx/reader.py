@@ -11,7 +11,7 @@ import numpy
 
 from ..description import KEEP_BYTES, Description, Unsupported, input_line, need, refuse
 from .graph import FOLDED, Constant
-from .layers import LARGEST, Layers, Value
+from .layers import Layers, Value
 
 
 class Reader(Layers):
@@ -22,7 +22,8 @@ class Reader(Layers):
         self.values = {}  # by tensor: a Value, a Constant, or None after a problem
         self.mean, self.deviation = 0.0, 1.0  # (x - mean) / deviation is computed of the input x
         self.quantizer = None  # of the input: (scale, zero point as uint8)
-        self.shared = set()  # names of values that are read under several names
+        self.input_cast = False  # whether bytes of the input are read as real numbers as they are
+        self.shared = set()  # names of values that are read several times: no reader may change them
         self.quantized_weights = False
 
     def read(self):
@@ -30,7 +31,10 @@ class Reader(Layers):
         self.values[""] = None
         self.values.update(self.graph.constants)
         self.values[self.graph.input] = self.input_value()
-        for node in self.graph.nodes:
+        # Constants come first, as note_sharing compares those of quantizers further on.
+        nodes = sorted(self.graph.nodes, key=lambda node: len(node.inputs) > 0)
+        self.note_sharing(self.graph.input)
+        for node in nodes:
             try:
                 results = self.visit(node)
                 node.finish()
@@ -43,19 +47,27 @@ class Reader(Layers):
             results = results if isinstance(results, list) else [results]
             for name, value in zip(node.outputs, results):
                 self.values[name] = value
-                self.note_sharing(node, value)
+                self.note_sharing(name)
         if not self.problems:
             self.check_output()
         refuse(self.problems, "graph")
         return self
 
-    def note_sharing(self, node, value):
-        """Remembers values that a node passes on under another name while others read them, too."""
-        for name in node.inputs:
-            given = self.values.get(name)
-            if isinstance(value, Value) and isinstance(given, Value) and given.name == value.name \
-                    and self.graph.readers[name] > 1:
-                self.shared.add(value.name)
+    def note_sharing(self, tensor):
+        """Remembers the value of a tensor that is read several times. Tensors that nodes pass on have
+        the value's name, too; and quantizers that do the same count as one reader."""
+        value, readers = self.values[tensor], self.graph.readers.get(tensor, [])
+        if isinstance(value, Value) and len({self.same_quantizers(node) or i
+                                             for i, node in enumerate(readers)}) > 1:
+            self.shared.add(value.name)
+
+    def same_quantizers(self, node):
+        """What is equal for QuantizeLinear nodes that do the same, None for other nodes."""
+        if node is None or node.op != "QuantizeLinear":
+            return None
+        numbers = [self.values.get(name) for name in node.inputs[1:]]
+        return tuple((v.array.dtype, v.array.tobytes()) if isinstance(v, Constant) else id(node)
+                     for v in numbers)
 
     def check_output(self):
         value, name = self.values.get(self.graph.output), f"output '{self.graph.output}'"
@@ -63,8 +75,15 @@ class Reader(Layers):
             self.problems.append(f"{name}: it does not depend on the input")
         elif any(len(value.core(i)) > 1 for i in range(len(value.axes))):
             self.problems.append(f"{name}: it is an image that was flattened")
+        elif not self.in_order("".join(value.core(i) for i in range(len(value.axes)))):
+            self.problems.append(f"{name}: it has the axes {value.axes}: those of an image must be in "
+                                 "the order C, H, W or H, W, C")
         elif not self.description.is_last(value.name):
             self.problems.append(f"{name}: it must be the value of the last layer")
+
+    @staticmethod
+    def in_order(letters):
+        return any(letters == "".join(c for c in order if c in letters) for order in ("NCHW", "NHWC"))
 
     def input_value(self):
         shape = self.graph.input_shape
@@ -82,7 +101,7 @@ class Reader(Layers):
             letters = "N" + letters[2:] + "C"  # as TensorFlow has them
         self.letters = letters
         return Value("input", dict(zip(letters, shape)), letters,
-                      self.graph.input_type != "float")
+                     self.graph.input_type if self.graph.input_type != "float" else "")
 
     @property
     def sizes(self):
@@ -110,12 +129,12 @@ class Reader(Layers):
         known = [self.values.get(name, self) for name in node.inputs]
         for name, value in zip(node.inputs, known):
             need(value is not self, f"it reads '{name}', which nothing computes")
-        if node.op == "Shape" and isinstance(known[0], Value):
-            node.attributes.clear()
-            return Constant(numpy.asarray(known[0].shape, "i8"))
-        if node.op in FOLDED and all(isinstance(v, Constant) for v in known):
+        if node.standard and node.op == "Shape" and isinstance(known[0], Value):
+            shape = numpy.asarray(known[0].shape, "i8")
+            return Constant(shape[node.take("start", 0):node.take("end")])
+        if node.standard and node.op in FOLDED and all(isinstance(v, Constant) for v in known):
             return Constant(FOLDED[node.op](node, *(v.array for v in known)))
-        ours = node.domain in ("", "ai.onnx") or node.op.startswith("Q")
+        ours = node.standard or node.domain == "com.microsoft" and node.op.startswith("Q")
         method = getattr(self, "visit_" + node.op, None) if ours else None
         if method is None:
             raise Unsupported("softmax: leave it out, the largest output is the same without it "
@@ -153,8 +172,27 @@ class Reader(Layers):
             name = line.source
         return self.quantizer, None
 
+    def alone(self, name):
+        """Whether a quantizer of this value may go to the line that quantizer_of finds: no other node
+        reads the value as it is before the quantizer, there or on the way. Bytes of the input that
+        were cast to real numbers have a scale already, 1."""
+        while name not in self.shared:
+            if name == "input":
+                return not self.input_cast
+            line = self.description.by_name[name]
+            if line.word not in KEEP_BYTES:
+                return True
+            name = line.source
+        return False
+
+    @staticmethod
+    def zero_of(x):
+        """The zero point of a node that tells none: 0 of the type of its integers."""
+        need(x.integers, "it reads real numbers, not integers")
+        return Constant(numpy.zeros((), x.integers))
+
     def given(self, scale, zero):
-        """The (scale, zero point as uint8) of constants, which must fit."""
+        """The (scale, zero point as uint8) of constants, which must fit, and the integers' type."""
         need(isinstance(scale, Constant) and isinstance(zero, (Constant, type(None))),
              "its scale and zero point must be constants")
         kind = "uint8" if zero is None else str(zero.array.dtype)
@@ -164,24 +202,29 @@ class Reader(Layers):
         number = float(scale.array.reshape(-1)[0])
         need(math.isfinite(number) and number > 1e-37, f"the scale {number} is not positive")
         zero = 0 if zero is None else int(zero.array.reshape(-1)[0])
-        return number, zero + (128 if kind == "int8" else 0)
+        return (number, zero + (128 if kind == "int8" else 0)), kind
 
     def quantize(self, x, scale, zero):
         """The integers of real activations."""
-        wanted = self.given(scale, zero)
+        wanted, kind = self.given(scale, zero)
         found, line = self.quantizer_of(x.name)
-        if found is None and line is None:
+        if found is None and not self.alone(x.name) or found not in (None, wanted):
+            # Others read x with another scale, or without any: a table makes these integers of it.
+            # Its limits are what the integers reach, so that nothing beyond them is calibrated for.
+            number, zero = wanted
+            x = self.add("clip", x, x.name + ".quantized", low=-zero * number,
+                         high=(255 - zero) * number, scale=number, zero=zero)
+        elif found is None and line is None:
             self.quantize_input(wanted)
         elif found is None:
             line.options.update(scale=wanted[0], zero=wanted[1])
-        elif found != wanted:  # a table changes the scale
-            x = self.add("clip", x, x.name + ".quantized", low=-LARGEST, high=LARGEST,
-                         scale=wanted[0], zero=wanted[1])
-        return x.like(x.name, integers=True)
+        return x.like(x.name, integers=kind)
 
     def dequantize(self, x, scale, zero):
         """The real activations of integers, whose quantizer must be this one."""
-        wanted = self.given(scale, zero)
+        zero_of_type = self.zero_of(x)
+        wanted, kind = self.given(scale, zero or zero_of_type)
+        need(x.integers == kind, f"its zero point is of {kind}, its integers are of {x.integers}")
         found, line = self.quantizer_of(x.name)
         if found is None and line is None:
             found = self.quantize_input(wanted)
@@ -193,6 +236,7 @@ class Reader(Layers):
         need(not self.normalized, "the graph quantizes its input itself: leave out mean and std")
         need(numpy.all(self.mean == 0) and numpy.all(self.deviation == 1),
              "the input is computed with before it is quantized")
+        need(not self.input_cast, "the input's bytes are also read without scale and zero point")
         self.quantizer = wanted
         return wanted
 
@@ -203,7 +247,7 @@ class Reader(Layers):
             return self.quantize(x, scale, zero)
         kind = numpy.dtype("u1") if zero is None else zero.array.dtype
         need(kind in ("u1", "i1"), f"weights of {kind}: int8 and uint8 are known")
-        shape = [-1 if i == axis and scale.array.size > 1 else 1 for i in range(x.array.ndim)]
+        _, shape = self.along(axis, scale.array, x.array)
         offset = 0 if zero is None else zero.array.reshape(shape).astype("f4")
         integers = numpy.rint(x.array / scale.array.reshape(shape)) + offset
         limits = numpy.iinfo(kind)
@@ -212,9 +256,20 @@ class Reader(Layers):
     def visit_DequantizeLinear(self, node, x, scale, zero=None):
         axis = node.take("axis", 1)
         if isinstance(x, Value):
-            need(x.integers, "it dequantizes real numbers")
             return self.dequantize(x, scale, zero)
         return self.dequantized(x, scale, zero, axis)
+
+    @staticmethod
+    def along(axis, scales, array):
+        """The axis of an array that has a scale per index, counted from the first, None where one
+        scale is for all; and the shape with which the scales broadcast to the array."""
+        if scales.size == 1:
+            return None, [1] * array.ndim
+        need(axis is not None and -array.ndim <= axis < array.ndim
+             and array.shape[axis] == scales.size,
+             f"{scales.size} scales along axis {axis} of weights of shape {[*array.shape]}")
+        axis %= array.ndim
+        return axis, [-1 if i == axis else 1 for i in range(array.ndim)]
 
     def dequantized(self, x, scale, zero, axis):
         """Weights, or a bias, of integers."""
@@ -222,12 +277,12 @@ class Reader(Layers):
                                                   "known, and int32 for biases")
         scales = scale.array.astype("f8")
         need(numpy.isfinite(scales).all() and (scales > 0).all(), "a scale is not positive")
-        shape = [-1 if i == axis and scales.size > 1 else 1 for i in range(x.array.ndim)]
+        axis, shape = self.along(axis, scales, x.array)
         integers = x.array.astype("i8")
         if zero is not None:
             integers = integers - zero.array.astype("i8").reshape(shape)
         return Constant((integers * scales.reshape(shape)).astype("f4"), integers,
-                        scales.reshape(-1), axis if scales.size > 1 else None)
+                        scales.reshape(-1), axis)
 
     # Operators of integers: each is the operator of real numbers between quantizers.
 
@@ -237,8 +292,9 @@ class Reader(Layers):
             self.bias_of(bias, xs, ws)), ys, yz)
 
     @staticmethod
-    def bias_of(bias, xs, ws):
-        return bias and Constant((bias.array.astype("f8") * xs.array * ws.array.reshape(-1))
+    def bias_of(bias, xs, ws, alpha=1.0):
+        """A bias of integers that are added to the products of integers, and scaled as these are."""
+        return bias and Constant((bias.array.astype("f8") * xs.array * ws.array.reshape(-1) * alpha)
                                  .astype("f4"))
 
     def visit_QLinearMatMul(self, node, x, xs, xz, w, ws, wz, ys, yz):
@@ -248,15 +304,16 @@ class Reader(Layers):
 
     def visit_QGemm(self, node, x, xs, xz, w, ws, wz, bias=None, ys=None, yz=None):
         node.inputs[1] = node.inputs[3]
-        turned = bool(node.take("transB", 0))
+        turned, alpha = bool(node.take("transB", 0)), node.take("alpha", 1.0)
         need(not node.take("transA", 0), "transA=1")
         y = self.linear(node, self.dequantize(x, xs, xz),
                         self.dequantized(w, ws, wz, 0 if turned else 1), turned,
-                        self.bias_of(bias, xs, ws), node.take("alpha", 1.0))
+                        self.bias_of(bias, xs, ws, alpha), alpha)
         return y if ys is None else self.quantize(y, ys, yz)
 
-    def two_integers(self, method, node, a, a_s, az, b, b_s, bz, ys, yz):
+    def two_integers(self, method, node, a, a_s, az, b, b_s, bz, ys, yz=None):
         node.inputs[1:] = [node.inputs[3]]
+        yz = yz or self.zero_of(a if isinstance(a, Value) else b)
         return self.quantize(method(node, *(
             self.dequantize(v, s, z) if isinstance(v, Value) else self.dequantized(v, s, z, None)
             for v, s, z in ((a, a_s, az), (b, b_s, bz)))), ys, yz)
@@ -267,9 +324,9 @@ class Reader(Layers):
     def visit_QLinearMul(self, node, *inputs):
         return self.two_integers(self.visit_Mul, node, *inputs)
 
-    def one_integer(self, method, node, x, xs, xz, ys, yz):
+    def one_integer(self, method, node, x, xs, xz, ys, yz=None):
         need(not node.take("channels_last", 0), "channels_last=1")
-        return self.quantize(method(node, self.dequantize(x, xs, xz)), ys, yz)
+        return self.quantize(method(node, self.dequantize(x, xs, xz)), ys, yz or self.zero_of(x))
 
     def visit_QLinearGlobalAveragePool(self, node, *inputs):
         return self.one_integer(self.visit_GlobalAveragePool, node, *inputs)
