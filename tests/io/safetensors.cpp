@@ -10,6 +10,11 @@
 #include <random>
 #include <string>
 
+#if S3_HAS_MMAP && !defined(__wasm__) // where there are pipes and symbolic links
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
 namespace {
 
 namespace st = s3::safetensors;
@@ -333,6 +338,48 @@ TEST_CASE("safetensors: load and save") {
     CHECK(st::load("no/such/file").error().code == s3::errc::io);
     CHECK(st::load(".").error().code == s3::errc::io);
     CHECK(st::save("no/such/folder/file", bytes).error().code == s3::errc::io);
+    CHECK(st::save(".", bytes).error().code == s3::errc::io);
 }
+
+#if S3_HAS_MMAP && !defined(__wasm__)
+TEST_CASE("safetensors: save writes what a symbolic link leads to, and replaces no pipe") {
+    const std::string folder = "safetensors_test_folder.tmp";
+    const std::string file = folder + "/file", link = folder + "/link", second = folder + "/second";
+    const std::string circle = folder + "/circle", pipe = folder + "/pipe";
+    const auto clear = [&] {
+        for (const auto* name : {&file, &link, &second, &circle, &pipe, &folder})
+            std::remove(name->c_str());
+    };
+    clear();
+    REQUIRE(::mkdir(folder.c_str(), 0700) == 0);
+    REQUIRE(::symlink("file", link.c_str()) == 0); // as seen from its folder
+    REQUIRE(::symlink("link", second.c_str()) == 0);
+    struct stat about {};
+    const auto is_link = [&](const std::string& name) {
+        return ::lstat(name.c_str(), &about) == 0 && S_ISLNK(about.st_mode);
+    };
+    for (const std::string text : {"a new file", "the same file again"}) {
+        REQUIRE(st::save(second, bytes_of(text)));
+        CHECK(is_link(link));
+        CHECK(is_link(second));
+        const auto back = st::load(file);
+        REQUIRE(back);
+        CHECK(*back == bytes_of(text));
+    }
+
+    REQUIRE(::symlink("circle", circle.c_str()) == 0);
+    CHECK(st::save(circle, bytes_of("x")).error().code == s3::errc::io);
+    CHECK(is_link(circle));
+
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    const auto refused = st::save(pipe, bytes_of("x"));
+    REQUIRE(!refused);
+    CHECK(refused.error().code == s3::errc::io);
+    CHECK(std::string(refused.error().argument) == "path (not a regular file)");
+    CHECK(::lstat(pipe.c_str(), &about) == 0);
+    CHECK(S_ISFIFO(about.st_mode));
+    clear();
+}
+#endif
 
 } // namespace

@@ -29,10 +29,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <span>
 #include <string>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -345,20 +347,42 @@ inline result<std::vector<std::byte>> load(const std::string& path) {
     });
 }
 
+namespace detail {
+
+/// The file that a path leads to, by way of symbolic links, whether or not it is there yet. What is
+/// there and is no regular file is an error, and so are links in a circle.
+inline result<std::string> place_of(const std::string& path) {
+    namespace fs = std::filesystem;
+    std::error_code ignored;
+    const fs::file_type type = fs::status(path, ignored).type(); // of what links lead to
+    if (type != fs::file_type::regular && type != fs::file_type::not_found)
+        return error(errc::io, "path (not a regular file)");
+    fs::path place = path;
+    while (fs::is_symlink(fs::symlink_status(place, ignored)))
+        place = place.parent_path() / fs::read_symlink(place, ignored);
+    return place.string();
+}
+
+} // namespace detail
+
 /// Writes a file whole or not at all: under another name beside its place, which no other writer
-/// has, and which it is then moved to. Errors: io.
+/// has, and which it is then moved to. A symbolic link stays, and what it leads to is written.
+/// Errors: io, also for what is there and is no regular file.
 inline status save(const std::string& path, std::span<const std::byte> bytes) {
     return s3::detail::or_out_of_memory([&]() -> status {
-        std::string draft = path + ".part";
+        const auto place = detail::place_of(path);
+        if (!place)
+            return place.error();
+        std::string draft = *place + ".part";
         std::FILE* file = std::fopen(draft.c_str(), "wbx");
         for (int i = 2; file == nullptr && errno == EEXIST && i < 100; ++i) {
-            draft = path + ".part" + std::to_string(i);
+            draft = *place + ".part" + std::to_string(i);
             file = std::fopen(draft.c_str(), "wbx");
         }
         if (file == nullptr)
             return error(errc::io, "path (cannot be created)");
         const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-        if (std::fclose(file) != 0 || !written || std::rename(draft.c_str(), path.c_str()) != 0) {
+        if (std::fclose(file) != 0 || !written || std::rename(draft.c_str(), place->c_str()) != 0) {
             std::remove(draft.c_str());
             return error(errc::io, "path (cannot be written)");
         }
