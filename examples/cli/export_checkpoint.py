@@ -18,7 +18,8 @@ def main():
         return
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "packaging/python/s3"))
+    # At the end: a folder there is named torch, too.
+    sys.path.append(str(Path(__file__).resolve().parents[2] / "packaging/python/s3"))
     import checkpoint  # which imports torch: not before --help is answered
     import safetensors
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <numeric>
 #include <sstream>
+#include <utility>
 
 namespace s3_program {
 
@@ -156,6 +157,14 @@ struct source {
     }
     from.text = built_in(o, from.file, size);
     if (from.text.empty()) {
+        const std::pair<const char*, bool> given[]{{"--mean", !o.mean.empty()},
+                                                   {"--std", !o.deviation.empty()},
+                                                   {"--classes", o.classes != 0},
+                                                   {"--size", o.size != 0},
+                                                   {"--channels", o.channels != 0}};
+        for (const auto& [name, is_given] : given)
+            if (is_given)
+                fail(name, "is for networks of ours; the description has its own");
         const auto bytes = read_bytes(o.network);
         from.text.assign(bytes.begin(), bytes.end());
     }

@@ -25,7 +25,7 @@ void export_model(const options& o) {
                                             {"largest_layer", m.largest_layer},
                                             {"input", m.input},
                                             {"output", m.output}}}};
-        std::printf("%s\n", said.dump(1).c_str());
+        print_json(said, 1);
         return;
     }
     const auto bytes = [](std::size_t n) { return count(static_cast<double>(n)); };

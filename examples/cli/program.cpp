@@ -43,6 +43,26 @@ std::vector<std::string> instruction_sets() {
     return names;
 }
 
+/// Refuses a number below zero for an option that counts: it would become a huge one.
+CLI::Validator counts() {
+    return {[](const std::string& text) {
+                return text.find('-') == std::string::npos ? "" : text + " is below zero";
+            },
+            ""};
+}
+
+/// Refuses what is no length of time, which NaN passes for in any one comparison.
+CLI::Validator is_time() {
+    return {[](const std::string& text) -> std::string {
+                constexpr double most = 1e9; // whose milliseconds can be counted
+                const double seconds = std::strtod(text.c_str(), nullptr);
+                if (seconds >= 0 && seconds <= most)
+                    return "";
+                return text + " is not a number of seconds from 0 to 1e9";
+            },
+            ""};
+}
+
 /// Whether a command line reads or writes an ONNX graph: a file of a name in .onnx.
 bool names_graph(int argc, const char* const* argv) {
     const std::string command = argc > 1 ? argv[1] : "";
@@ -114,7 +134,8 @@ int program(int argc, const char* const* argv, const python& py) {
         c->add_option("--threads", o.threads, "Threads that share each run")
             ->check(CLI::Range(1, 1024));
         c->add_option("--tune", o.tune,
-                      "Measure the kernels of each layer, and keep their names in this file");
+                      "Measure the kernels of each layer, and keep their names in this file; those "
+                      "of compare's other model in FILE.other");
     };
 
     auto* importing = app.add_subcommand(
@@ -124,18 +145,18 @@ int program(int argc, const char* const* argv, const python& py) {
         "resnet8, resnet18, resnet20, resnet50, resnet56, mobilenet_v2, mobilenet_v3_small, "
         "mobilenet_v3_large, or a file with a description (see "
         "s3/import/description.hpp)");
-    importing
-        ->add_option(
-            "--torch", o.torch,
-            "FILE.py:FUNCTION or MODULE:FUNCTION, called for a trained torch.nn.Module; or "
-            "a file of one that torch.save wrote. It runs code of the file: trust it")
-        ->excludes(network);
+    auto* torch = importing->add_option(
+        "--torch", o.torch,
+        "FILE.py:FUNCTION or MODULE:FUNCTION, called for a trained torch.nn.Module; or "
+        "a file of one that torch.save wrote. It runs code of the file: trust it");
+    torch->excludes(network);
     importing->add_option("--checkpoint", o.checkpoint,
                           "State dict: safetensors, or of torch.save");
     importing->add_option(
         "--samples", o.samples,
         "Images that activations are calibrated on: npy, idx, PNG, JPEG, PGM, PPM, raw");
-    importing->add_option("--count", o.count, "Use so many of the samples; 0: all");
+    importing->add_option("--count", o.count, "Use so many of the samples; 0: all")
+        ->check(counts());
     importing
         ->add_option("--bits", o.bits, "Bits of activations, where the description does not say")
         ->check(CLI::IsMember({4, 6, 8}));
@@ -144,12 +165,20 @@ int program(int argc, const char* const* argv, const python& py) {
                      "Round real weights to this format, in all layers but the first and the last "
                      "whose format the description leaves open")
         ->check(CLI::IsMember(formats()));
-    importing->add_option("--classes", o.classes,
-                          "Of a network of ours; 0: as the checkpoint has them");
-    importing->add_option("--size", o.size,
-                          "Height of the images of a network of ours; 0: of the samples");
-    importing->add_option("--channels", o.channels,
-                          "Of the images of a network of ours; 0: as the checkpoint has them");
+    importing
+        ->add_option("--classes", o.classes, "Of a network of ours; 0: as the checkpoint has them")
+        ->check(counts())
+        ->excludes(torch);
+    importing
+        ->add_option("--size", o.size,
+                     "Height of the images of a network of ours; 0: of the samples")
+        ->check(counts())
+        ->excludes(torch);
+    importing
+        ->add_option("--channels", o.channels,
+                     "Of the images of a network of ours; 0: as the checkpoint has them")
+        ->check(counts())
+        ->excludes(torch);
     importing->add_option("--mean", o.mean,
                           "What training subtracted from images in 0 … 1, per channel: M,M,M");
     importing->add_option("--std", o.deviation, "What it then divided them by: S,S,S");
@@ -175,7 +204,7 @@ int program(int argc, const char* const* argv, const python& py) {
     run->add_option("images", o.images, image_kinds)->required();
     run->add_option("--labels", o.labels, "idx or npy: report the accuracy");
     run->add_option("--logits", o.logits, "Write the network's outputs to this npy file");
-    run->add_option("--count", o.count, "Only so many images; 0: all");
+    run->add_option("--count", o.count, "Only so many images; 0: all")->check(counts());
     run->add_flag("--verbose", o.verbose, "Tell which kernel each layer got, and why");
     kernels(run);
     json(run);
@@ -186,14 +215,14 @@ int program(int argc, const char* const* argv, const python& py) {
     comparing->add_option("other", o.other, "The other model file")->required();
     comparing->add_option("images", o.images, image_kinds)->required();
     comparing->add_option("--labels", o.labels, "idx or npy: compare accuracies");
-    comparing->add_option("--count", o.count, "Only so many images; 0: all");
+    comparing->add_option("--count", o.count, "Only so many images; 0: all")->check(counts());
     kernels(comparing);
     json(comparing);
     comparing->callback([&] { compare(o); });
 
     auto* speed =
         model(app.add_subcommand("bench", "Time of a run, of each layer, images per second"));
-    speed->add_option("--seconds", o.seconds, "How long to measure");
+    speed->add_option("--seconds", o.seconds, "How long to measure")->check(is_time());
     kernels(speed);
     json(speed);
     speed->callback([&] { bench(o); });
@@ -201,22 +230,31 @@ int program(int argc, const char* const* argv, const python& py) {
     auto* header = model(app.add_subcommand("export", "A model as one C++ header"));
     header->add_option("--out", o.out, "Header to write, or NET.onnx")->required();
     header->add_option("--name", o.name, "Namespace of the network");
-    header->add_option("--constants", o.constants,
-                       "Layers of at most so many shift weights become straight-line code");
+    header
+        ->add_option("--constants", o.constants,
+                     "Layers of at most so many shift weights become straight-line code")
+        ->check(counts());
     json(header);
     header->callback([&] { export_model(o); });
 
+    int code = 0;
     try {
         if (names_graph(argc, argv))
             start_python(argc, argv);
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : 2;
+        code = app.exit(e) == 0 ? 0 : 2;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "s3shift: %s\n", e.what());
-        return 1;
+        code = 1;
     }
-    return 0;
+    // Where a disk is full, the last lines fail only when they leave the buffer.
+    const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    if (!written && code == 0) {
+        std::fprintf(stderr, "s3shift: standard output: cannot be written\n");
+        code = 1;
+    }
+    return code;
 }
 
 } // namespace s3_program

@@ -46,9 +46,10 @@ struct threads : s3::inline_executor {
 /// A network ready to run in batches.
 class runner {
 public:
-    runner(const options& o, const std::string& path)
-        : path_(path), batch_(o.batch), measured_(!o.tune.empty()), threads_(o.threads),
-          loaded_(checked(s3::model_file::load(path_), path_)), program_(prepare(o)),
+    /// `tune` is the file of measured kernels, if kernels are measured.
+    runner(const options& o, const std::string& path, const std::string& tune)
+        : path_(path), batch_(o.batch), measured_(!tune.empty()), threads_(o.threads),
+          loaded_(checked(s3::model_file::load(path_), path_)), program_(prepare(o, tune)),
           arena_(program_.arena_bytes(batch_, threads_.concurrency())) {}
 
     [[nodiscard]] const net::model& model() const { return loaded_.model; }
@@ -106,7 +107,7 @@ public:
     }
 
 private:
-    [[nodiscard]] s3::runtime::program prepare(const options& o) const {
+    [[nodiscard]] s3::runtime::program prepare(const options& o, const std::string& tune) const {
         s3::runtime::program_options how;
         if (!o.instruction_set.empty())
             how.set = checked(s3::runtime::find(o.instruction_set), "--instruction-set");
@@ -115,8 +116,8 @@ private:
                       : o.kernels == "dot"     ? s3::family::dot
                                                : s3::family::automatic;
         std::vector<std::string> kernels;
-        if (!o.tune.empty())
-            kernels = tuned_kernels(o.tune, loaded_.model, how);
+        if (!tune.empty())
+            kernels = tuned_kernels(tune, loaded_.model, how);
         how.layer_kernels = kernels;
         return checked(s3::runtime::prepare(loaded_.model, how), path_);
     }
@@ -172,7 +173,7 @@ void run_as(runner& r, const images& x, const options& o, const char* type) {
     if (o.verbose)
         said["kernels"] = r.kernels();
     if (o.json)
-        std::printf("%s\n", said.dump(2).c_str());
+        print_json(said);
     else if (!o.labels.empty())
         std::printf("accuracy %.2f%% of %zu images\n", 100 * said["accuracy"].get<double>(),
                     x.count);
@@ -184,11 +185,11 @@ void run_as(runner& r, const images& x, const options& o, const char* type) {
 } // namespace
 
 void inspect(const options& o) {
-    const runner r(o, o.model);
+    const runner r(o, o.model, o.tune);
     if (o.json) {
         json said = costs(r.model());
         said["kernels"] = r.kernels();
-        std::printf("%s\n", said.dump(2).c_str());
+        print_json(said);
         return;
     }
     const auto& in = r.model().input();
@@ -199,7 +200,7 @@ void inspect(const options& o) {
 }
 
 void run_model(const options& o) {
-    runner r(o, o.model);
+    runner r(o, o.model, o.tune);
     if (o.verbose && !o.json)
         runner::print_kernels(r.kernels());
     const auto x = read_inputs(o, r.model().input());
@@ -214,7 +215,8 @@ void run_model(const options& o) {
 }
 
 void compare(const options& o) {
-    runner models[]{{o, o.model}, {o, o.other}};
+    // A file keeps the kernels of one model.
+    runner models[]{{o, o.model, o.tune}, {o, o.other, o.tune.empty() ? "" : o.tune + ".other"}};
     if (models[0].model().output().size() != models[1].model().output().size())
         fail(o.other, "has another number of outputs than " + o.model);
     std::vector<float> y[2]; // real numbers, whatever the scales of the two are
@@ -248,7 +250,7 @@ void compare(const options& o) {
     said["largest_difference"] = largest;
     said["relative_difference"] = all > 0 ? std::sqrt(wrong / all) : largest;
     if (o.json) {
-        std::printf("%s\n", said.dump(2).c_str());
+        print_json(said);
         return;
     }
     support::table rows{{"model", "bytes of weights", "images/s", "accuracy"}};
@@ -266,7 +268,7 @@ void compare(const options& o) {
 }
 
 void bench(const options& o) {
-    runner r(o, o.model);
+    runner r(o, o.model, o.tune);
     const auto& in = r.model().input();
     images x{o.batch, in.height, in.width, in.channels, {}};
     x.bytes.resize(o.batch * x.size());
@@ -313,7 +315,7 @@ void bench(const options& o) {
                     {"arena_bytes", r.arena_bytes()},
                     {"layers", r.kernels(medians)}};
     if (o.json) {
-        std::printf("%s\n", said.dump(2).c_str());
+        print_json(said);
         return;
     }
     runner::print_kernels(said["layers"]);

@@ -26,6 +26,12 @@ template <class... T>
     return text;
 }
 
+/// Prints JSON. Names of files are any bytes, but JSON is UTF-8: what is not is replaced in them.
+inline void print_json(const nlohmann::ordered_json& said, int indent = 2) {
+    using handler = nlohmann::ordered_json::error_handler_t;
+    std::printf("%s\n", said.dump(indent, ' ', false, handler::replace).c_str());
+}
+
 /// What a network costs, as JSON.
 [[nodiscard]] inline nlohmann::ordered_json costs(const net::model& m) {
     nlohmann::ordered_json layers = nlohmann::ordered_json::array();

@@ -336,6 +336,12 @@ with open(path("kernels.json"), "w") as file:
     json.dump(kept, file)
 s3("bench", path("model"), "--tune", path("kernels.json"), code=1, says="options.kernel")
 s3("bench", path("model"), "--seconds", "0.1", "--tune", path("kernels.json"), "--batch", "2")
+# What is no file of kernels stays as it is: it may be the model itself.
+with open(path("model"), "rb") as file:
+    before = file.read()
+s3("bench", path("model"), "--seconds", "0.1", "--tune", path("model"), code=1, says="not overwritten")
+with open(path("model"), "rb") as file:
+    assert file.read() == before
 # On a terminal progress is drawn ten times a second at most, however short a pass is.
 leader, terminal = pty.openpty()
 with subprocess.Popen([program, "bench", path("model"), "--seconds", "0.5"], stderr=terminal,
@@ -409,6 +415,17 @@ other = json.loads(s3("compare", path("model"), path("model4"), path("images.npy
                       path("labels.npy"), "--json"))
 assert 0 < other["relative_difference"] < 0.5 and other["models"][0]["accuracy"] > 0.5
 s3("compare", path("model"), path("model4"), path("images.npy"), says="The same class for")
+# Each of the two has kernels of its own.
+s3("compare", path("model"), path("model4"), path("images.npy"), "--tune", path("two.json"))
+for name, bits in (("two.json", 8), ("two.json.other", 4)):
+    with open(path(name)) as file:
+        assert json.load(file)["layers"][1]["bits"] == bits, name
+# JSON is UTF-8, names of files need not be.
+if sys.platform == "linux":
+    odd = os.fsencode(path("odd")) + b"\xff"
+    shutil.copy(path("model"), odd)
+    said = json.loads(s3("compare", odd, path("model"), path("images.npy"), "--json"))
+    assert said["models"][0]["model"] == path("odd") + "\ufffd", said
 
 # A plain checkpoint has no shift weights until it is told which to round to.
 plain, compute = small_network("realized")
@@ -419,6 +436,14 @@ importing("plain", code=1, says="--format")
 rows = importing("plain", "--format", "shift4").splitlines()
 for name, format in (("first", "int8"), ("second", "shift4"), ("third", "shift4"), ("fc", "int8")):
     assert any(row.split()[:2] == [name, format] for row in rows), rows
+# Kernels of one format are not those of another, though the layers' names are the same.
+for format in ("shift2", "shift5", "int8"):
+    importing("plain", "--format", format)
+    s3("bench", path("model"), "--seconds", "0.1", "--tune", path("formats.json"))
+    with open(path("formats.json")) as file:
+        layers = json.load(file)["layers"]
+    assert next(row["format"] for row in layers if row["name"] == "second") == format, layers
+importing("plain", "--format", "shift4")
 
 # What the checkpoint and the samples say of a network of ours need not be said again.
 def resnet8():
@@ -446,6 +471,12 @@ s3(*ours, "--mean", "0.5,0.5,0.5", code=1, says="--std")
 s3(*ours, "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
 said = json.loads(s3("inspect", path("eight_model"), "--json"))
 assert said["input"]["shape"] == [16, 16, 3] and said["layers"][-1]["output"] == [1, 1, 7]
+# A description has all that itself, and a network of PyTorch's has its sizes.
+for name, value in (("--mean", "0,0,0"), ("--std", "1,1,1"), ("--classes", "3"), ("--size", "12"),
+                    ("--channels", "3")):
+    importing("checkpoint", name, value, code=1, says=f"{name}: is for networks of ours")
+for name in ("--classes", "--size", "--channels"):
+    s3("import", "--torch", "net.py:trained", name, "3", code=2, says=name)
 
 # What PyTorch made goes to the Python package, with the whole command line; without one it is said
 # what reads it. (tests/python/test_network.py has that package.)
@@ -494,6 +525,46 @@ typed = subprocess.run(["bash", "-c", f"""source {here}/completion.bash
     COMP_WORDS=({program} bench --th); COMP_CWORD=2; _s3shift {program}; echo ${{COMPREPLY[@]}}"""],
     capture_output=True, text=True)
 assert typed.stdout.split() == ["compare", "--threads"], typed
+
+# A state dict of torch.save as safetensors, by the script that needs PyTorch and NumPy alone.
+script = [sys.executable, "-B", os.path.join(here, "export_checkpoint.py")]
+if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0:
+    making = """import sys, torch
+state = {"module.half": torch.ones(2, 3).half(), "steps": torch.tensor([1, -2]).short()}
+torch.save({"state_dict": state}, sys.argv[1])
+torch.save({"complex": torch.ones(2, dtype=torch.complex64)}, sys.argv[2])"""
+    subprocess.run([sys.executable, "-c", making, path("state.pt"), path("complex.pt")], check=True)
+    subprocess.run([*script, path("state.pt"), path("state")], check=True)
+    with open(path("state"), "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        assert file.read() == f32(np.ones(6)).tobytes() + np.array([1, -2], "<i2").tobytes()
+    assert {name: row["dtype"] for name, row in header.items()} == {"half": "F32", "steps": "I16"}
+    done = subprocess.run([*script, path("complex.pt"), path("state")], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.endswith("complex holds complex64, which no "
+                                                         "safetensors file can\n"), done.stderr
+else:
+    print("export_checkpoint.py is not tested: there is no PyTorch")
+
+# Output that is not written is a failure: to a pipe that nobody reads, without the signal that would
+# end the program there.
+for arguments in (["run", path("model"), path("images.npy")], ["inspect", path("model")],
+                  ["run", path("model"), path("images.npy"), "--json"], ["--help"],
+                  ["import", "--network", "resnet8", "--description"]):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([program, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True,
+                          restore_signals=False)
+    os.close(writing)
+    assert done.returncode == 1 and "standard output" in done.stderr, (arguments, done)
+
+# No number below zero is a huge one.
+for name in ("--classes", "--size", "--channels", "--count"):
+    s3("import", "--network", "resnet8", "--description", name, "-5", code=2, says=f"{name}: -5")
+for command in (["run", path("model")], ["compare", path("model"), path("model")]):
+    s3(*command, path("images.npy"), "--count", "-1", code=2, says="--count: -1")
+s3("export", path("model"), "--out", path("m.hpp"), "--constants", "-5", code=2, says="--constants: -5")
+for seconds in ("nan", "-1", "inf"):
+    s3("bench", path("model"), "--seconds", seconds, code=2, says=f"--seconds: {seconds}")
 
 # Wrong usage and bad input.
 s3("--help", says="import")
