@@ -25,6 +25,8 @@
 // auto, int8, or a name in format/list.hpp (real weights are rounded to it), or deepshift2 …
 // deepshift5 (rounded in log2), or float. Only a `linear` that is the last line may be float, and
 // it promises no bits. A real input is (scale·(pixel − zero) − mean)/std. `#` starts a comment.
+// Around the input, where a convolution pads with zeros, there is one byte for all channels: it is
+// exact where their means are equal.
 //
 // A depthwise convolution has groups=IN. relu, relu6 and clip cost nothing after a conv, linear,
 // bn, add or mul that nothing else uses. Other functions, and these elsewhere, look each byte up in

@@ -355,6 +355,8 @@ inline result<std::string> place_of(const std::string& path) {
     namespace fs = std::filesystem;
     std::error_code ignored;
     const fs::file_type type = fs::status(path, ignored).type(); // of what links lead to
+    if (type == fs::file_type::none) // a folder that may not be read, or links in a circle
+        return error(errc::io, "path (cannot be reached)");
     if (type != fs::file_type::regular && type != fs::file_type::not_found)
         return error(errc::io, "path (not a regular file)");
     fs::path place = path;
