@@ -83,11 +83,12 @@ other_folders) # than those that GNU systems use
         -DS3_BUILD_EXAMPLES=OFF -DS3_BUILD_BENCHMARKS=OFF -DCMAKE_INSTALL_INCLUDEDIR=include/s3-x \
         -DCMAKE_INSTALL_DATADIR=lib/data >/dev/null
     build=others install_tree
-    runtime=0
-    build_with_cmake -DCMAKE_PREFIX_PATH="$folder/prefix" -Ds3_DIR="$folder/prefix/lib/data/cmake/s3"
+    "$cmake" -S . -B build -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" -DCONSUMER_IO=0 -DCONSUMER_RUNTIME=0 \
+        -Ds3_DIR="$folder/prefix/lib/data/cmake/s3"
+    "$cmake" --build build --target consumer
+    ./build/consumer
     export PKG_CONFIG_PATH="$folder/prefix/lib/data/pkgconfig"
-    # shellcheck disable=SC2046
-    build_plainly $(pkg-config --cflags s3)
+    [ -f "$(pkg-config --variable=includedir s3)/s3/shift.hpp" ]
     ;;
 add_subdirectory)
     build_with_cmake -DS3_SOURCE_DIR="$source" -DS3_BUILD_RUNTIME="$runtime" \
