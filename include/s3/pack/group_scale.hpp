@@ -6,7 +6,7 @@
 // A pass tries 16 scales, one per lane, so that sums end up in lanes and need not be added across a
 // vector. If the rounding at a scale gives values q, the least error that any scale can have with
 // them is Σw² − (Σwq)²/Σq², at s = Σwq/Σq²; the candidate with the greatest (Σwq)²/Σq² is taken.
-// The first pass tries scales from the one at which no weight is clipped downwards, the second
+// The first pass tries scales downwards from the one at which no weight is clipped, the second
 // those around its result. Powers of two are compared by their own errors.
 //
 // The same scales are found on every machine: weights are cut to 16 significant bits for the

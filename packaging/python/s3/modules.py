@@ -54,7 +54,7 @@ def convert(model, bits, group, keep, options):
             if not any(p is not None and p.dim() > 1 for p in m._parameters.values()):
                 continue
             reason = f"{type(m).__name__} is not nn.Linear"
-        elif m._forward_hooks or m._forward_pre_hooks:
+        elif has_hooks(m):
             reason = "it has hooks"
         else:
             try:
@@ -77,6 +77,11 @@ def convert(model, bits, group, keep, options):
             if id(child) in made:
                 parent._modules[name] = made[id(child)]
     return model, report
+
+
+def has_hooks(module):
+    """Whether what PyTorch computes by a module is more than its forward: conversion would lose it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _unreached(model):

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ._runtime import Error
 from .description import Description, Unsupported, need, refuse
+from .modules import has_hooks
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -135,7 +136,7 @@ class _Describer:
         self.model = copy.deepcopy(model).cpu().float().eval()
         self.description, self.problems = Description(), []
         self.values = {}  # by node: a _Value
-        if self.model._forward_hooks or self.model._forward_pre_hooks:
+        if has_hooks(self.model):
             raise Error("the model cannot be converted: it has hooks")
         try:
             with torch.inference_mode(False):  # whose tensors do not count the writes to them
@@ -221,7 +222,7 @@ class _Describer:
 
     def visit_module(self, node, x):
         module, name = self.module(node), node.target
-        need(not module._forward_hooks and not module._forward_pre_hooks, "it has hooks")
+        need(not has_hooks(module), "it has hooks")
         if isinstance(module, _NOTHING):
             return x
         if isinstance(module, _CONVOLUTIONS):

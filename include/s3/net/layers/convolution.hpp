@@ -273,9 +273,7 @@ private:
         const auto& matrix = f.matrix;
         const bool in_place = w.in_place(input); // and so depthwise
         // s3::constant proves sums for bytes up to 255, whatever bits activations have.
-        const auto sums = matrix.abs_sums();
-        const bool provable = std::all_of(
-            sums.begin(), sums.end(), [](std::int64_t s) { return fits_int32<std::uint8_t>(s); });
+        const bool provable(check_sums(255));
         const bool constant = F::is_shift && options.groups == 1 && !in_place && provable &&
                               w.as_constants(matrix.size());
         const std::string finish = "{" + (raw ? "nullptr" : w.array("float", "scale", scale)) +
